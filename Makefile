@@ -1,0 +1,34 @@
+# Each target makes .venv and installs into it when needed; nothing is done twice.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint format bench clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/mmbench run --model mld --model mvae --dataset glyphs --budget smoke --seeds 2 --results runs/demo/results --runs runs/demo
+	$(BIN)/mmbench report --results runs/demo/results --runs runs/demo --figures runs/demo/figures
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf $(VENV) runs dist build

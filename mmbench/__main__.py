@@ -1,0 +1,5 @@
+"""`python -m mmbench`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,195 @@
+"""Frozen configurations: overrides by name, stable JSON, a hash; budgets and training schedules.
+
+A configuration is a frozen, keyword-only dataclass. Its fields may be numbers, words (Literal), tuples and further
+such dataclasses; pydantic checks types, so that `--set width=wide` is a sentence and not a crash later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from .errors import ConfigError, near
+
+__all__ = [
+    "BUDGETS",
+    "Budget",
+    "Protocol",
+    "Schedule",
+    "canonical",
+    "digest",
+    "from_json",
+    "override",
+    "to_json",
+]
+
+C = TypeVar("C")
+
+Budget = Literal["smoke", "laptop", "paper"]
+"""smoke: a cell in about 20 s on two cores; laptop: minutes on two cores; paper: the published schedule."""
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How one stage is trained with Adam(0.9, 0.999). Exactly one of `epochs` and `steps` is given."""
+
+    epochs: float | None = None
+    """Passes over the stage's training set; the last, incomplete batch of a pass is dropped."""
+    steps: int | None = None
+    """Optimiser steps."""
+    batch_size: int
+    lr: float
+    """Adam's learning rate."""
+    weight_decay: float = 0.0
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
+    decay: Literal["none", "cosine"] = "none"
+    """'cosine': the learning rate falls from `lr` to 0 along half a cosine after the warm-up."""
+    ema: float | None = None
+    """Decay of the exponential moving average of the parameters, which then replaces them; None for none."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """'bfloat16': automatic mixed precision; parameters and optimiser stay float32."""
+
+    def __post_init__(self) -> None:
+        if (self.epochs is None) == (self.steps is None):
+            raise ConfigError("a schedule needs either epochs or steps, and not both")
+        if (self.epochs or self.steps or 0) <= 0 or self.batch_size < 1 or self.lr <= 0:
+            raise ConfigError("a schedule needs epochs or steps > 0, batch_size >= 1 and lr > 0")
+        if self.warmup < 0 or self.weight_decay < 0:
+            raise ConfigError("a schedule needs warmup >= 0 and weight_decay >= 0")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ConfigError(f"ema must lie in [0, 1), got {self.ema}")
+
+    def total_steps(self, count: int) -> int:
+        """Optimiser steps over a training set of `count` items."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * max(1, count // self.batch_size)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a cell is measured: the same for every model. The defaults are the paper's (Appendix B.2)."""
+
+    count: int | None = None
+    """Test tuples for coherence (N of Equation 12); None for all of them."""
+    quality_count: int = 5000
+    """Samples for the Frechet distances."""
+    batch_size: int = 1000
+    """Tuples generated at once; it does not change the samples."""
+    judge: Schedule = Schedule(epochs=50, batch_size=256, lr=1e-3)
+    """Training of the classifiers that judge, over the training tuples."""
+    seed: int = 0
+    """Chooses the test tuples and trains the judges; apart from the training seed, so that all cells share them."""
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 2:
+            raise ConfigError(f"eval.count must be at least 2, got {self.count}")
+        if self.quality_count < 2 or self.batch_size < 1:
+            raise ConfigError("eval.quality_count must be >= 2 and eval.batch_size >= 1")
+
+    @classmethod
+    def recipe(cls, budget: Budget, quality_count: int = 5000) -> Protocol:
+        """The paper's protocol, or the same with fewer samples and a shorter training of the judges."""
+
+        def brief(steps: int) -> Schedule:
+            return Schedule(steps=steps, batch_size=256, lr=3e-3, warmup=steps // 20, decay="cosine")
+
+        if budget == "laptop":
+            return cls(count=5000, quality_count=5000, judge=brief(3000))
+        if budget == "smoke":
+            return cls(count=400, quality_count=400, judge=brief(300))
+        return cls(quality_count=quality_count)
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """The configuration as plain JSON data."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
+    """The inverse of `to_json`. Unknown fields and wrong types are a ConfigError that names the field."""
+    _refuse_unknown(data, {f.name: None for f in dataclasses.fields(cls)})  # type: ignore[arg-type]
+    try:
+        config = TypeAdapter(cls).validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        where = ".".join(str(p) for p in first["loc"] if not str(p).startswith(("function-", "union")))
+        raise ConfigError(f"{where} = {first['input']!r} will not do: {first['msg'].lower()}") from None
+    _refuse_unknown(data, to_json(config))
+    return config
+
+
+def override(config: C, settings: Iterable[str]) -> C:
+    """A copy with the settings 'field=value' (or 'part.field=value') applied.
+
+    Raises ConfigError for an unknown field (with the near match), a missing '=' or a value of the wrong type.
+    """
+    data = to_json(config)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes field=value, got {setting!r}")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = None if text.lower() == "none" else text
+        *parents, leaf = path.strip().split(".")
+        target, node = data, config
+        for parent in parents:
+            _known(parent, node, path)
+            if not isinstance(target[parent], dict):
+                raise ConfigError(f"{parent!r} in {path!r} has no fields of its own")
+            target, node = (
+                target[parent],
+                node[parent] if isinstance(node, Mapping) else getattr(node, parent),
+            )
+        _known(leaf, node, path)
+        target[leaf] = value
+        if leaf in ("steps", "epochs") and isinstance(node, Schedule) and value is not None:
+            target["epochs" if leaf == "steps" else "steps"] = None
+    return from_json(type(config), data)
+
+
+def canonical(data: Any) -> str:
+    """JSON with sorted keys and no spaces: the same data always gives the same text."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(data: Any, length: int = 10) -> str:
+    """A short hash of plain JSON data."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()[:length]
+
+
+def _fields(node: Any) -> list[str]:
+    if dataclasses.is_dataclass(node):
+        return [f.name for f in dataclasses.fields(node)]
+    return list(node) if isinstance(node, Mapping) else []
+
+
+def _known(name: str, node: Any, path: str) -> None:
+    if name not in _fields(node):
+        raise ConfigError(f"there is no setting {path!r}; {near(name, _fields(node))}")
+
+
+def _refuse_unknown(data: Mapping[str, Any], known: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse keys that `known` lacks, at every depth (pydantic would drop them), and numbers that are not finite."""
+    for key, value in data.items():
+        if key not in known:
+            raise ConfigError(f"there is no setting {prefix + key!r}; {near(key, known)}")
+        if isinstance(known[key], float) and not math.isfinite(known[key]):
+            raise ConfigError(f"{prefix + key} must be a finite number, got {value}")
+        if isinstance(value, Mapping) and isinstance(known[key], Mapping):
+            _refuse_unknown(value, known[key], f"{prefix}{key}.")

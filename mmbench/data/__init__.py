@@ -1,0 +1,1 @@
+"""Datasets in memory, and where they come from."""

@@ -1,0 +1,139 @@
+"""A dataset in memory: items of each modality, and tuples that index them.
+
+Images stay uint8 and texts small integers; a batch is gathered by index on the tensors' device and converted there. So
+one tuple costs a few bytes, however often the pairing repeats an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+from ..modality import DatasetSpec
+
+__all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Tuples of one split.
+
+    Arguments:
+        items: modality name -> its distinct items (n_m, *shape): uint8 images, integer tokens, or float latents.
+        index: int32 or int64 (N, M); row k holds the k-th tuple's item of each modality, in the order of `items`.
+        labels: int64 (N,), the class of each tuple, or None.
+    """
+
+    items: Mapping[str, Tensor]
+    index: Tensor
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.index.ndim != 2 or self.index.shape[1] != len(self.items):
+            raise DataError(f"index must be (N, {len(self.items)}), got {tuple(self.index.shape)}")
+        if self.labels is not None and len(self.labels) != len(self.index):
+            raise DataError(f"{len(self.index)} tuples but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.items)
+
+    def gather(self, rows: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """The tuples `rows` (B,) as a batch: images float32 in [0, 1], texts int64, latents as they are."""
+        picked = self.index[rows.to(self.index.device)]
+        columns = {name: k for k, name in enumerate(self.items)}
+        return {name: as_input(self.items[name][picked[:, columns[name]].long()]) for name in names or self.items}
+
+    def used(self, name: str) -> Tensor:
+        """Indices of the distinct items of one modality that some tuple holds, ascending."""
+        return torch.unique(self.index[:, self.names.index(name)].long())
+
+    def item_labels(self, name: str) -> Tensor:
+        """The class of each distinct item of one modality, int64 (n_m,); -1 where no tuple holds it."""
+        if self.labels is None:
+            raise DataError("this dataset has no labels")
+        labels = torch.full((len(self.items[name]),), -1, dtype=torch.int64, device=self.index.device)
+        labels[self.index[:, self.names.index(name)].long()] = self.labels
+        return labels
+
+    def to(self, device: torch.device | str) -> Split:
+        labels = None if self.labels is None else self.labels.to(device)
+        return Split({k: v.to(device) for k, v in self.items.items()}, self.index.to(device), labels)
+
+    def take(self, rows: Tensor) -> Split:
+        """The same items with the tuples `rows` only."""
+        return replace(self, index=self.index[rows], labels=None if self.labels is None else self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded dataset."""
+
+    spec: DatasetSpec
+    train: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        for split in (self.train, self.test):
+            if split.names != self.spec.names:
+                raise DataError(f"{self.spec.name}: items {split.names} where {self.spec.names} was declared")
+            for modality in self.spec.modalities:
+                shape = tuple(split.items[modality.name].shape[1:])
+                if shape != modality.shape:
+                    raise DataError(f"{self.spec.name}: {modality.name} has shape {shape}, not {modality.shape}")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (first 16 hex digits) over every byte of items, index and labels: what the data are."""
+        sha = hashlib.sha256(self.spec.name.encode())
+        for split in (self.train, self.test):
+            labels = {} if split.labels is None else {"labels": split.labels}
+            for name, tensor in {**split.items, "index": split.index, **labels}.items():
+                sha.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+                sha.update(tensor.cpu().contiguous().numpy().tobytes())
+        return sha.hexdigest()[:16]
+
+
+class DatasetSource(ABC):
+    """Where a dataset comes from: a plugin of the group `mmbench.datasets`."""
+
+    title: ClassVar[str]
+    """The name in print."""
+    summary: ClassVar[str]
+    """One line for `mmbench list`."""
+    default_budget: ClassVar[str] = "laptop"
+    """The budget of `mmbench run` where none is named; the paper's own datasets say 'paper'."""
+
+    @abstractmethod
+    def load(self, root: Path, cache: Path) -> Dataset:
+        """The dataset in memory. `root` holds downloads, `cache` what was computed from them.
+
+        Raises DataError, with what to do, where a file is missing or damaged.
+        """
+
+    def fetch(self, root: Path) -> str:
+        """Bring the files to `root` and verify them; returns a sentence that says what was done."""
+        return f"{self.title} is drawn, not downloaded: nothing to fetch."
+
+    def verify(self, root: Path) -> str:
+        """Check the files' checksums; returns a sentence, raises DataError on a missing or damaged file."""
+        return f"{self.title} is drawn, not downloaded: nothing to verify."
+
+
+def as_input(values: Tensor) -> Tensor:
+    """Stored items as a model sees them: uint8 -> float32 in [0, 1], integers -> int64, floats unchanged."""
+    if values.dtype == torch.uint8:
+        return values.float() / 255
+    return values if values.is_floating_point() else values.long()

@@ -1,0 +1,41 @@
+"""The errors a user can cause or meet: each message is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["ConfigError", "DataError", "MmbenchError", "PluginError", "ResultError", "TrainingError", "near"]
+
+
+class MmbenchError(Exception):
+    """Base of all errors that the command line prints as one sentence, without a traceback."""
+
+
+class ConfigError(MmbenchError):
+    """A setting is unknown or has an impossible value."""
+
+
+class DataError(MmbenchError):
+    """A data file is missing, damaged or not what it should be."""
+
+
+class PluginError(MmbenchError):
+    """A model, dataset or metric cannot be found, loaded, or breaks its contract."""
+
+
+class TrainingError(MmbenchError):
+    """A stage failed: a NaN, a collapsed autoencoder; the message names the stage."""
+
+
+class ResultError(MmbenchError):
+    """A result file is unreadable, stale or cannot be written."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A hint to append to 'unknown X': the near match if there is one, and what is known."""
+    known = sorted(known)
+    folded = {name.lower(): name for name in reversed(known)}
+    match = difflib.get_close_matches(word.lower(), folded, n=1)
+    hint = f"did you mean {folded[match[0]]!r}? " if match else ""
+    return f"{hint}known: {', '.join(known) if known else 'none'}"

@@ -1,0 +1,54 @@
+"""Reconstruction terms -log p(x|z) by modality, and how good a reconstruction is.
+
+The MLD's autoencoders are trained with the same reconstruction term as the VAEs (paper, Appendix C.1), so it stands
+here once.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Laplace, Normal
+
+from .modality import Modality
+
+__all__ = ["decoded", "nll", "reconstruction_skill"]
+
+
+def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:
+    """-log p(x|z) of each item, summed over its values: (B,), in nats.
+
+    Arguments:
+        output: what the decoder gives: the location (B, *shape), or logits (B, length, vocabulary) of a text.
+        x: images float (B, *shape) in [0, 1], or tokens int64 (B, length).
+
+    Laplace with scale b: sum |x - xhat| / b + size log(2 b); Gaussian with its normalisation; a text sums the
+    cross-entropy over all positions, padding included (methods of the paper's code).
+    """
+    if modality.likelihood == "categorical":
+        log_prob = Categorical(logits=output, validate_args=False).log_prob(x)
+    elif modality.likelihood == "laplace":
+        log_prob = Laplace(output, modality.scale, validate_args=False).log_prob(x)
+    else:
+        log_prob = Normal(output, modality.scale, validate_args=False).log_prob(x)
+    return -log_prob.flatten(1).sum(1)
+
+
+def decoded(modality: Modality, output: Tensor) -> Tensor:
+    """The item a decoder's output stands for: the location clamped to [0, 1], or the likeliest tokens (int64)."""
+    return output.argmax(-1) if modality.is_text else output.float().clamp(0.0, 1.0)
+
+
+def reconstruction_skill(modality: Modality, x: Tensor, reconstruction: Tensor) -> float:
+    """1 - error / error of the best constant answer: 1 is perfect, 0 or less is no better than one fixed item.
+
+    The error is the mean absolute difference of images (best constant: the median image) and the share of wrong tokens
+    of texts (best constant: the commonest token of each position). Both arguments are (n, *shape).
+    """
+    if modality.is_text:
+        error = (reconstruction != x).double().mean()
+        baseline = (x.mode(0).values != x).double().mean()
+    else:
+        error = (reconstruction - x).abs().double().mean()
+        baseline = (x.median(0).values - x).abs().double().mean()
+    return float(1.0 - error / torch.clamp(baseline, min=1e-12))

@@ -1,0 +1,96 @@
+"""The contract of a metric: a plugin of the group `mmbench.metrics`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .config import Protocol
+from .data.dataset import Dataset
+from .modality import Task
+from .progress import Progress
+
+__all__ = ["Bench", "Metric", "Row"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured number."""
+
+    metric: str
+    """'coherence', 'fmd', ..."""
+    task: str
+    """`Task.name`: 'joint', 'mnist->svhn'."""
+    modality: str
+    """The modality that was judged; names joined by '+' where the number belongs to several."""
+    value: float
+    count: int
+    """Samples behind the number."""
+    judge: str
+    """The frozen network that judged, with its own test accuracy, or 'exact' where none was needed."""
+    higher_is_better: bool | None
+    """None for a number that is only described, such as an entropy."""
+    unit: str = ""
+    note: str = ""
+    """A warning that belongs beside the number, for instance 'biased: 500 samples for 2048 dimensions'."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the harness lends to every metric of a cell."""
+
+    dataset: Dataset
+    protocol: Protocol
+    device: torch.device
+    order: Tensor
+    """Test tuples in the order in which cells are evaluated, (number of test tuples,): the first n are the conditions
+    of all models' samples, and the real data that they are compared with."""
+    cache: Path
+    """A folder for what is computed once per dataset (judges, statistics of real data)."""
+    progress: Progress
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What metrics share within a process, by a key of their own (a loaded judge)."""
+
+
+class Metric(ABC):
+    """Measures samples of a dataset's tasks; the harness feeds it batches and then asks for its rows.
+
+    One instance measures one source of samples: the model, or a reference point (real data, shuffled tuples,
+    reconstructions).
+    """
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool | None]
+    bounds: ClassVar[tuple[float, float]]
+    unit: ClassVar[str] = ""
+    paired: ClassVar[bool] = False
+    """Whether the metric looks at what belongs together in one sample; only then do shuffled tuples tell anything."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    @classmethod
+    def prepare(cls, bench: Bench) -> None:
+        """Make ready what the metric shares between instances (train or load the judges), before anything is timed."""
+        return
+
+    @abstractmethod
+    def wants(self, task: Task) -> int:
+        """How many samples of a task this metric measures; 0 for none."""
+
+    @abstractmethod
+    def update(self, task: Task, samples: Mapping[str, Tensor], rows: Tensor) -> None:
+        """Add a batch: samples of the task's targets (B, *shape), made for the test tuples `rows` (B,).
+
+        At most `wants(task)` samples in all are passed. For joint generation `rows` mean nothing.
+        """
+
+    @abstractmethod
+    def compute(self) -> list[Row]:
+        """The rows of everything that was added."""

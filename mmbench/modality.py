@@ -1,0 +1,128 @@
+"""What a dataset looks like: its modalities, and the tasks that follow from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from .errors import ConfigError, near
+
+__all__ = ["DatasetSpec", "Modality", "Task", "subsets"]
+
+Likelihood = Literal["laplace", "gaussian", "categorical"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modality:
+    """One modality X^m.
+
+    Models see an image as float32 (B, C, H, W) in [0, 1] and a text as int64 tokens (B, length) in
+    [0, len(vocabulary)). An image's decoder gives the location in [0, 1] (B, C, H, W); a text's decoder gives
+    logits (B, length, len(vocabulary)).
+    """
+
+    name: str
+    """The word used in results and on the command line, for instance 'mnist'."""
+    shape: tuple[int, ...]
+    """(C, H, W) of an image; (length,) of a text."""
+    network: str
+    """Architecture in `mmbench.networks`, shared by every model of the suite."""
+    latent: int
+    """Size of the uni-modal latent Z^m of the models that keep one per modality (MLD, NEXUS)."""
+    likelihood: Likelihood = "laplace"
+    """p(x|z): 'laplace' and 'gaussian' for images, 'categorical' for text."""
+    scale: float = 0.75
+    """Fixed scale b of the Laplace, or standard deviation of the Gaussian."""
+    title: str = ""
+    """The name in print; `name` where it is empty."""
+    weight: float = 1.0
+    """Reconstruction weight w_m of the VAEs' joint terms."""
+    vocabulary: tuple[str, ...] = ()
+    """The tokens of a text, by index."""
+    classes: tuple[str, ...] = ()
+    """The text of each class, where a text says the class itself (then no classifier is needed to read it)."""
+    separator: str = " "
+    """What stands between two tokens when a text is printed ('' for letters)."""
+    padding: int | None = None
+    """The token that fills a text up to its length; it is not printed."""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ConfigError(f"a modality's name must be an identifier, got {self.name!r}")
+        if not self.shape or min(self.shape) < 1:
+            raise ConfigError(f"modality {self.name!r}: every extent of its shape must be >= 1, got {self.shape}")
+        if self.is_text != bool(self.vocabulary):
+            raise ConfigError(f"modality {self.name!r}: a vocabulary goes with the categorical likelihood only")
+
+    @property
+    def is_text(self) -> bool:
+        return self.likelihood == "categorical"
+
+    @property
+    def size(self) -> int:
+        """Number of values in one item."""
+        return math.prod(self.shape)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The printed form of one text, tokens (length,)."""
+        return self.separator.join(self.vocabulary[i] for i in tokens if i != self.padding)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Task:
+    """One thing that is generated: `targets` from `given`; joint generation has nothing given."""
+
+    given: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """'joint', or 'mnist->svhn', 'pen+name->sign'; 'mnist->mnist' is a reconstruction."""
+        return f"{'+'.join(self.given)}->{'+'.join(self.targets)}" if self.given else "joint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec:
+    """What a model may know of a dataset before it sees it."""
+
+    name: str
+    """The word typed after --dataset."""
+    title: str
+    """The name in print, for instance 'MNIST-SVHN'."""
+    modalities: tuple[Modality, ...]
+    classes: int = 0
+    """Number of classes of the shared label; 0 where there is none."""
+    metrics: tuple[str, ...] = ()
+    """Names of the `mmbench.metrics` plugins that measure a cell of this dataset."""
+    quality_count: int = 5000
+    """Samples for the Frechet distances at the budget 'paper'."""
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise ConfigError(f"dataset {self.name!r}: needs two or more modalities with distinct names, got {names}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.modalities)
+
+    def modality(self, name: str) -> Modality:
+        for m in self.modalities:
+            if m.name == name:
+                return m
+        raise ConfigError(f"{self.name} has no modality {name!r}; {near(name, self.names)}")
+
+    def tasks(self) -> tuple[Task, ...]:
+        """Joint generation, then every proper non-empty subset to every modality outside it."""
+        conditional = [
+            Task(given, (target,)) for given in subsets(self.names) for target in self.names if target not in given
+        ]
+        return (Task((), self.names), *conditional)
+
+
+def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """All non-empty subsets, smallest first, in the order of `names`; the full set is last."""
+    return [s for n in range(1, len(names) + 1) for s in combinations(names, n)]

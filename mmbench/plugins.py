@@ -1,0 +1,147 @@
+"""Models, datasets and metrics by name: entry points are listed without being imported and loaded when asked for.
+
+The suite's own are declared in the same three groups as a stranger's. A model that is not installed is named
+'module:Class', with the current directory searched first, as `python -m` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from dataclasses import dataclass
+from functools import reduce
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, overload
+
+from .errors import PluginError, near
+
+__all__ = ["DATASETS", "METRICS", "MODELS", "Plugin", "available", "find", "label", "load"]
+
+MODELS = "mmbench.models"
+"""Entry-point group of the classes that derive from `mmbench.model.Model`."""
+DATASETS = "mmbench.datasets"
+"""Entry-point group of the classes that derive from `mmbench.data.dataset.DatasetSource`."""
+METRICS = "mmbench.metrics"
+"""Entry-point group of the classes that derive from `mmbench.metric.Metric`."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """What is known of a plugin before it is imported."""
+
+    name: str
+    """The word typed after --model or --dataset."""
+    value: str
+    """Where it is: 'module:Class'."""
+    distribution: str
+    """The installed distribution that brought it, or the module of a model that is not installed."""
+    version: str = ""
+    """The version of that distribution, empty where it is not known."""
+
+    @property
+    def source(self) -> str:
+        """Who brought it, for messages and tables: 'mmbench 0.1.0'."""
+        return f"{self.distribution} {self.version}".rstrip()
+
+
+def available(group: str) -> dict[str, Plugin]:
+    """The plugins of a group by name, sorted; nothing is imported.
+
+    Raises PluginError where two distributions bring the same name.
+    """
+    found: dict[str, Plugin] = {}
+    for entry in sorted(entry_points(group=group), key=lambda e: (e.name, e.dist.name if e.dist else "")):
+        plugin = _plugin(entry)
+        other = found.setdefault(plugin.name, plugin)
+        if other.distribution != plugin.distribution:
+            raise PluginError(
+                f"both {other.source} and {plugin.source} bring {plugin.name!r} to {group!r}; uninstall one of them or "
+                "ask its author to rename it"
+            )
+    return found
+
+
+def find(group: str, name: str) -> Plugin:
+    """The plugin that a name stands for, not imported. Raises PluginError for an unknown name."""
+    if group == MODELS and ":" in name:
+        return Plugin(name, name, distribution=name.partition(":")[0])
+    plugins = available(group)
+    if name not in plugins:
+        kind = group.rpartition(".")[2].removesuffix("s")
+        own = "; a class that is not installed is named module:Class" if group == MODELS else ""
+        raise PluginError(f"there is no {kind} {name!r}; {near(name, plugins)}{own}")
+    return plugins[name]
+
+
+@overload
+def load(group: str, name: str, base: type[T]) -> type[T]: ...
+@overload
+def load(group: str, name: str, base: None = None) -> Any: ...
+def load(group: str, name: str, base: type | None = None) -> Any:
+    """Import the plugin `name`; with `base`, it must be a concrete class that derives from it.
+
+    Raises PluginError, naming the distribution and the cause, for an unknown name, a failing import, a missing
+    attribute or a class of the wrong kind.
+    """
+    plugin = find(group, name)
+    value = _attribute(plugin, _module(plugin, local=":" in name))
+    if base is not None:
+        _refuse_wrong_class(plugin, value, base)
+    return value
+
+
+def label(name: str) -> str:
+    """The name of a model in results and on disk: 'my_package.MyModel' for 'my_package:MyModel'."""
+    return name.replace(":", ".")
+
+
+def _plugin(entry: EntryPoint) -> Plugin:
+    if entry.dist is None:
+        return Plugin(entry.name, entry.value, distribution="an unknown distribution")
+    return Plugin(entry.name, entry.value, entry.dist.name, entry.dist.version)
+
+
+def _who(plugin: Plugin) -> str:
+    return repr(plugin.name) if ":" in plugin.name else f"{plugin.name!r} of {plugin.source}"
+
+
+def _module(plugin: Plugin, local: bool) -> ModuleType:
+    module = plugin.value.partition(":")[0]
+    here = str(Path.cwd())
+    if local and here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # a stranger's module may raise anything
+        absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        place = f"{here} or among the installed packages" if local else plugin.source
+        cause = f"there is no module {module!r} in {place}" if absent else f"{type(error).__name__}: {error}"
+        remedy = "repair it or correct the name" if local else f"repair or reinstall {plugin.distribution}"
+        raise PluginError(f"{_who(plugin)} cannot be imported ({cause}); {remedy}") from error
+
+
+def _attribute(plugin: Plugin, module: ModuleType) -> Any:
+    name = plugin.value.partition(":")[2]
+    try:
+        return reduce(getattr, name.split("."), module)
+    except AttributeError as error:
+        known = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
+        raise PluginError(f"{_who(plugin)}: {module.__name__} has no {name!r}; {near(name, known)}") from error
+
+
+def _refuse_wrong_class(plugin: Plugin, value: Any, base: type) -> None:
+    expected = f"a class that derives from {base.__module__}.{base.__qualname__}"
+    who = _who(plugin)
+    if not inspect.isclass(value):
+        raise PluginError(f"{who} must be {expected}, and {plugin.value} is a {type(value).__name__}")
+    if not issubclass(value, base):
+        bases = ", ".join(b.__qualname__ for b in value.__bases__)
+        raise PluginError(f"{who} must be {expected}, and {value.__qualname__} derives from {bases}")
+    if inspect.isabstract(value):
+        lacking = ", ".join(sorted(getattr(value, "__abstractmethods__", ())))
+        raise PluginError(f"{who} must be a complete {base.__qualname__}: give {value.__qualname__} also {lacking}")

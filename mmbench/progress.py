@@ -1,0 +1,28 @@
+"""Progress of long work: what the library reports, and a silent default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["Advance", "Progress"]
+
+Advance = Callable[..., None]
+"""advance(steps, note='loss 12.3'): so many more steps are done."""
+
+
+class Progress:
+    """Silent progress; the command line passes a subclass that draws bars."""
+
+    @contextmanager
+    def phase(self, title: str, total: int, unit: str = "step") -> Iterator[Advance]:
+        """A phase of `total` steps; yields `advance`."""
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            return None
+
+        yield advance
+
+    def say(self, message: str) -> None:
+        """A sentence for the user."""
+        return

@@ -1,0 +1,32 @@
+"""Shared by all tests: where the real data lie, and a switch for the slow ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """A folder with real data: MMBENCH_DATA, or ../shared/data beside the checkout."""
+    named = os.environ.get("MMBENCH_DATA")
+    root = Path(named) if named else SHARED
+    if not root.is_dir():
+        pytest.skip(f"no real data: {root} does not exist; point MMBENCH_DATA at a data root")
+    return root

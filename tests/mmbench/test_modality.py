@@ -1,0 +1,86 @@
+"""Modalities, datasets' specifications, tasks and subsets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mmbench.errors import ConfigError
+from mmbench.modality import DatasetSpec, Modality, Task, subsets
+
+IMAGE = Modality(name="image", shape=(3, 4, 5), network="svhn_conv", latent=4)
+WORD = Modality(
+    name="word",
+    shape=(4,),
+    network="word_mlp",
+    latent=4,
+    likelihood="categorical",
+    vocabulary=("a", "b", "_"),
+    separator="",
+    padding=2,
+)
+
+
+def spec(*names: str) -> DatasetSpec:
+    return DatasetSpec(name="d", title="D", modalities=tuple(replace(IMAGE, name=name) for name in names))
+
+
+def test_image_and_text() -> None:
+    assert (IMAGE.is_text, IMAGE.size) == (False, 60)
+    assert (WORD.is_text, WORD.size) == (True, 4)
+
+
+def test_a_text_is_printed_without_its_padding() -> None:
+    assert WORD.text([0, 1, 0, 2]) == "aba"
+    assert replace(WORD, padding=None, separator=" ").text([1, 2]) == "b _"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "two words"}, "must be an identifier, got 'two words'"),
+        ({"name": ""}, "must be an identifier"),
+        ({"shape": ()}, "every extent of its shape must be >= 1"),
+        ({"shape": (3, 0, 2)}, "every extent of its shape must be >= 1"),
+        ({"vocabulary": ("a",)}, "vocabulary goes with the categorical likelihood only"),
+        ({"likelihood": "categorical"}, "vocabulary goes with the categorical likelihood only"),
+    ],
+)
+def test_impossible_modalities_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(IMAGE, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "a"), ("a", "b", "a"), ()])
+def test_a_dataset_has_two_or_more_modalities_of_distinct_names(names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="two or more modalities with distinct names"):
+        spec(*names)
+
+
+def test_a_modality_is_found_by_name() -> None:
+    assert spec("mnist", "svhn").modality("svhn").name == "svhn"
+    with pytest.raises(ConfigError, match="d has no modality 'svhm'; did you mean 'svhn'"):
+        spec("mnist", "svhn").modality("svhm")
+
+
+def test_subsets_are_all_non_empty_ones_in_order() -> None:
+    assert subsets("abc") == [("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")]
+    assert len(subsets("abcde")) == 2**5 - 1
+
+
+def test_tasks_of_two_modalities() -> None:
+    assert [t.name for t in spec("a", "b").tasks()] == ["joint", "a->b", "b->a"]
+
+
+def test_tasks_of_three_modalities() -> None:
+    tasks = spec("a", "b", "c").tasks()
+    singles = ["a->b", "a->c", "b->a", "b->c", "c->a", "c->b"]
+    assert [t.name for t in tasks] == ["joint", *singles, "a+b->c", "a+c->b", "b+c->a"]
+    assert tasks[0] == Task((), ("a", "b", "c"))
+    assert len({t.name for t in tasks}) == len(tasks)
+
+
+def test_names_of_other_tasks() -> None:
+    assert Task(("a",), ("a",)).name == "a->a"
+    assert Task(("a",), ("b", "c")).name == "a->b+c"

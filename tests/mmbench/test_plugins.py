@@ -1,0 +1,150 @@
+"""Plugins are listed without being imported, loaded when asked for, and every failure is a sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmbench.data.dataset import DatasetSource
+from mmbench.errors import PluginError
+from mmbench.metric import Metric
+from mmbench.model import Model
+from mmbench.plugins import DATASETS, METRICS, MODELS, Plugin, available, find, label, load
+
+GROUP = "mmbench.models"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed packages, searched first; modules imported from it are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    return tmp_path
+
+
+def install(site: Path, distribution: str, group: str = GROUP, module: str = "", **entries: str) -> None:
+    """What pip leaves behind: metadata with entry points, and one module."""
+    info = site / f"{distribution.replace('-', '_')}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
+    lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[{group}]\n{lines}")
+    if module:
+        (site / f"{distribution.replace('-', '_')}.py").write_text(module)
+
+
+def test_the_suites_own_are_plugins_like_any_other() -> None:
+    assert available(MODELS)["mld"] == Plugin(
+        "mld", "mmbench_mld.model:MLD", "mmbench", available(MODELS)["mld"].version
+    )
+    for group, base in ((MODELS, Model), (DATASETS, DatasetSource), (METRICS, Metric)):
+        for name in available(group):
+            assert issubclass(load(group, name, base), base)
+
+
+def test_names_are_sorted() -> None:
+    assert list(available(DATASETS)) == sorted(available(DATASETS))
+
+
+def test_listing_imports_nothing(site: Path) -> None:
+    install(site, "bad-plugin", module="raise RuntimeError('imported')", bad="bad_plugin:Bad")
+    assert available(MODELS)["bad"] == Plugin("bad", "bad_plugin:Bad", "bad-plugin", "1.2")
+    assert available(MODELS)["bad"].source == "bad-plugin 1.2"
+
+
+def test_listing_does_not_import_torch() -> None:
+    code = "import sys, mmbench.plugins as p; assert p.available(p.MODELS); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_plugin_is_loaded_without_the_others(site: Path) -> None:
+    install(site, "bad-plugin", module="raise RuntimeError('imported')", bad="bad_plugin:Bad")
+    install(site, "good-plugin", module="class Good:\n    class Inner: pass\n", good="good_plugin:Good.Inner")
+    assert load(MODELS, "good").__qualname__ == "Good.Inner"
+
+
+def test_a_name_from_two_distributions_is_refused_and_both_are_named(site: Path) -> None:
+    install(site, "one-plugin", twice="one:A")
+    install(site, "two-plugin", twice="two:A")
+    with pytest.raises(PluginError, match=r"one-plugin 1\.2 and two-plugin 1\.2 bring 'twice'.*uninstall"):
+        available(MODELS)
+
+
+def test_an_unknown_name_gets_the_near_match() -> None:
+    with pytest.raises(PluginError, match=r"there is no model 'mdl'; did you mean 'mld'\?.*module:Class"):
+        load(MODELS, "mdl", Model)
+    with pytest.raises(PluginError, match="there is no dataset 'glyfs'; did you mean 'glyphs'"):
+        find(DATASETS, "glyfs")
+
+
+def test_a_colon_means_a_class_for_models_only() -> None:
+    with pytest.raises(PluginError, match="there is no metric 'a:B'"):
+        find(METRICS, "a:B")
+
+
+def test_a_failing_import_names_distribution_and_cause(site: Path) -> None:
+    install(site, "bad-plugin", module="import torrch", bad="bad_plugin:Bad")
+    with pytest.raises(PluginError, match=r"'bad' of bad-plugin 1\.2 .*No module named 'torrch'.*reinstall bad-plugin"):
+        load(MODELS, "bad")
+
+
+def test_a_missing_module_is_said_to_be_missing(site: Path) -> None:
+    install(site, "gone-plugin", gone="gone_plugin.deep:Gone")
+    with pytest.raises(PluginError, match=r"there is no module 'gone_plugin.deep' in gone-plugin"):
+        load(MODELS, "gone")
+
+
+def test_a_missing_class_gets_the_near_match(site: Path) -> None:
+    install(site, "slip-plugin", module="class MyModel: pass", slip="slip_plugin:MyModle")
+    with pytest.raises(PluginError, match=r"slip_plugin has no 'MyModle'; did you mean 'MyModel'\?"):
+        load(MODELS, "slip")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("A = 3", r"derives from mmbench.model.Model, and odd_plugin:A is a int"),
+        ("class A(dict): pass", r"derives from mmbench.model.Model, and A derives from dict"),
+        ("import mmbench.model\nclass A(mmbench.model.Model): pass", "give A also build, generate, stages"),
+    ],
+)
+def test_a_wrong_class_is_told_what_was_expected(site: Path, source: str, message: str) -> None:
+    install(site, "odd-plugin", module=source, odd="odd_plugin:A")
+    with pytest.raises(PluginError, match=message):
+        load(MODELS, "odd", Model)
+
+
+def test_a_class_in_the_current_directory_needs_no_installation(tmp_path: Path) -> None:
+    package = tmp_path / "my_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .inside import Mine")
+    (package / "inside.py").write_text("class Mine: pass")
+    code = (
+        "import sys; from mmbench.plugins import *\n"
+        "sys.path = [p for p in sys.path if p]\n"
+        "assert load(MODELS, 'my_package:Mine') is load(MODELS, 'my_package.inside:Mine')\n"
+        "assert find(MODELS, 'my_package:Mine').distribution == 'my_package'"
+    )
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join(str(root / folder) for folder in (".", "baselines", "mld", "evaluation"))
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path})
+
+
+def test_a_class_that_is_nowhere() -> None:
+    with pytest.raises(PluginError, match=r"^'nowhere:Mine' cannot be imported \(there is no module 'nowhere' in /"):
+        load(MODELS, "nowhere:Mine", Model)
+
+
+def test_names_of_installed_plugins_do_not_touch_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = list(sys.path)
+    load(DATASETS, "glyphs")
+    assert sys.path == before
+
+
+def test_label_is_the_name_in_results() -> None:
+    assert (label("mld"), label("my_package:MyModel")) == ("mld", "my_package.MyModel")

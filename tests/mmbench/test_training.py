@@ -1,0 +1,227 @@
+"""The training loop against optimisers and averages written out here, and its promises on resumption."""
+
+import math
+import signal
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from mmbench.config import Schedule
+from mmbench.data.dataset import Split
+from mmbench.errors import ResultError, TrainingError
+from mmbench.modality import DatasetSpec, Modality
+from mmbench.model import Model, Stage
+from mmbench.networks import Networks
+from mmbench.progress import Progress
+from mmbench.seeding import seeded_init
+from mmbench.training import learning_rate, train
+
+SPEC = DatasetSpec(
+    name="toy",
+    title="Toy",
+    modalities=tuple(Modality(name=n, shape=(1, 2, 2), network="mnist_mlp", latent=2) for n in "ab"),
+)
+SCHEDULE = Schedule(steps=60, batch_size=8, lr=1e-2, warmup=5, decay="cosine", ema=0.9)
+
+
+def split(n=40):
+    g = torch.Generator().manual_seed(0)
+    items = {name: torch.randint(256, (n, 1, 2, 2), generator=g, dtype=torch.uint8) for name in "ab"}
+    return Split(items, torch.arange(n, dtype=torch.int32)[:, None].expand(n, 2).contiguous())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    schedule: Schedule = SCHEDULE
+
+
+class Line(Model):
+    """Two stages of linear regression of b on a, the second with noise from the generator."""
+
+    Config = Config
+
+    def __init__(self, config):
+        super().__init__()
+        self.dataset, self.config = SPEC, config
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.seen = []
+        self.poison = math.inf
+
+    @classmethod
+    def build(cls, dataset, config, networks: Networks):
+        return cls(config)
+
+    def stages(self):
+        def loss(module):
+            def f(batch, generator):
+                x, y = batch["a"].flatten(1), batch["b"].flatten(1)
+                x = x + 0.1 * torch.randn(x.shape, generator=generator)
+                self.seen.append(batch)
+                value = (module(x) - y).square().mean()
+                if len(self.seen) > self.poison:
+                    value = value * math.nan
+                return {"loss": value, "twice": 2 * value}
+
+            return f
+
+        return [
+            Stage(name=n, module=m, schedule=self.config.schedule, loss=loss(m))
+            for n, m in (("first", self.first), ("second", self.second))
+        ]
+
+    def generate(self, given, targets, *, count, generator):
+        return {}
+
+
+def model(**changes):
+    with seeded_init(0):
+        return Line(Config(schedule=replace(SCHEDULE, **changes)))
+
+
+def weights(m):
+    return {n: p.detach().clone() for n, p in m.named_parameters()}
+
+
+def same(a, b):
+    return all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_adam_ema_warmup_and_decay_against_numpy():
+    """Replay the first stage in float64: Adam's update (Kingma and Ba, Algorithm 1), the schedule, the average."""
+    m = model()
+    W, b = (p.detach().double().numpy().copy() for p in (m.first.weight, m.first.bias))
+    gradients = []
+
+    def record(*_):
+        gradients.append([p.grad.double().numpy().copy() for p in (m.first.weight, m.first.bias)])
+
+    handle = register_optimizer_step_pre_hook(record)
+    train(m, split(), split(), seed=0)
+    handle.remove()
+    values, average = [W, b], [W.copy(), b.copy()]
+    moments = [(np.zeros_like(v), np.zeros_like(v)) for v in values]
+    for step in range(60):
+        rate = 1e-2 * ((step + 1) / 5 if step < 5 else 0.5 * (1 + math.cos(math.pi * (step - 5) / 55)))
+        for k, g in enumerate(gradients[step]):
+            first, second = 0.9 * moments[k][0] + 0.1 * g, 0.999 * moments[k][1] + 0.001 * g * g
+            moments[k] = (first, second)
+            hat = (first / (1 - 0.9 ** (step + 1))) / (np.sqrt(second / (1 - 0.999 ** (step + 1))) + 1e-8)
+            values[k] = values[k] - rate * hat
+            average[k] = 0.9 * average[k] + 0.1 * values[k]
+    assert np.allclose(m.first.weight.detach().numpy(), average[0], atol=1e-6)
+    assert np.allclose(m.first.bias.detach().numpy(), average[1], atol=1e-6)
+    assert not np.allclose(average[0], values[0], atol=1e-4), "the average must differ from the last iterate"
+
+
+def test_without_ema_the_last_iterate_stays():
+    plain, averaged = model(ema=None), model(ema=0.9)
+    train(plain, split(), split(), seed=0)
+    train(averaged, split(), split(), seed=0)
+    assert not same(weights(plain), weights(averaged))
+
+
+def test_learning_rate_shape():
+    constant = replace(SCHEDULE, decay="none")
+    assert [learning_rate(constant, s, 60) for s in (0, 4, 5, 59)] == pytest.approx([0.002, 0.01, 0.01, 0.01])
+    assert learning_rate(SCHEDULE, 32, 60) == pytest.approx(0.01 * 0.5 * (1 + math.cos(math.pi * 27 / 55)))
+
+
+def test_each_pass_sees_every_tuple_once():
+    m = model(steps=None, epochs=3, batch_size=10)
+    records = train(m, split(), split(), seed=0)
+    assert records["first"].steps == 12
+    batches = [b["a"].flatten(1) for b in m.seen[:12]]
+    for k in range(3):
+        one_pass = torch.cat(batches[4 * k : 4 * k + 4])
+        assert len(torch.unique(one_pass, dim=0)) == len(torch.unique(split().items["a"].flatten(1), dim=0))
+    assert not torch.equal(torch.cat(batches[:4]), torch.cat(batches[4:8])), "each pass has its own order"
+
+
+def test_same_seed_same_result_other_seed_other_result():
+    runs = []
+    for seed in (0, 0, 1):
+        m = model()
+        train(m, split(), split(), seed=seed)
+        runs.append(weights(m))
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
+
+
+class Interrupting(Progress):
+    """Sends Ctrl-C when `after` history points have passed."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def phase(self, title, total, unit="step"):
+        return _Phase(self)
+
+
+class _Phase:
+    def __init__(self, owner):
+        self.owner = owner
+
+    def __enter__(self):
+        return self.advance
+
+    def __exit__(self, *_):
+        return None
+
+    def advance(self, steps=1, note=""):
+        self.owner.left -= 1
+        if self.owner.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("after", [2, 30, 62, 63, 90])
+def test_interrupted_and_resumed_is_the_same_as_uninterrupted(tmp_path, after):
+    whole = model()
+    expected = train(whole, split(), split(), seed=3, folder=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), split(), split(), seed=3, folder=tmp_path / "cut", progress=Interrupting(after))
+    resumed = model()
+    got = train(resumed, split(), split(), seed=3, folder=tmp_path / "cut")
+    assert same(weights(whole), weights(resumed))
+    assert {n: r.history for n, r in got.items()} == {n: r.history for n, r in expected.items()}
+    assert len(resumed.seen) < len(whole.seen), "the finished steps were not repeated"
+
+
+def test_a_finished_model_is_loaded_not_trained(tmp_path):
+    first = model()
+    train(first, split(), split(), seed=0, folder=tmp_path)
+    second = model()
+    records = train(second, split(), split(), seed=0, folder=tmp_path)
+    assert second.seen == []
+    assert same(weights(first), weights(second))
+    assert records["second"].steps == 60
+    assert not (tmp_path / "training.safetensors").exists()
+
+
+def test_nan_names_stage_step_and_rate():
+    m = model()
+    m.poison = 70
+    with pytest.raises(TrainingError, match=r"stage 'second': loss, twice is not finite at step 11 of 60"):
+        train(m, split(), split(), seed=0)
+
+
+def test_damaged_or_foreign_checkpoint_is_one_sentence(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(ResultError, match="damaged"):
+        train(model(), split(), split(), seed=0, folder=tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    train(model(), split(), split(), seed=0, folder=tmp_path)
+    other = model()
+    other.extra = nn.Linear(2, 2)
+    with pytest.raises(ResultError, match="another version"):
+        train(other, split(), split(), seed=0, folder=tmp_path)
+
+
+def test_history_holds_each_term():
+    records = train(model(), split(), split(), seed=0)
+    history = records["first"].history
+    assert history["step"] == list(range(1, 61))
+    assert np.allclose(history["twice"], 2 * np.array(history["loss"]), rtol=1e-6)
