@@ -1,0 +1,79 @@
+"""The common latent space: concatenation of the uni-modal latents, masks m(A), standardisation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Layout", "Standardiser"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each modality's latent Z^m lies in Z = [Z^1, ..., Z^M] of size D."""
+
+    sizes: Mapping[str, int]
+    """Modality name -> dim(Z^m), in the order of concatenation."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return sum(self.sizes.values())
+
+    def concat(self, latents: Mapping[str, Tensor]) -> Tensor:
+        """{name: (B, dim)} -> (B, D)."""
+        return torch.cat([latents[name] for name in self.names], dim=1)
+
+    def split(self, z: Tensor) -> dict[str, Tensor]:
+        """(B, D) -> {name: (B, dim)}."""
+        return dict(zip(self.names, z.split(list(self.sizes.values()), dim=1), strict=True))
+
+    def indicator(self, chosen: Collection[str], device: torch.device | str = "cpu") -> Tensor:
+        """The multi-time vector's pattern 1(m in chosen), float (M,)."""
+        return torch.tensor([float(name in chosen) for name in self.names], device=device)
+
+    def mask(self, chosen: Collection[str], device: torch.device | str = "cpu") -> Tensor:
+        """m(A): 1 on the latents of the chosen modalities, 0 elsewhere, float (D,)."""
+        sizes = torch.tensor(list(self.sizes.values()), device=device)
+        return self.indicator(chosen, device).repeat_interleave(sizes)
+
+    def omega(self, given: Collection[str]) -> float:
+        """Omega(A1, A2) = 1 + dim(A2) / dim(A1) of Equation 9, for A2 = `given`; 1 for joint steps."""
+        frozen = sum(self.sizes[name] for name in given)
+        return 1.0 + frozen / (self.dim - frozen)
+
+
+class Standardiser(nn.Module):
+    """Element-wise (z - mean) / std, with statistics of the training latents kept as buffers (Appendix A.1).
+
+    `floor` bounds std from below by a share of the largest std, so that an unused latent is not blown up.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, floor: float) -> None:
+        super().__init__()
+        self.floor = floor
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    @torch.no_grad()
+    def fit(self, z: Tensor) -> None:
+        """Take the statistics of z (n, dim): mean and unbiased standard deviation."""
+        self.mean.copy_(z.mean(0))
+        std = z.std(0)
+        self.std.copy_(std.clamp(min=max(self.floor * std.max().item(), 1e-12)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z - self.mean) / self.std
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z * self.std + self.mean

@@ -1,0 +1,184 @@
+"""MLD end to end on toys: training, generation for every split of three modalities, collapse."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mmbench.config import Schedule, from_json, to_json
+from mmbench.data.dataset import Split
+from mmbench.errors import ConfigError, TrainingError
+from mmbench.modality import DatasetSpec, Modality, subsets
+from mmbench.model import draw
+from mmbench.networks import Networks
+from mmbench.seeding import seeded_init
+from mmbench.training import train
+from mmbench_mld.autoencoder import Autoencoder, check_reconstruction
+from mmbench_mld.model import MLD
+from mmbench_mld.schedule import TimePath
+
+SPEC = DatasetSpec(
+    name="toy",
+    title="Toy",
+    modalities=(
+        Modality(name="a", shape=(1, 4, 4), network="mnist_mlp", latent=4),
+        Modality(name="b", shape=(2, 3, 3), network="mnist_mlp", latent=3),
+        Modality(name="c", shape=(3,), network="word_mlp", latent=2, likelihood="categorical", vocabulary=tuple("xyz")),
+    ),
+)
+N = 256
+
+
+def data():
+    """Four classes; every modality shows the class plainly with a little noise."""
+    g = torch.Generator().manual_seed(0)
+    labels = torch.arange(N) % 4
+    a = torch.zeros(N, 1, 4, 4, dtype=torch.uint8)
+    a[torch.arange(N), 0, labels] = 230
+    b = (40 * labels[:, None, None, None] + torch.randint(30, (N, 2, 3, 3), generator=g)).to(torch.uint8)
+    c = torch.stack((labels % 3, labels // 3, labels % 2), dim=1).to(torch.uint8).to(torch.int16)
+    return Split({"a": a, "b": b, "c": c}, torch.arange(N)[:, None].expand(N, 3).contiguous(), labels)
+
+
+def config(**changes):
+    quick = Schedule(steps=250, batch_size=64, lr=5e-3)
+    start = MLD.recipe(SPEC, "smoke")
+    return replace(
+        start,
+        autoencoders=dict.fromkeys(SPEC.names, quick),
+        score=replace(quick, ema=0.99, steps=1200, warmup=50, decay="cosine"),
+        width=64,
+        time_embed=32,
+        path=TimePath(steps=20, jump=5, resample=2),
+        sampling_precision="float32",
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    with seeded_init(0):
+        model = MLD.build(SPEC, config(), Networks())
+    records = train(model, data(), data(), seed=0)
+    return model, records
+
+
+def test_stages_and_their_quality(trained):
+    _, records = trained
+    assert list(records) == ["autoencoder.a", "autoencoder.b", "autoencoder.c", "score"]
+    assert all(records[f"autoencoder.{name}"].quality["skill"] > 0.5 for name in "abc")
+    score = records["score"].history
+    assert score["loss"][-1] < 0.6 * score["loss"][0]
+    assert score["joint"][-1] is not None or score["conditional"][-1] is not None
+
+
+@pytest.mark.parametrize("given", [(), *subsets(SPEC.names)], ids=str)
+def test_generation_for_every_split(trained, given):
+    model, _ = trained
+    batch = data().gather(torch.arange(6))
+    out = draw(
+        model, {n: batch[n] for n in given}, SPEC.names, count=6, generator=torch.Generator().manual_seed(1)
+    )  # draw itself refuses wrong names, shapes, dtypes and ranges
+    for name in given:
+        assert torch.equal(out[name], model._decode(name, latents(model, name, batch[name]))), "given: reconstructed"
+
+
+def latents(model, name, x):
+    return model._standardiser(name)(model._encode(name, x))
+
+
+def test_samples_follow_the_condition(trained):
+    """Given a, the class must come back in b (its mean level) and c (its letters): far above chance."""
+    model, _ = trained
+    split = data()
+    rows = torch.arange(128)
+    given = {"a": split.gather(rows)["a"]}
+    out = draw(model, given, ("b", "c"), count=128, generator=torch.Generator().manual_seed(1))
+    level = ((out["b"].mean(dim=(1, 2, 3)) * 255 - 15) / 40).round().long()
+    assert (level == split.labels[rows]).float().mean() > 0.6
+    assert (out["c"] == split.items["c"][rows].long()).all(1).float().mean() > 0.6
+
+
+def test_joint_samples_agree(trained):
+    model, _ = trained
+    out = draw(model, {}, SPEC.names, count=200, generator=torch.Generator().manual_seed(1))
+    level = ((out["b"].mean(dim=(1, 2, 3)) * 255 - 15) / 40).round().long()
+    shown = out["a"].mean(dim=(1, 3)).argmax(1)
+    assert (level == shown).float().mean() > 0.5  # chance is 0.25
+    assert len(torch.unique(shown)) == 4
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_batches_do_not_change_samples(trained, precision):
+    model, _ = trained
+    model.config = replace(model.config, sampling_precision=precision)
+    given = {"a": data().gather(torch.arange(100))["a"]}
+    runs = [
+        draw(model, given, ("b",), count=100, generator=torch.Generator().manual_seed(5), batch_size=size)["b"]
+        for size in (100, 7)
+    ]
+    model.config = replace(model.config, sampling_precision="float32")
+    assert torch.allclose(*runs, atol=1e-4 if precision == "float32" else 5e-2)
+
+
+def test_sampling_uses_the_average():
+    """After training, the score network holds the EMA, not the last iterate: without EMA it differs."""
+    brief = Schedule(steps=10, batch_size=64, lr=3e-3)
+    scores = []
+    for ema in (0.9, None):
+        settings = replace(
+            config(), autoencoders=dict.fromkeys(SPEC.names, replace(brief, steps=60)), score=replace(brief, ema=ema)
+        )
+        with seeded_init(0):
+            model = MLD.build(SPEC, settings, Networks())
+        train(model, data(), data(), seed=0)
+        scores.append(model.score.lift.weight)
+    assert not torch.equal(*scores)
+    assert torch.allclose(*scores, atol=0.1)
+
+
+def test_autoencoders_are_frozen_while_the_score_is_trained(trained):
+    model, _ = trained
+    *autoencoders, score = model.stages()
+    own = {id(p) for p in score.module.parameters()}
+    assert all(id(p) not in own for stage in autoencoders for p in stage.module.parameters())
+    prepared = score.prepare(data())
+    assert not any(v.requires_grad for v in prepared.items.values())
+    z = torch.cat(list(prepared.items.values()), dim=1)
+    assert torch.allclose(z.mean(0), torch.zeros(9), atol=1e-4)
+
+
+def test_collapse_is_named():
+    """An autoencoder that answers one image whatever it sees, as the L1 trap makes it."""
+    autoencoder = Autoencoder(SPEC.modalities[0], Networks())
+    torch.nn.init.zeros_(autoencoder.decoder.body[0].weight)
+    torch.nn.init.zeros_(autoencoder.decoder.body[2].weight)
+    with pytest.raises(TrainingError, match=r"stage 'autoencoder\.a' has collapsed"):
+        check_reconstruction(autoencoder, data().gather(torch.arange(N))["a"], "autoencoder.a")
+
+
+def test_a_collapsed_stage_stops_the_training():
+    """A learning rate that kills the hidden ReLUs leaves a constant image, as in the trap; the score is not trained."""
+    bad = Schedule(steps=30, batch_size=64, lr=1e3)
+    with seeded_init(0):
+        model = MLD.build(SPEC, replace(config(), autoencoders=dict.fromkeys(SPEC.names, bad)), Networks())
+    with pytest.raises(TrainingError, match=r"'autoencoder\.a'"):
+        train(model, data(), data(), seed=0)
+    assert torch.equal(model.score.out[-1].weight, torch.zeros_like(model.score.out[-1].weight))
+
+
+def test_recipes():
+    paper = MLD.recipe(SPEC)
+    assert (paper.width, paper.time_embed, paper.p_joint, paper.path) == (512, 256, 0.5, TimePath())
+    assert (paper.score.lr, paper.score.batch_size, paper.score.epochs, paper.score.ema) == (1e-4, 128, 150, 0.999)
+    for budget in ("smoke", "laptop"):
+        small = MLD.recipe(SPEC, budget)
+        kept = ("width", "time_embed", "blocks", "groups", "p_joint", "std_floor")
+        assert all(getattr(small, field) == getattr(paper, field) for field in kept)
+        assert from_json(type(small), to_json(small)) == small
+
+
+@pytest.mark.parametrize("bad", [{"p_joint": 1.5}, {"width": 30}, {"std_floor": 0.0}])
+def test_impossible_settings(bad):
+    with pytest.raises(ConfigError):
+        replace(MLD.recipe(SPEC), **bad)
