@@ -1,0 +1,192 @@
+"""What the multi-modal VAEs share: one encoder and one decoder per modality, one latent z, generation, the paper's row.
+
+A model gives its objective, and `infer`: z ~ q(z | x_S) for the given subset S. Conditional generation decodes such
+a *sample* (not the posterior's mean), joint generation decodes z ~ p(z) = N(0, I), the same z for all modalities; an
+image is the decoder's location without pixel noise, a text its likeliest tokens (paper, Appendix C.2).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.config import Budget, Schedule
+from mmbench.errors import ConfigError
+from mmbench.likelihoods import decoded, nll
+from mmbench.modality import DatasetSpec
+from mmbench.model import Batch, Model, Stage
+from mmbench.networks import Networks
+from mmbench.seeding import Noise
+
+from .experts import Gaussian
+
+__all__ = ["MultimodalVAE", "PaperRow", "at_least", "brief", "full_precision", "paper_row", "report", "total"]
+
+
+class VAEConfig(Protocol):
+    """What every VAE's configuration holds."""
+
+    @property
+    def latent(self) -> int: ...
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+
+C = TypeVar("C", bound=VAEConfig)
+
+
+class MultimodalVAE(Model, Generic[C]):
+    """Encoders q(z | x_m) and decoders p(x_m | z) from the suite's networks, trained in one stage, 'elbo'.
+
+    `latents` gives each modality's latent size where it is not the shared `config.latent` (NEXUS).
+    """
+
+    config: C
+
+    def __init__(
+        self, dataset: DatasetSpec, config: C, networks: Networks, latents: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__()
+        self.dataset, self.config = dataset, config
+        sizes = latents or dict.fromkeys(dataset.names, config.latent)
+        self.encoders = nn.ModuleDict({m.name: networks.encoder(m, sizes[m.name], heads=2) for m in dataset.modalities})
+        self.decoders = nn.ModuleDict({m.name: networks.decoder(m, sizes[m.name]) for m in dataset.modalities})
+
+    @classmethod
+    def build(cls, dataset: DatasetSpec, config: Any, networks: Networks) -> Self:
+        return cls(dataset, config, networks)
+
+    def stages(self) -> Sequence[Stage]:
+        return (Stage(name="elbo", module=self, schedule=self.config.schedule, loss=self.loss),)
+
+    @abstractmethod
+    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """The named terms of the objective: encode once, draw the noise, combine."""
+
+    @abstractmethod
+    def infer(self, given: Batch, noise: Noise) -> Tensor:
+        """z ~ q(z | x_S): (B, latent), for a non-empty subset S = given."""
+
+    def prior(self, noise: Noise) -> Tensor:
+        """z ~ p(z): (B, latent)."""
+        return noise.normal(self.config.latent)
+
+    @torch.no_grad()
+    def generate(
+        self, given: Batch, targets: Sequence[str], *, count: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        noise = Noise(generator, count, self.device)
+        z = self.infer(given, noise) if given else self.prior(noise)
+        return {name: decoded(self.dataset.modality(name), self.decode(name, z)) for name in targets}
+
+    def encode(self, batch: Batch) -> dict[str, Gaussian]:
+        """q(z | x_m) of each modality in the batch, in the dataset's order; every encoder runs once."""
+        return {name: Gaussian(*heads) for name, heads in self.heads(batch).items()}
+
+    def heads(self, batch: Batch) -> dict[str, list[Tensor]]:
+        """The two heads (B, latent) of each encoder."""
+        present = [name for name in self.dataset.names if name in batch]
+        return {name: [full_precision(head) for head in self.encoders[name](batch[name])] for name in present}
+
+    def output(self, name: str, z: Tensor) -> Tensor:
+        """What one decoder gives for its latent (B, latent): location (B, *shape) of an image, logits of a text."""
+        return full_precision(self.decoders[name](z))
+
+    def decode(self, name: str, z: Tensor) -> Tensor:
+        """The same, from the latent z (B, latent) that all modalities share."""
+        return self.output(name, z)
+
+    def nll(self, batch: Batch, z: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """-log p(x_m | z) of each modality (or of `names`), unweighted: (B,), in nats."""
+        return {
+            name: nll(self.dataset.modality(name), self.decode(name, z), batch[name])
+            for name in names or self.dataset.names
+        }
+
+    def weighted(self, nlls: Mapping[str, Tensor]) -> Tensor:
+        """sum_m w_m NLL_m: (B,)."""
+        return total(self.dataset.modality(name).weight * value for name, value in nlls.items())
+
+    def draw(self, generator: torch.Generator, *shape: int) -> Tensor:
+        """Standard normal training noise of a shape, on the model's device and in its precision."""
+        dtype = next(self.parameters()).dtype
+        return torch.randn(*shape, generator=generator, device=generator.device, dtype=dtype)
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """bfloat16 (of autocast) -> float32, since what follows sums over many values; other dtypes unchanged."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
+def total(values: Any) -> Tensor:
+    """The sum of an iterable of tensors of one shape."""
+    return torch.stack(list(values)).sum(0)
+
+
+def report(loss: Tensor, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A stage's answer: the loss, and each term (B,) or scalar as its mean over the batch, detached."""
+    return {"loss": loss, **{name: value.detach().mean() for name, value in terms.items()}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRow:
+    """What the paper gives for all VAEs of a dataset (Appendix C.2)."""
+
+    captions: bool
+    """Whether this is the row of CUB."""
+    latent: int
+    """Size of the shared latent."""
+    beta: float
+    """beta, weight of the KL terms."""
+    schedule: Schedule
+
+
+BRIEF: Mapping[tuple[Budget, bool], tuple[int, int]] = {
+    ("laptop", False): (8000, 256),
+    ("laptop", True): (2000, 128),
+    ("smoke", False): (250, 256),
+    ("smoke", True): (100, 64),
+}
+"""(budget, has a large image) -> (steps, batch size): at most 4 minutes, or 8 seconds, on two cores."""
+
+
+def paper_row(dataset: DatasetSpec, budget: Budget, *, cub_lr: float) -> PaperRow:
+    """The paper's common settings; a smaller budget changes the schedule only (see `brief`).
+
+    CUB (and `flowers`, where the paper is silent): latent 64, beta 9, batches of 64, learning rate `cub_lr`.
+    MNIST-SVHN (and every other dataset, where the paper is silent): latent 20, beta 5, batches of 256, 1e-3.
+    Both 150 epochs over the tuples, with a constant learning rate.
+    """
+    captions = dataset.name in ("cub", "flowers")
+    batch_size, lr = (64, cub_lr) if captions else (256, 1e-3)
+    schedule = brief(Schedule(epochs=150, batch_size=batch_size, lr=lr), dataset, budget)
+    return PaperRow(captions=captions, latent=64 if captions else 20, beta=9.0 if captions else 5.0, schedule=schedule)
+
+
+def brief(
+    schedule: Schedule,
+    dataset: DatasetSpec,
+    budget: Budget,
+    sizes: Mapping[tuple[Budget, bool], tuple[int, int]] = BRIEF,
+) -> Schedule:
+    """The paper's schedule cut to a budget: fewer steps, with a warm-up and a cosine decay as MLD's recipe has them.
+
+    An image of more than 1,000 values needs convolutions, a step of which takes ten times as long as one of MLPs.
+    """
+    if budget == "paper":
+        return schedule
+    steps, batch_size = sizes[budget, any(m.size > 1000 for m in dataset.modalities)]
+    return replace(schedule, epochs=None, steps=steps, batch_size=batch_size, warmup=steps // 20, decay="cosine")
+
+
+def at_least(bound: float, **settings: float) -> None:
+    """Raise ConfigError for a setting below `bound`."""
+    for name, value in settings.items():
+        if not value >= bound:
+            raise ConfigError(f"{name} must be at least {bound:g}, got {value}")
