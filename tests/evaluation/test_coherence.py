@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from mmbench.errors import PluginError
+from mmbench.metric import Row
+from mmbench.modality import Task
+from mmbench_evaluation.coherence import Coherence, agreement, entropy, wilson
+
+JOINT = Task((), ("grey", "colour"))
+ROWS = torch.arange(100)
+
+
+def samples(**labels: Tensor) -> dict[str, Tensor]:
+    """Samples whose first value is the label that the oracle reads."""
+    shapes = {"grey": (1, 16, 16), "colour": (3, 18, 16), "word": (4,)}
+    return {k: v.float().view(-1, *[1] * len(shapes[k])).expand(-1, *shapes[k]) for k, v in labels.items()}
+
+
+def find(rows: list[Row], metric: str, modality: str) -> Row:
+    (row,) = (row for row in rows if (row.metric, row.modality) == (metric, modality))
+    return row
+
+
+def test_agreement() -> None:
+    a, b, c = torch.tensor([0, 1, -1, 2, 2]), torch.tensor([0, 2, -1, 2, 2]), torch.tensor([0, 1, -1, 2, -1])
+    assert agreement([a, b, c]).tolist() == [True, False, False, True, False]
+    assert agreement([a]).tolist() == [True, True, False, True, True]
+
+
+def test_entropy() -> None:
+    assert entropy(torch.full((10,), 7)) == pytest.approx(math.log(10), abs=1e-12)
+    assert entropy(torch.tensor([0, 9, 0])) == 0
+    assert entropy(torch.zeros(3, dtype=torch.int64)) == 0
+    counts = torch.tensor([1, 5, 0, 20])
+    assert entropy(counts) == pytest.approx(float(stats.entropy(counts.numpy())), abs=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 10), (10, 10), (1, 1), (8523, 10_000), (3584, 3584), (47, 94)])
+@pytest.mark.parametrize("confidence", [0.95, 0.68])
+def test_wilson_is_scipys(k: int, n: int, confidence: float) -> None:
+    expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+    assert wilson(k, n, confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("case", [(1, 0), (-1, 3), (4, 3)])
+def test_wilson_refuses(case: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="interval"):
+        wilson(*case)
+
+
+@pytest.mark.parametrize("task", [Task(("colour",), ("grey",)), Task(("grey",), ("grey",))])
+def test_conditional_is_the_share_of_true_labels(judged, task: Task) -> None:  # type: ignore[no-untyped-def]
+    metric = Coherence(judged())
+    rows = torch.randperm(300, generator=torch.Generator().manual_seed(0))[:100]
+    labels = metric.bench.dataset.test.labels
+    assert labels is not None
+    truth = labels[rows]
+    read = torch.cat([truth[:37], (truth[37:90] + 1) % 3, torch.full((10,), -1)])
+    for part in (slice(0, 60), slice(60, 100)):  # uneven batches: a micro average
+        metric.update(task, samples(grey=read[part]), rows[part])
+    (row,) = metric.compute()
+    assert (row.metric, row.task, row.modality, row.count) == ("coherence", task.name, "grey", 100)
+    assert row.value == pytest.approx(37.0)
+    assert (row.judge, row.higher_is_better, row.unit, row.note) == ("oracle", True, "%", "")
+
+
+def test_joint_is_agreement_whatever_the_truth(judged) -> None:  # type: ignore[no-untyped-def]
+    metric = Coherence(judged())
+    grey, colour = ROWS % 3, ROWS % 3
+    colour[:20] = (colour[:20] + 1) % 3
+    grey[20:30] = colour[20:30] = -1
+    metric.update(JOINT, samples(grey=grey[:50], colour=colour[:50]), ROWS[:50])
+    metric.update(JOINT, samples(grey=grey[50:], colour=colour[50:]), ROWS[50:])
+    rows = metric.compute()
+    row = find(rows, "coherence", "grey+colour")
+    assert (row.task, row.value, row.count, row.judge) == ("joint", 70.0, 100, "oracle + oracle")
+    spread = find(rows, "label_entropy", "grey")
+    counts = [int((grey == k).sum()) for k in range(3)]
+    assert spread.value == pytest.approx(float(stats.entropy(counts)))
+    assert (spread.count, spread.higher_is_better, spread.unit) == (90, None, "nats")
+    assert spread.note == "10 of 100 samples are of no class"
+
+
+def test_unreadable_samples_never_agree(judged) -> None:  # type: ignore[no-untyped-def]
+    metric = Coherence(judged())
+    nothing = torch.full((10,), -1)
+    metric.update(JOINT, samples(grey=nothing, colour=nothing), ROWS[:10])
+    metric.update(Task(("colour",), ("grey",)), samples(grey=nothing), ROWS[:10])
+    rows = metric.compute()
+    assert [row.value for row in rows if row.metric == "coherence"] == [0.0, 0.0]
+    assert find(rows, "label_entropy", "grey").value == 0.0
+    assert find(rows, "label_entropy", "grey").count == 0
+
+
+def test_a_collapsed_generator_is_unmasked_by_its_entropy(judged) -> None:  # type: ignore[no-untyped-def]
+    metric = Coherence(judged())
+    same = torch.full((100,), 2)
+    metric.update(JOINT, samples(grey=same, colour=same), ROWS)
+    rows = metric.compute()
+    assert find(rows, "coherence", "grey+colour").value == 100.0
+    assert find(rows, "label_entropy", "grey").value == 0.0
+    assert find(rows, "label_entropy", "colour").value == 0.0
+
+
+def test_uniform_labels_have_the_full_entropy(judged) -> None:  # type: ignore[no-untyped-def]
+    metric = Coherence(judged())
+    metric.update(JOINT, samples(grey=torch.arange(99) % 3, colour=torch.arange(99) % 3), ROWS[:99])
+    assert find(metric.compute(), "label_entropy", "grey").value == pytest.approx(math.log(3))
+
+
+def test_three_modalities_with_a_text_that_is_read(judged) -> None:  # type: ignore[no-untyped-def]
+    bench = judged()
+    del bench.memo["judge/word"]  # the true reader
+    metric = Coherence(bench)
+    test = bench.dataset.test
+    words = test.gather(ROWS)["word"].clone()
+    words[:25] = words[:25].roll(1, dims=1)  # '.two' reads the same: padding is not printed
+    words[25:50, 0] = 0  # 'wo'
+    labels = test.labels[ROWS]
+    metric.update(Task((), ("grey", "colour", "word")), samples(grey=labels, colour=labels) | {"word": words}, ROWS)
+    rows = metric.compute()
+    assert find(rows, "coherence", "grey+colour+word").value == 75.0
+    assert find(rows, "coherence", "grey+colour+word").judge == "oracle + oracle + exact"
+
+
+def test_how_much_it_wants(judged) -> None:  # type: ignore[no-untyped-def]
+    assert Coherence(judged()).wants(JOINT) == 300
+    assert Coherence(judged(count=40)).wants(JOINT) == 40
+    assert Coherence(judged(count=4000)).wants(JOINT) == 300
+
+
+def test_instances_do_not_share_counts(judged) -> None:  # type: ignore[no-untyped-def]
+    bench = judged()
+    model, shuffled = Coherence(bench), Coherence(bench)
+    model.update(JOINT, samples(grey=ROWS % 3, colour=ROWS % 3), ROWS)
+    assert model.compute()
+    assert shuffled.compute() == []
+
+
+def test_a_dataset_without_classes_is_refused_at_once(make_bench, dataset) -> None:  # type: ignore[no-untyped-def]
+    bare = replace(dataset, spec=replace(dataset.spec, classes=0))
+    with pytest.raises(PluginError, match="take coherence and fmd out"):
+        Coherence.prepare(make_bench(bare))
