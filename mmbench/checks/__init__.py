@@ -1,0 +1,30 @@
+"""The conformance suite: does a model keep the contract of `mmbench.model`?
+
+    for result in check_model("my_package:MyModel"):           # in Python; `mmbench check NAME` in a terminal
+        print(result.name, result.outcome, result.message)
+
+    @parametrize_with_checks(["mld", MyModel])                 # in pytest: one test for each model and check
+    def test_contract(model, check):
+        check(model)
+
+Each check (`rules`) runs on two toys in memory, one of two images and one of two images and a text, with the model's
+recipe for 'smoke' cut to a few steps. A check whose prerequisite fails is skipped, so that a fault is reported by the
+check that names it. `Model.known_failures` states failures that are known, as data; `Model.check_settings`, in the
+form of --set, may shrink a large model for the suite.
+"""
+
+from .rules import CHECKS, Check
+from .running import CheckResult, check_model, parametrize_with_checks, run_checks
+from .subject import ContractError
+from .toys import toys
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "CheckResult",
+    "ContractError",
+    "check_model",
+    "parametrize_with_checks",
+    "run_checks",
+    "toys",
+]

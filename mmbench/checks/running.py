@@ -1,0 +1,173 @@
+"""Running the checks: results, prerequisites, known failures; in Python and in pytest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+
+from ..model import Model
+from ..plugins import label
+from .randomness import random_states, set_random_states
+from .rules import CHECKS, Check, cause
+from .subject import Subject
+from .toys import toys
+
+__all__ = ["CheckResult", "check_model", "parametrize_with_checks", "run_checks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What one check found."""
+
+    name: str
+    title: str
+    """The rule as a sentence."""
+    outcome: Literal["passed", "failed", "skipped"]
+    message: str = ""
+    """Of a failure: where, and what to change. Of a skipped check: which check must pass first."""
+    known: str = ""
+    """The reason stated in `Model.known_failures`, empty for none."""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == "passed"
+
+    @property
+    def ok(self) -> bool:
+        """As expected: passed, or failed as `known_failures` says. A known failure that passes is not as expected."""
+        return self.outcome == "skipped" or self.passed != bool(self.known)
+
+    def line(self) -> str:
+        """The result as one line of text: what was found, the check, and the rule or what to change."""
+        word = "known" if self.known and self.ok else "ok" if self.ok else "FAILED"
+        if self.outcome == "skipped":
+            word = "skipped"
+        text = f"{self.known} ({self.message})" if word == "known" else self.message or self.title
+        return f"{word:8}{self.name:24}{text}"
+
+
+class _Suite:
+    """All checks of one model; results are kept, and a check's prerequisites are run before it."""
+
+    def __init__(self, model: str | type[Model]) -> None:
+        with _isolated():
+            self.subjects = [Subject(model, data) for data in toys()]
+        self._results: dict[str, CheckResult] = {}
+
+    def result(self, name: str) -> CheckResult:
+        if name not in self._results:
+            self._results[name] = self._run(CHECKS[name])
+        return self._results[name]
+
+    def _run(self, check: Check) -> CheckResult:
+        lacking = [need for need in check.needs if not self.result(need).passed]
+        if lacking:
+            message = f"not run: {lacking[0]!r} must pass first"
+            return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message)
+        start = time.perf_counter()
+        message = next((m for m in (_verdict(check, s) for s in self.subjects) if m), "")
+        known = self._known(check.name)
+        failed = bool(message)
+        if known and not failed:
+            message = f"passes although known_failures says that it fails ({known}); remove the entry"
+        return CheckResult(
+            name=check.name,
+            title=check.title,
+            outcome="failed" if failed else "passed",
+            message=message,
+            known=known,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _known(self, name: str) -> str:
+        cls = self.subjects[0].__dict__.get("cls")
+        return getattr(cls, "known_failures", {}).get(name, "")
+
+
+def _verdict(check: Check, subject: Subject) -> str:
+    """The message of a failure, '' for none."""
+    try:
+        with _isolated():
+            check.function(subject)
+    except Exception as error:  # a stranger's model may raise anything
+        return f"{subject.spec.title}: {cause(error)}" if check.needs else cause(error)
+    finally:
+        if "trial" in subject.__dict__:
+            subject.trained.eval()
+    return ""
+
+
+@contextmanager
+def _isolated() -> Iterator[None]:
+    """The caller's random state outlives what happens inside, which runs in one thread: on so small tensors, several
+    threads only wait for each other."""
+    states, threads = random_states(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        set_random_states(states)
+
+
+def run_checks(model: str | type[Model]) -> Iterator[CheckResult]:
+    """The results of all checks, each as soon as it is known. A model that cannot be loaded fails the check 'class'.
+
+    Arguments:
+        model: a class, the name of a plugin, or 'module:Class'.
+    """
+    suite = _Suite(model)
+    return (suite.result(name) for name in CHECKS)
+
+
+def check_model(model: str | type[Model]) -> list[CheckResult]:
+    """`run_checks` as a list; raises nothing. All is well if `all(result.ok for result in results)`."""
+    return list(run_checks(model))
+
+
+def parametrize_with_checks(models: Sequence[str | type[Model]]) -> Any:
+    """A pytest decorator: one test per model and check, with ids such as 'mld-conditions_used'.
+
+    The test takes `model` and `check` and calls `check(model)`. A known failure is an expected one (xfail), and fails
+    the test when it passes; a check whose prerequisite fails is skipped.
+    """
+    import pytest
+
+    cases = [
+        pytest.param(model, _pytest_check(name), id=f"{_identifier(model)}-{name}")
+        for model in models
+        for name in CHECKS
+    ]
+    return pytest.mark.parametrize(("model", "check"), cases)
+
+
+def _identifier(model: str | type[Model]) -> str:
+    return label(model) if isinstance(model, str) else model.__name__
+
+
+def _pytest_check(name: str) -> Callable[[str | type[Model]], None]:
+    def check(model: str | type[Model]) -> None:
+        import pytest
+
+        result = _suite(model).result(name)
+        if result.outcome == "skipped":
+            pytest.skip(result.message)
+        if result.known and result.ok:
+            pytest.xfail(f"{result.known}: {result.message}")
+        if not result.ok:
+            pytest.fail(result.message, pytrace=False)
+
+    return check
+
+
+@lru_cache(maxsize=1)
+def _suite(model: str | type[Model]) -> _Suite:
+    """The suite of the model that pytest is at."""
+    return _Suite(model)

@@ -1,0 +1,296 @@
+"""The command line. torch is imported inside the verbs that need it, so that `--help` and `list` answer at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from . import plugins, store
+from .errors import MmbenchError
+from .progress import Advance, Progress
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Multi-modal generative models on equal terms: train, generate, evaluate, report.\n\n"
+    "Start with: mmbench run, then mmbench report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+DataRoot = Annotated[
+    Path, typer.Option("--data-root", envvar="MMBENCH_DATA", help="Folder that holds the datasets' files.")
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")]
+Runs = Annotated[
+    Path, typer.Option("--runs", envvar="MMBENCH_RUNS", help="Folder of checkpoints, caches and sample files.")
+]
+DATA, RESULTS, RUNS = Path("data"), Path("results"), Path("runs")
+
+
+@app.command()
+def run(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="An installed model, 'all', or module:Class; may be given several times."),
+    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds: 5 means seeds 0 to 4.")] = 1,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option("--seed", min=0, help="This seed only; may be given several times."),
+    ] = None,
+    budget: Annotated[
+        Literal["smoke", "laptop", "paper"] | None,
+        typer.Option(
+            "--budget",
+            help="smoke: seconds a cell; laptop: minutes; paper: the published schedule (wants a GPU). "
+            "The paper's own datasets default to paper, the others to laptop.",
+        ),
+    ] = None,
+    data_root: DataRoot = DATA,
+    results: Annotated[
+        Path, typer.Option("--results", "--out", help="Folder of the results, one small JSON file a cell.")
+    ] = RESULTS,
+    runs: Runs = RUNS,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change a setting: width=256, score.steps=2000, mld.p_joint=0.7 (one model of several), "
+            "eval.count=2000 (the protocol). --dry-run shows them all.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the cells and their settings, compute none.")
+    ] = False,
+) -> None:
+    """Train, generate and evaluate: one cell for each model and seed.
+
+    Cells that are complete are skipped; an interrupted run goes on where it stopped when it is started again.
+
+    \b
+    mmbench run                                             MLD on the embedded glyphs
+    mmbench run --model mld --model mvae --seeds 5
+    mmbench run --model all --dataset mnist_fashion --data-root data
+    """
+    from .runner import Request, Runner
+
+    request = Request(
+        models=tuple(model or ["mld"]),
+        dataset=dataset,
+        seeds=tuple(dict.fromkeys(seed)) if seed else tuple(range(seeds)),
+        budget=budget,
+        settings=tuple(settings or ()),
+        data_root=data_root,
+        results=results,
+        runs=runs,
+        device=device,
+    )
+    runner = Runner(request, Terminal())
+    if dry_run:
+        _show_plan(runner)
+        return
+    outcome = runner.run()
+    console.print(
+        f"{len(outcome.complete)} computed, {len(outcome.skipped)} complete already, {len(outcome.failed)} failed. "
+        f"Next: mmbench report --results {results}"
+    )
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    results: Results = RESULTS,
+    dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,
+    format: Annotated[Literal["md", "csv", "tex"], typer.Option("--format", help="Form of the tables.")] = "md",
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file, not to the terminal.")] = None,
+    figures: Annotated[Path | None, typer.Option("--figures", help="Write the plots into this folder.")] = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's."""
+    from .report import render
+
+    cells, failures = store.cells(results, dataset), store.failures(results, dataset)
+    text = render(cells, failures, format)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        store.write_text(out, text)
+        console.print(f"wrote {out}")
+    if figures is not None:
+        from .figures import write_figures
+
+        for path in write_figures(cells, runs, figures):
+            console.print(f"wrote {path}")
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the installed models, datasets and metrics, and who brought them."""
+    table = Table("kind", "name", "class", "from", box=None, pad_edge=False)
+    for kind, group in (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS)):
+        for plugin in plugins.available(group).values():
+            table.add_row(kind, plugin.name, plugin.value, plugin.source)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="An installed model, or module:Class.")],
+) -> None:
+    """Does a model keep the contract? A line for each check; exit code 1 if one fails."""
+    from .checks import run_checks
+
+    failed = 0
+    for result in run_checks(model):
+        typer.echo(result.line())
+        failed += not result.ok
+    if failed:
+        typer.echo(f"{failed} failed")
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    data_root: DataRoot = DATA,
+) -> None:
+    """Bring a dataset's files to the data root and verify them."""
+    typer.echo(_source(name).fetch(data_root))
+
+
+@data_app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    data_root: DataRoot = DATA,
+) -> None:
+    """Check a dataset's files."""
+    typer.echo(_source(name).verify(data_root))
+
+
+def main() -> NoReturn:
+    """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except MmbenchError as error:
+        console.print(f"mmbench: {error}", markup=False)
+        code = 1
+    except KeyboardInterrupt:
+        console.print("mmbench: interrupted; the same command goes on from here")
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    else:
+        code = 0
+    sys.exit(code)
+
+
+class Terminal(Progress):
+    """Bars with rate and time left on a terminal; now and then a line elsewhere."""
+
+    SECONDS = 30.0
+    """Between two lines where there is no terminal."""
+
+    @contextmanager
+    def phase(self, title: str, total: int, unit: str = "step") -> Iterator[Advance]:
+        show = self._bars if console.is_terminal else self._lines
+        with show(title, total, unit) as advance:
+            yield advance
+
+    def say(self, message: str) -> None:
+        console.print(message, markup=False)
+
+    @contextmanager
+    def _bars(self, title: str, total: int, unit: str) -> Iterator[Advance]:
+        columns = (
+            TextColumn("  {task.description:<28}"),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Bars(*columns, console=console) as bars:
+            task = bars.add_task(title, total=total, note="", rate="")
+
+            def advance(steps: int = 1, note: str = "") -> None:
+                bars.update(task, advance=steps)
+                if note:
+                    bars.update(task, note=note)
+                speed = bars.tasks[0].speed
+                bars.update(task, rate=f"{speed:.1f} {unit}s/s" if speed else "")
+
+            yield advance
+
+    @contextmanager
+    def _lines(self, title: str, total: int, unit: str) -> Iterator[Advance]:
+        start = last = time.monotonic()
+        done, fresh, latest = 0, 0, ""
+
+        def line(now: float) -> str:
+            rate = fresh / max(now - start, 1e-9)
+            left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+            return f"  {title}: {done}/{total} {unit}s, {rate:.1f}/s, {now - start:.0f} s{left} {latest}".rstrip()
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal done, fresh, latest, last
+            done, fresh, latest = done + steps, fresh + steps, note or latest
+            now = time.monotonic()
+            if now - last > self.SECONDS and done < total:
+                last = now
+                console.print(line(now), markup=False)
+
+        yield advance
+        console.print(line(time.monotonic()), markup=False)
+
+
+def _source(name: str):
+    from .data.dataset import DatasetSource
+
+    source: type[DatasetSource] = plugins.load(plugins.DATASETS, name, DatasetSource)
+    return source()
+
+
+def _show_plan(runner) -> None:
+    import json
+
+    from .config import to_json
+
+    plans = runner.plan()
+    shown = set()
+    for plan in plans:
+        if plan.key.model not in shown:
+            shown.add(plan.key.model)
+            settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
+            typer.echo(f"{plan.key.model} {json.dumps(settings, indent=2)}")
+    for plan in plans:
+        state = "complete" if store.finished(runner.request.results, plan.key) else "to compute"
+        typer.echo(f"{plan.key.path(runner.request.results)}  {state}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The command line as a user meets it: whole runs at a tiny budget, and one sentence for each mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmbench import store
+
+MLD = [
+    *("--model", "mld", "--set", "mld.score.steps=6", "--set", "mld.path.steps=4", "--set", "mld.path.jump=2"),
+    *("--set", "mld.autoencoders.pen.steps=300", "--set", "mld.autoencoders.sign.steps=60"),
+]
+MVAE = ["--model", "mvae", "--set", "mvae.schedule.steps=6"]
+SMOKE = [
+    *("run", "--budget", "smoke", "--set", "eval.count=40", "--set", "eval.quality_count=40"),
+    *("--set", "eval.judge.steps=20"),
+]
+
+
+def call(*arguments, cwd, **environment):
+    # one thread: many small tensors, and other processes on the same two cores
+    env = {k: v for k, v in os.environ.items() if k != "MMBENCH_DATA"} | {"OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-m", "mmbench", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=500)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder in which both models ran for seeds 0 and 1; the caches are shared by the tests of this file."""
+    folder = tmp_path_factory.mktemp("cli")
+    done = call(*SMOKE, *MLD, *MVAE, "--seeds", "2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def cells(home):
+    return store.cells(home / "results")
+
+
+def test_every_cell_is_there_and_whole(home):
+    keys = {(c["model"]["name"], c["seed"]) for c in cells(home)}
+    assert keys == {("mld", 0), ("mld", 1), ("mvae", 0), ("mvae", 1)}
+    for cell in cells(home):
+        directions = {row["task"] for row in cell["rows"] if row["source"] == "model"}
+        assert len(directions) == 1 + 9, "joint, and every subset of three to every modality outside it"
+        assert {row["source"] for row in cell["rows"]} == {"model", "real", "shuffled", "reconstruction"}
+        assert all(row["count"] <= 40 for row in cell["rows"])
+        assert cell["environment"]["torch"]
+        assert cell["calls"]
+        assert cell["config"]
+    mld = next(c for c in cells(home) if c["model"]["name"] == "mld")
+    assert mld["calls"]["joint"]["score"] == 4
+    assert mld["stages"]["autoencoder.name"]["quality"]["skill"] > 0.9
+
+
+def test_a_second_run_skips_everything(home):
+    before = {p: p.stat().st_mtime_ns for p in (home / "results").rglob("*.json")}
+    done = call(*SMOKE, *MLD, *MVAE, "--seeds", "2", cwd=home)
+    assert done.returncode == 0
+    assert "4 complete already" in done.stderr
+    assert {p: p.stat().st_mtime_ns for p in (home / "results").rglob("*.json")} == before
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(home):
+    again = call(*SMOKE, *MVAE, "--seed", "1", "--out", "again", cwd=home)
+    assert again.returncode == 0, again.stderr
+    (repeated,) = store.cells(home / "again")
+    rows = {c["seed"]: c["rows"] for c in cells(home) if c["model"]["name"] == "mvae"}
+    assert repeated["rows"] == rows[1]
+    assert repeated["rows"] != rows[0]
+    one, other = (store.read_samples(home / "runs" / c["samples"]) for c in cells(home) if c["model"]["name"] == "mvae")
+    assert (one["joint/target/pen"] != other["joint/target/pen"]).any()
+    assert (one["pen->sign/given/pen"] == other["pen->sign/given/pen"]).all(), "the same conditions"
+
+
+def test_evaluating_otherwise_does_not_train_again(home):
+    done = call(*SMOKE, *MLD, "--set", "eval.count=30", "--seed", "0", "--out", "other", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "train" not in done.stderr
+    (cell,) = store.cells(home / "other")
+    assert cell["stages"]["score"]["steps"] == 6
+
+
+def test_report_in_every_format(home):
+    md = call("report", cwd=home)
+    assert md.returncode == 0, md.stderr
+    assert "MVAE" in md.stdout
+    assert "MLD" in md.stdout
+    assert call("report", "--format", "tex", cwd=home).stdout.count(r"\begin{tab") > 0
+    out = call("report", "--format", "csv", "--out", "t.csv", "--figures", "fig", cwd=home)
+    assert out.returncode == 0, out.stderr
+    assert (home / "t.csv").read_text().count("\n") > 50
+    assert len(list((home / "fig").glob("*.png"))) > 5
+
+
+def test_dry_run_shows_settings_and_computes_nothing(home):
+    done = call("run", "--budget", "paper", "--dry-run", "--set", "width=256", "--out", "nothing", cwd=home)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
+    assert settings["config"]["width"] == 256
+    assert settings["config"]["score"]["epochs"] == 150
+    assert not (home / "nothing").exists()
+
+
+def test_a_failing_cell_is_recorded_and_the_others_go_on(home):
+    done = call(*SMOKE, *MLD, *MVAE, "--set", "mld.autoencoders.pen.lr=1000", "--out", "bad", cwd=home)
+    assert done.returncode == 1
+    assert "autoencoder.pen" in done.stderr
+    (failed,) = store.failures(home / "bad")
+    assert "autoencoder.pen" in failed["reason"]
+    assert [c["model"]["name"] for c in store.cells(home / "bad")] == ["mvae"]
+    assert "Traceback" not in done.stderr
+    assert "autoencoder.pen" in call("report", "--results", "bad", cwd=home).stdout
+
+
+MISTAKES = [
+    (["run", "--model", "mdl"], "did you mean 'mld'"),
+    (["run", "--dataset", "glyfs"], "did you mean 'glyphs'"),
+    (["run", "--dataset", "mnist_svhn"], "mmbench data fetch mnist_svhn"),
+    (["run", "--set", "widht=3"], "did you mean 'width'"),
+    (["run", "--set", "width=wide"], "width"),
+    (["run", "--set", "width"], "field=value"),
+    (["run", "--seeds", "0"], "0 is not in the range"),
+    (["run", "--budget", "huge"], "huge"),
+    (["run", "--device", "tpu"], "tpu"),
+    (["run", "--out", "a-file"], "a-file"),
+    (["run", "--model", "no_such_module:Model"], "no_such_module"),
+    (["report", "--results", "nowhere/at/all"], None),
+    (["data", "fetch", "glyfs"], "did you mean 'glyphs'"),
+    (["data", "verify", "mnist_svhn", "--data-root", "nowhere"], "mmbench data fetch mnist_svhn"),
+    (["check", "mdl"], "did you mean 'mld'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "hint"), MISTAKES, ids=lambda a: " ".join(a) if isinstance(a, list) else "")
+def test_mistakes_are_one_sentence(home, arguments, hint):
+    Path(home / "a-file").touch()
+    done = call(*arguments, cwd=home)
+    assert "Traceback" not in done.stderr
+    if hint is None:  # a report without results says what to run; it is not a mistake
+        assert "mmbench run" in done.stdout
+        return
+    assert done.returncode != 0
+    assert hint in " ".join(done.stderr.split())
+
+
+def test_help_teaches(home):
+    assert "mmbench run --model mld --model mvae" in call("run", "--help", cwd=home).stdout
+
+
+def test_check_reports_each_check(home):
+    done = call("check", "mvae", cwd=home)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("\n") >= 20

@@ -1,0 +1,184 @@
+"""The protocol on a model whose samples are known: what is drawn, in which order, and what metrics are shown."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+
+from mmbench.config import Protocol, Schedule
+from mmbench.data.dataset import Dataset, Split
+from mmbench.errors import PluginError
+from mmbench.measuring import KEPT, evaluation_order, measure
+from mmbench.metric import Bench, Metric, Row
+from mmbench.modality import DatasetSpec, Modality
+from mmbench.model import Model, draw
+from mmbench.progress import Progress
+from mmbench.seeding import Noise
+
+SPEC = DatasetSpec(
+    name="toy",
+    title="Toy",
+    modalities=tuple(Modality(name=n, shape=(1, 2, 2), network="mnist_mlp", latent=2) for n in "abc"),
+)
+
+
+def dataset(n=300):
+    items = {
+        name: (torch.arange(n) % 256).to(torch.uint8)[:, None, None, None].expand(n, 1, 2, 2).contiguous()
+        for name in "abc"
+    }
+    split = Split(items, torch.arange(n)[:, None].expand(n, 3).contiguous())
+    return Dataset(SPEC, split, split)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    schedule: Schedule = Schedule(steps=1, batch_size=1, lr=1.0)
+
+
+class Echo(Model):
+    """Answers a given modality's first pixel everywhere, noise for joint samples."""
+
+    Config = Nothing
+
+    def __init__(self):
+        super().__init__()
+        self.dataset, self.calls = SPEC, []
+        self.body = torch.nn.Linear(1, 1)
+
+    @classmethod
+    def build(cls, dataset, config, networks):
+        return cls()
+
+    def stages(self):
+        return []
+
+    def generate(self, given, targets, *, count, generator):
+        self.calls.append((tuple(given), tuple(targets), count))
+        self.body(torch.zeros(1, 1))
+        noise = Noise(generator, count).normal(1, 2, 2).sigmoid()
+        source = next(iter(given.values())) if given else noise
+        return {name: source.clone() for name in targets}
+
+
+class Spy(Metric):
+    """Keeps what it is shown; wants 250 of joint samples, 120 of the rest."""
+
+    name, higher_is_better, bounds, paired = "spy", True, (0.0, 1.0), True
+    instances: ClassVar[list] = []
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.seen = {}
+        Spy.instances.append(self)
+
+    def wants(self, task):
+        return 120 if task.given else 250
+
+    def update(self, task, samples, rows):
+        self.seen.setdefault(task.name, []).append((samples, rows))
+
+    def compute(self):
+        return [
+            Row(metric="spy", task=t, modality="a", value=1.0, count=1, judge="", higher_is_better=True)
+            for t in self.seen
+        ]
+
+
+def bench(batch_size=50, count=250):
+    data = dataset()
+    protocol = Protocol(count=count, quality_count=100, batch_size=batch_size)
+    return Bench(
+        dataset=data,
+        protocol=protocol,
+        device=torch.device("cpu"),
+        order=evaluation_order(data.test, 0),
+        cache=None,
+        progress=Progress(),
+    )
+
+
+def run(**changes):
+    Spy.instances = []
+    model = Echo()
+    return model, measure(model, bench(**changes), {"spy": Spy}, seed=0), Spy.instances
+
+
+def test_each_condition_is_drawn_once_for_all_its_targets():
+    model, _, _ = run(batch_size=250)
+    assert [(g, t) for g, t, _ in model.calls] == [
+        ((), ("a", "b", "c")),
+        (("a",), ("b", "c")),
+        (("b",), ("a", "c")),
+        (("c",), ("a", "b")),
+        (("a", "b"), ("c",)),
+        (("a", "c"), ("b",)),
+        (("b", "c"), ("a",)),
+        (("a",), ("a",)),
+        (("b",), ("b",)),
+        (("c",), ("c",)),
+    ]
+
+
+def test_metrics_see_as_many_as_they_want_and_the_right_rows():
+    _, _, (_, _, chosen, _) = run()
+    order = evaluation_order(dataset().test, 0)
+    assert torch.equal(torch.cat([rows for _, rows in chosen.seen["a->b"]]), order[:120])
+    samples = torch.cat([s["b"] for s, _ in chosen.seen["a->b"]])
+    truth = dataset().test.gather(order[:120])["a"]
+    assert torch.equal(samples, truth), "sample k was made for the k-th tuple of the evaluation order"
+    assert sum(len(rows) for _, rows in chosen.seen["joint"]) == 250
+
+
+def test_reference_points():
+    _, result, (real, shuffled, _, reconstruction) = run()
+    order = evaluation_order(dataset().test, 0)
+    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[250:]), "other tuples, 50 are left"
+    mixed = {n: torch.cat([s[n] for s, _ in shuffled.seen["joint"]]).flatten(1)[:, 0] for n in "abc"}
+    for name in "abc":
+        expected = dataset().test.gather(order[:250])[name].flatten(1)[:, 0]
+        assert torch.equal(mixed[name].sort().values, expected.sort().values), "the same items"
+    assert (mixed["a"] == mixed["b"]).float().mean() < 0.1, "in another order for each modality"
+    assert set(reconstruction.seen) == {"a->a", "b->b", "c->c"}
+    assert {row["source"] for row in result.rows} == {"model", "real", "shuffled", "reconstruction"}
+
+
+def test_samples_do_not_depend_on_the_batches():
+    joint = []
+    for size in (250, 7):
+        _, _, (_, _, chosen, _) = run(batch_size=size)
+        joint.append(torch.cat([s["a"] for s, _ in chosen.seen["joint"]]))
+    assert torch.allclose(*joint, atol=1e-6)
+
+
+def test_kept_samples_are_the_first_and_come_with_their_conditions():
+    _, result, _ = run()
+    order = evaluation_order(dataset().test, 0)
+    pixels = dataset().test.items["a"][order[:KEPT]].numpy()
+    assert (result.samples["a->b/given/a"] == pixels).all()
+    assert (result.samples["a->b/target/b"] == pixels).all()
+    assert result.samples["joint/target/c"].shape == (KEPT, 1, 2, 2)
+
+
+def test_network_calls_are_counted():
+    _, result, _ = run()
+    assert result.calls["joint"] == {"body": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ({}, "returned"),
+        ({"b": torch.zeros(3, 1, 2, 2), "z": torch.zeros(3, 1, 2, 2)}, "returned"),
+        ({"b": torch.zeros(3, 1, 2)}, "must be"),
+        ({"b": torch.zeros(3, 1, 2, 2).double()}, "must be"),
+        ({"b": torch.full((3, 1, 2, 2), torch.nan)}, "NaN"),
+        ({"b": torch.full((3, 1, 2, 2), 1.01)}, "must lie in"),
+    ],
+)
+def test_a_wrong_answer_is_refused(answer, complaint):
+    model = Echo()
+    model.generate = lambda *_, **__: answer
+    with pytest.raises(PluginError, match=complaint):
+        draw(model, {}, ("b",), count=3, generator=torch.Generator())

@@ -1,0 +1,283 @@
+"""Reports against numbers worked out by hand and by numpy."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbench import store
+from mmbench.comparison import groups
+from mmbench.errors import ResultError
+from mmbench.report import render
+from mmbench.store import Cell
+
+from .cells import cell, row
+
+
+def lines_of(text: str, name: str) -> list[list[str]]:
+    """The table lines that start with a name, as their texts."""
+    found = [[part.strip() for part in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return [line for line in found if line[0] == name]
+
+
+def table(cells: list[Cell]) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(render(cells, format="csv")), keep_default_na=False, na_values=[""])
+
+
+def pick(frame: pd.DataFrame, **where: Any) -> dict[str, Any]:
+    """The one record with these values."""
+    found = [r for r in frame.to_dict("records") if all(r[name] == value for name, value in where.items())]
+    assert len(found) == 1
+    return found[0]
+
+
+def coherence(model: str, values: list[float], **more: Any) -> list[Cell]:
+    """A cell for each value of joint coherence."""
+    return [
+        cell(model, seed, rows=[row("coherence", "joint", "mnist+svhn", v)], **more) for seed, v in enumerate(values)
+    ]
+
+
+def test_mean_and_sample_standard_deviation() -> None:
+    values = [38.2, 41.9, 40.4, 37.7, 39.05]
+    found = pick(table(coherence("mvae", values)), source="model")
+    assert found["mean"] == pytest.approx(np.mean(values), rel=1e-12)
+    assert found["std"] == pytest.approx(np.std(values, ddof=1), rel=1e-12)
+    assert (found["n"], found["seeds"]) == (5, "0 1 2 3 4")
+    line = lines_of(render(coherence("mvae", values)), "MVAE")
+    assert line == [["MVAE", "5", f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"]]
+
+
+def test_one_seed_has_no_deviation() -> None:
+    assert lines_of(render(coherence("mvae", [38.25])), "MVAE") == [["MVAE", "1", "38.25"]]
+    assert np.isnan(pick(table(coherence("mvae", [38.25])), source="model")["std"])
+
+
+def test_a_share_is_shown_in_percent() -> None:
+    made = cell(rows=[row("coherence", "joint", "mnist+svhn", 0.3825, unit="")])
+    assert lines_of(render([made]), "MVAE") == [["MVAE", "1", "38.25"]]
+
+
+def test_the_papers_number_and_the_difference() -> None:
+    made = coherence("mld", [80.22, 82.22])  # the paper: 85.22 ± 0.5
+    text = render(made)
+    assert lines_of(text, "· paper") == [["· paper", "", "85.22 ± 0.50"]]
+    assert lines_of(text, "· difference") == [["· difference", "", "−4.00"]]
+    found = pick(table(made), source="model")
+    assert (found["paper_table"], found["paper_mean"], found["paper_std"]) == (4, 85.22, 0.5)
+    assert found["difference"] == pytest.approx(-4.0)
+
+
+def test_where_the_paper_contradicts_itself_the_report_says_so() -> None:
+    text = render([cell("mvae", rows=[row("fid", "joint", "svhn", 70.0)])])
+    assert "the paper prints 68.9 in Table 1 and 68 in Table 4" in text
+    assert lines_of(text, "· difference") == [["· difference", "", "+2.00"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset"), [("mld", "mnist_svhn_subset"), ("mld", "glyphs"), ("other", "mnist_svhn"), ("mld", "cub")]
+)
+def test_nothing_else_is_compared_with_the_paper(model: str, dataset: str) -> None:
+    made = coherence(model, [80.0, 81.0], dataset=dataset)  # CUB has no classifier's coherence in the paper
+    assert "paper" not in render(made).replace("budget paper", "")
+    assert np.isnan(pick(table(made), source="model")["paper_mean"])
+
+
+def test_a_smaller_budget_is_compared_with_a_warning() -> None:
+    assert "ours of budget smoke" in render(coherence("mld", [80.0], budget="smoke"))
+    assert "Warning" not in render(coherence("mld", [80.0]))
+
+
+def test_bold_knows_the_direction() -> None:
+    def made(model: str, shift: float) -> Cell:
+        rows = [row("coherence", "joint", "mnist+svhn", 50 + shift), row("fid", "joint", "svhn", 50 + shift)]
+        return cell(model, rows=[*rows, row("label_entropy", "joint", "mnist", 2.0 + shift / 100)])
+
+    text = render([made("mvae", 0), made("mld", 5)])
+    assert lines_of(text, "MVAE")[0][2:] == ["50.00", "2.00", "**50.00**"]
+    assert lines_of(text, "MLD")[0][2:] == ["**55.00**", "2.05", "55.00"]
+
+
+def test_ties_as_printed_are_both_bold_and_one_model_alone_is_not() -> None:
+    text = render(coherence("mvae", [50.001]) + coherence("mld", [50.002]))
+    assert [lines_of(text, name)[0][2] for name in ("MVAE", "MLD")] == ["**50.00**", "**50.00**"]
+    assert "**50" not in render(coherence("mvae", [50.0]))
+
+
+def test_models_stand_in_the_papers_order_and_others_after_them() -> None:
+    names = ["zeta", "mld", "nexus", "alpha", "mvae"]
+    text = render([c for name in names for c in coherence(name, [1.0], dataset="glyphs")])
+    order = [line.split("|")[1].strip() for line in text.splitlines() if line[:1] == "|"][2:]
+    assert order == ["MVAE", "NEXUS", "MLD", "alpha", "zeta"]
+
+
+def test_the_table_has_the_shape_of_table_1() -> None:
+    text = render([cell("mvae", seed) for seed in range(3)])
+    heads = [line for line in text.splitlines() if line.startswith("| Model")]
+    names = [part.strip() for head in heads for part in head.strip("|").split("|")]
+    assert [n for n in names if n not in ("Model", "Seeds")] == [
+        *("Joint", "M → S", "S → M", "Entropy(M)"),
+        *("Joint(M) FMD", "Joint(S) FID", "M → S FID", "S → M FMD"),
+        *("S → S", "M → M FMD"),
+    ]
+    assert "M: mnist, S: svhn" in text
+    assert lines_of(text, "Real data")[0][2] == "91.50"
+    assert lines_of(text, "Shuffled tuples")[0][2] == "10.25"
+    assert lines_of(text, "MVAE")[-1][2:] == ["82.00 ± 1.00", "4.00 ± 1.00"]  # reconstructions: 81 to 83, 3 to 5
+
+
+def test_three_modalities_fit_a_terminal() -> None:
+    names = ["pen", "sign", "name"]
+    rows = [row("coherence", "joint", "pen+sign+name", 50.0)]
+    for given, target in (("pen", "sign"), ("sign", "name"), ("pen+name", "sign"), ("pen+sign", "name")):
+        rows += [row("coherence", f"{given}->{target}", target, 50.0), row("fmd", f"{given}->{target}", target, 123.0)]
+    made = [
+        cell(model, seed, rows=rows, dataset="glyphs", modalities=names)
+        for model in ("mvae", "mld", "a_long_name_of_a_model")
+        for seed in range(2)
+    ]
+    text = render(made)
+    assert max(len(line) for line in text.splitlines() if line[:1] == "|") <= 118
+    head = " ".join(line for line in text.splitlines() if line.startswith("| Model"))
+    order = ["Joint", "P → S ", "S → N ", "P+S → N ", "P+N → S ", "P → S FMD", "P+N → S FMD"]
+    assert [head.index(label) for label in order] == sorted(head.index(label) for label in order)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"budget": "smoke"},
+        {"dataset": "mnist_svhn_subset"},
+        {"protocol": {"count": 100, "quality_count": 5000, "judge_epochs": 50.0, "seed": 0}},
+    ],
+)
+def test_what_differs_is_never_one_table(other: dict[str, Any]) -> None:
+    made = coherence("mvae", [10.0]) + coherence("mld", [90.0], **other)
+    assert len(groups(made)) == 2
+    text = render(made)
+    assert text.count("\n### ") == 2
+    assert "**90" not in text
+
+
+def test_other_data_or_judges_are_never_one_table() -> None:
+    moved = coherence("mld", [90.0])[0]
+    moved["dataset"]["fingerprint"] = "another"
+    judged = cell("mld", rows=[row("coherence", "joint", "mnist+svhn", 90.0, judge="another (accuracy 0.5)")])
+    assert len(groups([*coherence("mvae", [10.0]), moved])) == 2
+    assert len(groups([*coherence("mvae", [10.0]), judged])) == 2
+
+
+def test_the_batch_size_and_a_missing_metric_do_not_part_cells() -> None:
+    protocol = cell()["protocol"]
+    made = [cell("mvae", 0), cell("mvae", 1, protocol=protocol | {"batch_size": 5}), *coherence("mld", [50.0])]
+    assert len(groups(made)) == 1
+    text = render(made)
+    assert lines_of(text, "MLD")[1][2:] == ["–"] * 4  # its distances
+    fewer = [cell("mvae", 0), *coherence("mvae", [0, 50.0])[1:]]
+    assert lines_of(render(fewer), "MVAE")[1][2] == "12.00 (n=1)"
+
+
+def test_two_configurations_are_two_lines_with_what_differs() -> None:
+    made = coherence("mld", [80.0, 81.0])
+    made += coherence("mld", [70.0], hash="ffff00aa11", config={"latent": 20, "schedule": {"lr": 0.01}})
+    text = render(made)
+    assert lines_of(text, "MLD ab12cd")[0][1] == "2"
+    assert lines_of(text, "MLD ffff00")[0][1:] == ["1", "70.00"]
+    assert "- MLD ffff00: schedule.lr=0.01." in text
+    assert "MLD ffff00 lacks seed 1." in text
+    assert pick(table(made), hash="ffff00aa11")["settings"] == "schedule.lr=0.01"
+
+
+def test_warnings() -> None:
+    rows = [row("label_entropy", "joint", "mnist", 0.5), row("coherence", "joint", "mnist+svhn", 99.0)]
+    rows += [row("fid", "joint", "svhn", 50.0, note=f"biased: {n} samples for 2048 dimensions") for n in (500,)]
+    failed = cell("mld", 4, status="failed", reason="stage score: the loss is NaN", rows=[])
+    elsewhere = cell("mld", 0, dataset="glyphs", status="failed", reason="no memory", rows=[])
+    text = render([cell("mmvae", 0, rows=rows)], [elsewhere, failed])
+    assert "MMVAE collapses (Entropy(M) 0.50 of 2.30 possible)" in text  # ln 10 = 2.3026
+    assert "Joint(S) FID: biased: 500 samples for 2048 dimensions." in text
+    assert "MLD ab12cd seed 4 failed on mnist_svhn, budget paper: stage score: the loss is NaN." in text
+    assert "## Failed cells\n\n- MLD ab12cd seed 0 failed on glyphs, budget paper: no memory." in text
+    assert "collapses" not in render([cell("mvae")])
+
+
+def test_the_header_names_data_judges_and_seeds() -> None:
+    text = render([cell("mvae", seed) for seed in (0, 2)])
+    assert "1,000 training and 200 test tuples" in text
+    assert "fingerprint 0123456789abcdef" in text
+    assert "mnist classifier (accuracy 0.985)" in text
+    assert "Seeds: 0, 2." in text
+    assert "Coherence 1,000" in text
+
+
+def test_reference_points_of_the_data_are_counted_once() -> None:
+    found = table([cell("mvae", 0), cell("mld", 0), cell("mld", 1)])
+    assert pick(found, source="real")["n"] == 1
+    assert pick(found, source="shuffled")["mean"] == 10.25
+    assert len(found[found["source"] == "reconstruction"]) == 4
+
+
+@pytest.mark.parametrize("format", ["md", "csv", "tex"])
+def test_the_same_files_give_the_same_bytes(tmp_path: Path, format: Any) -> None:
+    made = [cell(model, seed) for model in ("mld", "mvae", "other") for seed in range(3)]
+    for one in made:
+        store.write(tmp_path, one)
+    first = render(store.cells(tmp_path), [], format)
+    assert render(list(reversed(store.cells(tmp_path))), [], format) == first
+    assert render(made, [], format) == first
+    assert first.endswith("\n")
+    assert not first.endswith("\n\n")
+
+
+def test_csv_has_a_line_for_each_number() -> None:
+    found = table([cell("mvae", 0), cell("mvae", 1), cell("mld", 0)])
+    assert len(found) == 2 * (8 + 2) + 2  # models and their reconstructions, real and shuffled
+    assert list(found["source"].drop_duplicates()) == ["model", "reconstruction", "real", "shuffled"]
+
+
+def test_latex_is_balanced_and_escaped() -> None:
+    made = [cell(model, seed) for model in ("mvae", "a_b & c%") for seed in range(2)]
+    text = render(made, format="tex")
+    stack: list[str] = []
+    for verb, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if verb == "begin":
+            stack.append(name)
+        else:
+            assert stack.pop() == name
+    assert not stack
+    shown = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    assert shown.count("{") - shown.count("}") == shown.count(r"\{") - shown.count(r"\}")
+    assert shown.isascii()
+    assert r"a\_b \& c\%" in shown
+    assert r"\textbf{" in shown
+    assert len(re.findall(r"(?<!\\)\$", shown)) % 2 == 0
+    for tabular in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", shown, re.DOTALL):
+        for line in tabular[1].splitlines():
+            if line.endswith(r"\\") and "multicolumn" not in line:
+                assert len(re.findall(r"(?<!\\)&", line)) == len(tabular[0]) - 1
+
+
+def test_nothing_yet_says_what_to_run() -> None:
+    assert "mmbench run --model mld --dataset glyphs" in render([])
+    assert render([], format="tex").startswith("% There are no finished cells yet")
+    assert render([], format="csv").startswith("dataset,fingerprint,budget")
+    assert "no memory" in render([], [cell(status="failed", reason="no memory", rows=[])])
+
+
+def test_an_unknown_format() -> None:
+    with pytest.raises(ResultError, match="did you mean 'md'"):
+        render([cell()], format="mdx")  # type: ignore[arg-type]
+
+
+def test_a_report_needs_no_torch() -> None:
+    code = "import sys, mmbench.report; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,248 @@
+"""Result files: whole or not at all, refused when stale, found again by their key."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmbench import store
+from mmbench.errors import ResultError
+from mmbench.store import CellKey
+
+from .cells import cell, mnist_svhn_rows, row
+
+
+def test_a_cell_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    written = cell("mld", 3)
+    path = store.write(tmp_path, written)
+    assert path == tmp_path / "mnist_svhn" / "mld" / "paper-ab12cd34ef" / "seed-3.json"
+    assert store.read(path) == written
+    assert store.finished(tmp_path, CellKey("mnist_svhn", "mld", "paper", "ab12cd34ef", 3))
+    assert not store.finished(tmp_path, CellKey("mnist_svhn", "mld", "paper", "ab12cd34ef", 4))
+    assert not store.finished(tmp_path, CellKey("mnist_svhn", "mld", "paper", "other", 3))
+
+
+def test_numpy_scalars_are_written_as_numbers(tmp_path: Path) -> None:
+    path = store.write(tmp_path, cell(rows=[row("fmd", "joint", "mnist", np.float32(1.5), count=np.int64(7))]))
+    assert store.read(path)["rows"][0]["value"] == 1.5
+    assert store.read(path)["rows"][0]["count"] == 7
+
+
+def test_a_model_given_as_module_and_class_has_a_safe_folder(tmp_path: Path) -> None:
+    path = store.write(tmp_path, cell("../my pkg:Model"))
+    assert path.parent.parent.parent == tmp_path / "mnist_svhn"
+    assert store.cells(tmp_path)[0]["model"]["name"] == "../my pkg:Model"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), np.float32("nan")])
+def test_a_number_that_is_not_finite_is_refused_by_name(tmp_path: Path, bad: Any) -> None:
+    with pytest.raises(ResultError, match=r"rows\[1\]\.value = (nan|inf)"):
+        store.write(tmp_path, cell(rows=[row("fid", "joint", "svhn", 1.0), row("fmd", "joint", "mnist", bad)]))
+    assert not list(tmp_path.rglob("seed-*"))
+
+
+def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store.write(tmp_path, cell())
+    before = path.read_bytes()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(tmp_path, cell(rows=[]))
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["seed-0.json"]
+
+
+def test_a_temporary_file_left_behind_is_not_a_cell(tmp_path: Path) -> None:
+    path = store.write(tmp_path, cell())
+    path.with_name(".seed-1.json.ab12.tmp").write_text("{")
+    assert len(store.cells(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "disk of .* is full: free some space"),
+        (errno.EROFS, "cannot be written to .*name another folder"),
+    ],
+)
+def test_a_disk_that_refuses_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(ResultError, match=says) as caught:
+        store.write(tmp_path, cell())
+    assert "\n" not in str(caught.value)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_check_writable_makes_the_folder_and_leaves_nothing(tmp_path: Path) -> None:
+    store.check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_check_writable_names_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    for folder in (tmp_path / "results", tmp_path / "results" / "deeper"):
+        with pytest.raises(ResultError, match="a file is in the way"):
+            store.check_writable(folder)
+
+
+def test_check_writable_in_a_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)  # permission bits do not bite where tests run as root
+    with pytest.raises(ResultError, match=r"cannot be written to \(Permission denied\)"):
+        store.check_writable(tmp_path)
+
+
+def test_a_failure_stands_until_the_cell_is_complete(tmp_path: Path) -> None:
+    failed = cell(status="failed", reason="the loss is NaN", rows=[])
+    path = store.write(tmp_path, failed)
+    assert path.name == "seed-0.failed.json"
+    assert store.cells(tmp_path) == []
+    assert store.failures(tmp_path) == [failed]
+    assert not store.finished(tmp_path, CellKey.of(failed))
+    store.write(tmp_path, cell())
+    assert store.failures(tmp_path) == []
+    assert store.finished(tmp_path, CellKey.of(failed))
+
+
+def test_cells_are_sorted_and_chosen_by_dataset(tmp_path: Path) -> None:
+    for seed in (10, 2, 1):
+        store.write(tmp_path, cell("mld", seed))
+    store.write(tmp_path, cell("mld", 0, dataset="mnist_svhn_subset"))
+    store.write(tmp_path, cell("a_model", 0))
+    found = [(c["dataset"]["name"], c["model"]["name"], c["seed"]) for c in store.cells(tmp_path)]
+    assert found == [
+        ("mnist_svhn", "a_model", 0),
+        ("mnist_svhn", "mld", 1),
+        ("mnist_svhn", "mld", 2),
+        ("mnist_svhn", "mld", 10),
+        ("mnist_svhn_subset", "mld", 0),
+    ]
+    assert len(store.cells(tmp_path, "mnist_svhn")) == 4
+    assert store.cells(tmp_path / "nowhere") == []
+
+
+def _break(path: Path, change: dict[str, Any]) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"schema": 2}, "has schema 2, this mmbench reads schema 1"),
+        ({"hash": "somethingelse"}, r"holds the cell .*paper-somethingelse.*seed-0\.json: move it there"),
+        ({"seed": 7}, r"holds the cell .*seed-7\.json"),
+        ({"status": "failed"}, r"holds the cell .*seed-0\.failed\.json"),
+        ({"rows": [{"metric": "fid"}]}, "is damaged .*in row 0"),
+        ({"dataset": {"name": "mnist_svhn"}}, "is damaged .*in 'dataset'"),
+        ({"model": None}, "is damaged .*in 'model'"),
+    ],
+)
+def test_a_stale_or_misplaced_file_is_one_sentence(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    path = store.write(tmp_path, cell())
+    _break(path, change)
+    with pytest.raises(ResultError, match=says) as caught:
+        store.cells(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "delete it and run the cell again" in str(caught.value)
+    with pytest.raises(ResultError):
+        store.finished(tmp_path, CellKey("mnist_svhn", "mvae", "paper", "ab12cd34ef", 0))
+
+
+@pytest.mark.parametrize("text", [b"", b'{"schema": 1, ', b"\xff\xfe\x00", b'{"schema": 1, "seed": NaN}'])
+def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: bytes) -> None:
+    path = store.write(tmp_path, cell())
+    path.write_bytes(text)
+    with pytest.raises(ResultError, match=r"seed-0\.json is damaged \(not valid JSON\): delete it and run"):
+        store.read(path)
+
+
+def test_a_foreign_or_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "seed-0.json"
+    path.write_text("[1, 2]")
+    with pytest.raises(ResultError, match="is not a result file"):
+        store.read(path)
+    with pytest.raises(ResultError, match="cannot be read"):
+        store.read(tmp_path / "none.json")
+
+
+def test_frame_has_a_line_for_each_row_of_each_cell(tmp_path: Path) -> None:
+    made = [cell("mvae", 0), cell("mvae", 1), cell("mld", 0, rows=mnist_svhn_rows()[:3])]
+    frame = store.frame(made)
+    assert tuple(frame.columns) == store.COLUMNS
+    assert len(frame) == 2 * len(mnist_svhn_rows()) + 3
+    one = frame[(frame.model == "mvae") & (frame.seed == 1) & (frame.metric == "fid") & (frame.task == "joint")]
+    assert one["value"].tolist() == [71.0]
+    assert tuple(store.frame([]).columns) == store.COLUMNS
+
+
+def test_the_protocol_hash_ignores_what_changes_no_number() -> None:
+    protocol = cell()["protocol"]
+    assert store.protocol_hash(cell()) == store.protocol_hash(cell(protocol=protocol | {"batch_size": 7}))
+    assert store.protocol_hash(cell()) != store.protocol_hash(cell(protocol=protocol | {"quality_count": 7}))
+
+
+def test_samples_come_back(tmp_path: Path) -> None:
+    path = CellKey("glyphs", "mld", "smoke", "ab", 0).samples(tmp_path)
+    assert path == tmp_path / "samples" / "glyphs" / "mld" / "smoke-ab" / "seed-0.npz"
+    arrays = {
+        store.sample_key("joint", "target", "pen"): np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2),
+        store.sample_key("pen+name->sign", "given", "name"): np.array(["one", "größer"]),
+    }
+    store.write_samples(path, arrays)
+    found = store.read_samples(path)
+    assert list(found) == ["joint/target/pen", "pen+name->sign/given/name"]
+    for name, values in arrays.items():
+        assert found[name].dtype == values.dtype
+        assert np.array_equal(found[name], values)
+
+
+def test_samples_that_are_missing_damaged_or_no_numbers(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="run the cell again to draw them"):
+        store.read_samples(tmp_path / "none.npz")
+    path = tmp_path / "a.npz"
+    store.write_samples(path, {"joint/target/pen": np.zeros((50, 3, 32, 32), np.float32)})
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ResultError, match="are damaged"):
+        store.read_samples(path)
+    with pytest.raises(ResultError, match="dtype object"):
+        store.write_samples(path, {"x": np.array([None, "a"], dtype=object)})
+
+
+def test_the_papers_numbers() -> None:
+    table = store.published("mnist_svhn")
+    assert len(table) == 84  # Tables 1 and 4: six models, seven numbers each
+    best = table[(table.table == 4) & (table.model == "mld") & (table.metric == "coherence") & (table.task == "joint")]
+    assert (list(best["mean"]), list(best["std"])) == ([85.22], [0.5])
+    birds = store.published("cub")
+    assert len(birds) == 35  # Table 5: seven models, five numbers each
+    assert set(birds.model) == {"mvae", "mmvae", "mopoe", "nexus", "mvtcae", "mld", "mld_star"}
+    assert all(np.isnan(list(birds["std"])))
+
+
+@pytest.mark.parametrize("dataset", ["mnist_svhn_subset", "glyphs", "hyperparameters", "../paper/cub"])
+def test_no_other_dataset_has_published_numbers(dataset: str) -> None:
+    assert store.published(dataset).empty
+
+
+def test_no_torch_and_no_pandas_behind_the_store() -> None:
+    code = "import sys, mmbench.store; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
