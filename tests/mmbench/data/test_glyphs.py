@@ -1,0 +1,221 @@
+"""The embedded dataset: balanced, legible, the same bytes everywhere, and cached without trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import label
+from torch import Tensor
+
+from mmbench.data import glyphs
+from mmbench.data.dataset import Dataset
+from mmbench.data.glyphs import FONTS, LUMA, MIN_CONTRAST, NAMES, Glyphs, draw
+from mmbench.seeding import generator
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return draw(train=1500, test=500)
+
+
+def labels_of(dataset: Dataset, split: str) -> Tensor:
+    labels = getattr(dataset, split).labels
+    assert labels is not None
+    return labels
+
+
+def test_counts_shapes_and_ranges(dataset: Dataset) -> None:
+    for split, count in ((dataset.train, 1500), (dataset.test, 500)):
+        assert len(split) == count
+        assert split.items["pen"].shape == (count, 1, 28, 28)
+        assert split.items["sign"].shape == (count, 3, 32, 32)
+        assert split.items["name"].shape == (10, 5)
+        assert split.items["pen"].dtype == split.items["sign"].dtype == torch.uint8
+        assert len(split.used("pen")) == len(split.used("sign")) == count
+
+
+def test_labels_are_balanced(dataset: Dataset) -> None:
+    assert labels_of(dataset, "train").bincount().tolist() == [150] * 10
+    assert labels_of(dataset, "test").bincount().tolist() == [50] * 10
+
+
+def test_names_spell_the_labels(dataset: Dataset) -> None:
+    name = dataset.spec.modality("name")
+    batch = dataset.test.gather(torch.arange(50), ["name"])["name"]
+    assert batch.dtype == torch.int64
+    spelt = [name.text(tokens) for tokens in batch.tolist()]
+    assert spelt == [NAMES[label] for label in labels_of(dataset, "test")[:50].tolist()]
+    assert name.classes == NAMES
+    assert int(dataset.test.items["name"].max()) == len(name.vocabulary) - 1
+
+
+def test_pens_are_white_on_black_and_centred(dataset: Dataset) -> None:
+    pens = dataset.train.items["pen"][:, 0].numpy()
+    assert np.median(pens) == 0
+    assert pens.reshape(1500, -1).max(axis=1).min() > 150
+    border = np.concatenate([pens[:, 0], pens[:, -1], pens[:, :, 0], pens[:, :, -1]], axis=1)
+    assert (border.max(axis=1) > 100).mean() < 0.03
+    mass = pens.sum(axis=(1, 2))
+    for axis in (1, 2):
+        centre = (pens.sum(axis=3 - axis) * np.arange(28)).sum(axis=1) / mass
+        assert abs(centre.mean() - 13.5) < 0.7
+        assert np.quantile(np.abs(centre - 13.5), 0.95) < 4
+
+
+def test_signs_are_coloured_and_keep_a_contrast(dataset: Dataset) -> None:
+    ink, ground = glyphs.colours(2000, generator(0, "test"))
+    contrast = np.abs((ink - ground) @ np.array(LUMA))
+    assert contrast.min() > MIN_CONTRAST - 1e-4
+    assert contrast.max() > 0.6
+    for colour in (ink, ground):
+        assert colour.min() >= 0
+        assert colour.max() <= 1
+    signs = dataset.train.items["sign"].float()
+    assert float(signs.std(dim=(2, 3)).mean(dim=1).min()) > 6
+    assert float((signs.amax(dim=1) - signs.amin(dim=1)).mean()) > 5
+
+
+@pytest.mark.parametrize(("name", "least"), [("pen", 0.6), ("sign", 0.13)])
+def test_classes_can_be_told_apart_by_their_means(dataset: Dataset, name: str, least: float) -> None:
+    """Nearest class mean: far above the chance of 0.1 for pens; colours hide the mean of signs."""
+    x, t = (getattr(dataset, s).items[name].numpy().astype(float).mean(axis=1) for s in ("train", "test"))
+    x, t = (_standardised(values.reshape(len(values), -1)) for values in (x, t))
+    y = labels_of(dataset, "train").numpy()
+    means = np.stack([x[y == c].mean(axis=0) for c in range(10)])
+    guess = ((t[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
+    assert (guess == labels_of(dataset, "test").numpy()).mean() > least
+
+
+def _standardised(x: np.ndarray) -> np.ndarray:
+    x = x - x.mean(axis=1, keepdims=True)
+    return np.abs(x / x.std(axis=1, keepdims=True))
+
+
+def test_one_seed_gives_the_same_bytes_whatever_threads_and_global_state() -> None:
+    first = draw(train=64, test=32)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        torch.manual_seed(7)
+        again = draw(train=64, test=32)
+    finally:
+        torch.set_num_threads(threads)
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint != draw(train=64, test=32, seed=1).fingerprint
+
+
+def test_a_smaller_draw_is_the_beginning_of_a_larger_one(dataset: Dataset) -> None:
+    few = draw(train=200, test=100)
+    assert torch.equal(few.train.items["sign"], dataset.train.items["sign"][:200])
+
+
+def test_no_test_picture_is_a_train_picture(dataset: Dataset) -> None:
+    for name in ("pen", "sign"):
+        pictures = torch.cat([dataset.train.items[name], dataset.test.items[name]]).flatten(1)
+        assert len(torch.unique(pictures, dim=0)) == 2000
+
+
+def test_drawing_leaves_the_global_random_state_alone() -> None:
+    before = torch.get_rng_state()
+    draw(train=10, test=10)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_the_bank_has_every_digit_of_every_font() -> None:
+    bank = glyphs._bank()
+    assert len(bank.outline) == len(bank.centre) == 10 * len(FONTS)
+    assert bool((bank.outline.min(axis=(1, 2)) < -1).all())
+    height = (bank.outline < 0).any(axis=2).sum(axis=1)
+    assert 40 <= height.min() <= height.max() <= 64
+    assert bool((bank.centre.min(axis=(1, 2)) == 0).all())
+
+
+def test_thinning_leaves_a_line_of_one_pixel_in_one_piece() -> None:
+    bar = np.zeros((1, 30, 40), dtype=bool)
+    bar[:, 10:19, 5:35] = True
+    line = glyphs.thinned(bar)
+    assert bool((line <= bar).all())
+    assert line.sum(axis=1).max() == 1
+    assert line.any(axis=1).sum() > 18
+
+
+def test_centre_lines_hang_together() -> None:
+    """But for the dot in the zeros of DejaVu Sans Mono, which shrinks away: a pen does not write it."""
+    masks, _ = glyphs._rendered()
+    before, after = map(_pieces, (masks, glyphs.thinned(masks)))
+    dotted = [10 * k for k, font in enumerate(FONTS) if "Mono" in font]
+    assert np.flatnonzero(before != after).tolist() == dotted
+    assert set(after) == {1}
+
+
+def _pieces(masks: np.ndarray) -> np.ndarray:
+    """How many connected pieces each shape (G, H, W) has, diagonal steps counting as connected."""
+    near = np.zeros((3, 3, 3), dtype=bool)
+    near[1] = True
+    marked = np.asarray(label(masks, near)[0])  # type: ignore[index]
+    return np.array([len(np.unique(m)) - 1 for m in marked])
+
+
+def test_a_distance_becomes_a_soft_edge() -> None:
+    coverage = glyphs._ink(np.array([-2.0, -0.5, 0.0, 0.5, 2.0]), soft=np.array(1.0))
+    assert coverage.tolist() == [1, 1, 0.5, 0, 0]
+
+
+def test_quarter_turns_are_rotations() -> None:
+    cosine, sine = glyphs._upright(np.full(200, 0.1), generator(0, "test"))
+    np.testing.assert_allclose(cosine**2 + sine**2, 1)
+    angles = np.unique(np.round(np.degrees(np.arctan2(sine, cosine) - 2 * np.arctan(0.1))) % 360)
+    assert angles.tolist() == [0, 90, 180, 270]
+
+
+@pytest.fixture
+def few_tuples(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Makes `load` draw 40 and 20 tuples; the list grows by one for each drawing."""
+    calls: list[int] = []
+    drawing = glyphs._draw_images
+
+    def few(train: int, test: int, seed: int) -> dict[str, Tensor]:
+        calls.append(train)
+        return drawing(40, 20, seed)
+
+    monkeypatch.setattr(glyphs, "_draw_images", few)
+    return calls
+
+
+def test_the_cache_gives_back_what_was_drawn(tmp_path: Path, few_tuples: list[int]) -> None:
+    first = Glyphs().load(tmp_path, tmp_path / "cache")
+    again = Glyphs().load(tmp_path, tmp_path / "cache")
+    assert few_tuples == [20_000]
+    assert first.fingerprint == again.fingerprint
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied"])
+def test_a_damaged_cache_is_drawn_anew(tmp_path: Path, few_tuples: list[int], damage: str) -> None:
+    first = Glyphs().load(tmp_path, tmp_path)
+    (path,) = tmp_path.glob("glyphs-*.safetensors")
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        content = content[: len(content) // 2]
+    elif damage == "emptied":
+        content = bytearray()
+    else:
+        content[-100] ^= 1
+    path.write_bytes(content)
+    assert Glyphs().load(tmp_path, tmp_path).fingerprint == first.fingerprint
+    assert len(few_tuples) == 2
+    assert Glyphs().load(tmp_path, tmp_path).fingerprint == first.fingerprint
+    assert len(few_tuples) == 2
+
+
+def test_an_unwritable_cache_costs_only_time(tmp_path: Path, few_tuples: list[int]) -> None:
+    (tmp_path / "file").touch()
+    assert len(Glyphs().load(tmp_path, tmp_path / "file").train) == 40
+
+
+def test_nothing_is_downloaded(tmp_path: Path) -> None:
+    assert "nothing to fetch" in Glyphs().fetch(tmp_path)
+    assert "nothing to verify" in Glyphs().verify(tmp_path)
