@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from . import plugins, store
-from .errors import MmbenchError
+from .errors import MmbenchError, ResultError, near
 from .progress import Advance, Progress
 
 __all__ = ["app", "main"]
@@ -55,7 +54,7 @@ def run(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds: 5 means seeds 0 to 4.")] = 1,
     seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", min=0, help="This seed only; may be given several times."),
+        typer.Option("--seed", min=0, help="This seed, instead of --seeds; may be given several times."),
     ] = None,
     budget: Annotated[
         Literal["smoke", "laptop", "paper"] | None,
@@ -110,12 +109,16 @@ def run(
     if dry_run:
         _show_plan(runner)
         return
-    outcome = runner.run()
+    try:
+        outcome = runner.run()
+    except KeyboardInterrupt:
+        console.print("mmbench: interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
     console.print(
         f"{len(outcome.complete)} computed, {len(outcome.skipped)} complete already, {len(outcome.failed)} failed. "
         f"Next: mmbench report --results {results}"
     )
-    if outcome.failed:
+    if outcome.failed or outcome.broken:
         raise typer.Exit(1)
 
 
@@ -132,6 +135,9 @@ def report(
     from .report import render
 
     cells, failures = store.cells(results, dataset), store.failures(results, dataset)
+    if dataset and not cells and not failures:
+        found = {cell["dataset"]["name"] for cell in store.cells(results)}
+        raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, found)}")
     text = render(cells, failures, format)
     if out is None:
         typer.echo(text, nl=False)
@@ -141,7 +147,7 @@ def report(
     if figures is not None:
         from .figures import write_figures
 
-        for path in write_figures(cells, runs, figures):
+        for path in write_figures(cells, runs, figures, Terminal()):
             console.print(f"wrote {path}")
 
 
@@ -162,6 +168,7 @@ def check(
     """Does a model keep the contract? A line for each check; exit code 1 if one fails."""
     from .checks import run_checks
 
+    plugins.find(plugins.MODELS, model)
     failed = 0
     for result in run_checks(model):
         typer.echo(result.line())
@@ -195,16 +202,8 @@ def main() -> NoReturn:
         app()
     except MmbenchError as error:
         console.print(f"mmbench: {error}", markup=False)
-        code = 1
-    except KeyboardInterrupt:
-        console.print("mmbench: interrupted; the same command goes on from here")
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    else:
-        code = 0
-    sys.exit(code)
+        sys.exit(1)
+    sys.exit(0)
 
 
 class Terminal(Progress):
@@ -214,16 +213,16 @@ class Terminal(Progress):
     """Between two lines where there is no terminal."""
 
     @contextmanager
-    def phase(self, title: str, total: int, unit: str = "step") -> Iterator[Advance]:
+    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
         show = self._bars if console.is_terminal else self._lines
-        with show(title, total, unit) as advance:
+        with show(title, total, unit, done) as advance:
             yield advance
 
     def say(self, message: str) -> None:
         console.print(message, markup=False)
 
     @contextmanager
-    def _bars(self, title: str, total: int, unit: str) -> Iterator[Advance]:
+    def _bars(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         columns = (
             TextColumn("  {task.description:<28}"),
             BarColumn(24),
@@ -235,7 +234,7 @@ class Terminal(Progress):
             TextColumn("{task.fields[note]}"),
         )
         with Bars(*columns, console=console) as bars:
-            task = bars.add_task(title, total=total, note="", rate="")
+            task = bars.add_task(title, total=total, completed=done, note="", rate="")
 
             def advance(steps: int = 1, note: str = "") -> None:
                 bars.update(task, advance=steps)
@@ -247,9 +246,9 @@ class Terminal(Progress):
             yield advance
 
     @contextmanager
-    def _lines(self, title: str, total: int, unit: str) -> Iterator[Advance]:
+    def _lines(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         start = last = time.monotonic()
-        done, fresh, latest = 0, 0, ""
+        fresh, latest = 0, ""
 
         def line(now: float) -> str:
             rate = fresh / max(now - start, 1e-9)

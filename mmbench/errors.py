@@ -5,7 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ConfigError", "DataError", "MmbenchError", "PluginError", "ResultError", "TrainingError", "near"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MmbenchError",
+    "PluginError",
+    "ResultError",
+    "StorageError",
+    "TrainingError",
+    "near",
+]
 
 
 class MmbenchError(Exception):
@@ -30,6 +39,10 @@ class TrainingError(MmbenchError):
 
 class ResultError(MmbenchError):
     """A result file is unreadable, stale or cannot be written."""
+
+
+class StorageError(ResultError):
+    """A file cannot be written: nothing that is computed could be kept, so the whole run stops."""
 
 
 def near(word: str, known: Iterable[str]) -> str:

@@ -7,11 +7,12 @@ real data (other test tuples), shuffled tuples (chance), and the model's reconst
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from .data.dataset import Split
+from .errors import PluginError
 from .metric import Bench, Metric
 from .modality import Modality, Task
 from .model import Model, draw
@@ -60,7 +62,8 @@ def measure(model: Model, bench: Bench, metrics: Mapping[str, type[Metric]], see
     names = bench.dataset.spec.names
     with _clock(result.seconds, "references"):
         paired = {name: metric for name, metric in metrics.items() if metric.paired}
-        _reference(bench, metrics, "real", _other(bench), result)
+        other, note = _other(bench)
+        _reference(other, metrics, "real", _real(other), result, note)
         _reference(bench, paired, "shuffled", _shuffled(bench), result)
     tasks = bench.dataset.spec.tasks()
     chosen = {name: metric(bench) for name, metric in metrics.items()}
@@ -90,9 +93,10 @@ def _generate(
     ):
         for start, rows in _batches(bench.order[:count], bench.protocol.batch_size):
             conditions = bench.dataset.test.gather(rows, given) if given else {}
-            with _count_calls(model) as calls:
+            with _count_calls(model) if start == 0 else nullcontext() as calls:
                 samples = draw(model, conditions, targets, count=len(rows), generator=draws)
-            result.calls.setdefault(title, dict(calls))
+            if calls is not None:
+                result.calls[title] = dict(calls)
             _feed(metrics, tasks, samples, rows, start)
             if start == 0:
                 _keep(bench, tasks, conditions, samples, result)
@@ -137,12 +141,17 @@ Samples = Iterator[tuple[int, Tensor, dict[str, Tensor]]]
 
 
 def _reference(
-    bench: Bench, metrics: Mapping[str, type[Metric]], source: str, samples: Samples, result: Measurement
+    bench: Bench,
+    metrics: Mapping[str, type[Metric]],
+    source: str,
+    samples: Samples,
+    result: Measurement,
+    note: str = "",
 ) -> None:
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for start, rows, batch in samples:
         _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start)
-    _collect(chosen, source, result)
+    _collect(chosen, source, result, note)
 
 
 def _count(bench: Bench) -> int:
@@ -150,21 +159,32 @@ def _count(bench: Bench) -> int:
     return min(len(bench.order), max(protocol.count or len(bench.order), protocol.quality_count))
 
 
-def _other(bench: Bench) -> Samples:
-    """Real tuples that share no item with the evaluated ones: the floor of distances, the ceiling of coherence.
+FEWEST = 1000
+"""Other real test tuples that make a floor worth having; where fewer are left, the training data serve."""
 
-    A modality of which the evaluated tuples hold every item (ten words) is not looked at. Where fewer such tuples are
-    left, the floor is measured on fewer.
+
+def _other(bench: Bench) -> tuple[Bench, str]:
+    """A bench whose evaluation order holds real tuples that share no image with the evaluated ones, and a note.
+
+    Texts may be shared (there are ten words). Where too few test tuples are left, it is a bench over training tuples.
     """
-    count, test = _count(bench), bench.dataset.test
+    count, data = _count(bench), bench.dataset
     rest = bench.order[count:]
     free = torch.ones(len(rest), dtype=torch.bool)
-    for column, (name, items) in zip(test.index.long().T, test.items.items(), strict=True):
-        taken = torch.zeros(len(items), dtype=torch.bool)
-        taken[column[bench.order[:count]]] = True
-        if not taken[test.used(name)].all():
+    for column, modality in zip(data.test.index.long().T, data.spec.modalities, strict=True):
+        if not modality.is_text:
+            taken = torch.zeros(len(data.test.items[modality.name]), dtype=torch.bool)
+            taken[column[bench.order[:count]]] = True
             free &= ~taken[column[rest]]
-    for start, rows in _batches(rest[free][:count], bench.protocol.batch_size):
+    if int(free.sum()) >= min(count, FEWEST):
+        return replace(bench, order=rest[free][:count]), ""
+    train = evaluation_order(data.train, bench.protocol.seed)[:count]
+    return replace(bench, dataset=replace(data, test=data.train), order=train), "training data"
+
+
+def _real(bench: Bench) -> Samples:
+    """The tuples of a bench themselves: the floor of distances, the ceiling of coherence."""
+    for start, rows in _batches(bench.order, bench.protocol.batch_size):
         yield start, rows, bench.dataset.test.gather(rows)
 
 
@@ -185,32 +205,41 @@ def _batches(rows: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
         start += len(part)
 
 
-def _collect(metrics: Mapping[str, Metric], source: str, result: Measurement) -> None:
+def _collect(metrics: Mapping[str, Metric], source: str, result: Measurement, note: str = "") -> None:
     for metric in metrics.values():
-        result.rows += [{**asdict(row), "source": source} for row in metric.compute()]
+        for row in metric.compute():
+            if not math.isfinite(row.value):
+                raise PluginError(f"{row.metric} of {row.task} ({row.modality}) is {row.value}; look at the samples")
+            notes = "; ".join(part for part in (row.note, note) if part)
+            result.rows.append({**asdict(row), "source": source, "note": notes})
 
 
 @contextmanager
 def _count_calls(model: Model) -> Iterator[Counter[str]]:
-    """Forward calls of the model's direct children (and of the members of its module dictionaries and lists)."""
+    """Forward calls of the model's modules by qualified name, those that another module makes left out."""
     calls: Counter[str] = Counter()
-    watched = {
-        (f"{name}.{part}" if part else name): module
-        for name, child in model.named_children()
-        for part, module in ([("", child)] if type(child).forward is not _NO_FORWARD else child.named_children())
-    }
-    hooks = [
-        module.register_forward_hook(lambda *_, name=name: calls.update([name])) for name, module in watched.items()
-    ]
+    depth = 0
+
+    def enter(*_: Any) -> None:
+        nonlocal depth
+        depth += 1
+
+    def leave(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == 0:
+            calls[name] += 1
+
+    hooks = []
+    for name, module in model.named_modules():
+        if module is not model:
+            hooks.append(module.register_forward_pre_hook(enter))
+            hooks.append(module.register_forward_hook(lambda *_, name=name: leave(name)))
     try:
         yield calls
     finally:
         for hook in hooks:
             hook.remove()
-
-
-_NO_FORWARD = torch.nn.ModuleList.forward
-"""torch's placeholder for containers, which are never called themselves."""
 
 
 @contextmanager

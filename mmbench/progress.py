@@ -15,8 +15,8 @@ class Progress:
     """Silent progress; the command line passes a subclass that draws bars."""
 
     @contextmanager
-    def phase(self, title: str, total: int, unit: str = "step") -> Iterator[Advance]:
-        """A phase of `total` steps; yields `advance`."""
+    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
+        """A phase of `total` steps, of which `done` were made before; yields `advance`."""
 
         def advance(steps: int = 1, note: str = "") -> None:
             return None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import inspect
 import os
 import platform
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -23,7 +25,7 @@ from filelock import FileLock, Timeout
 from . import plugins, store
 from .config import BUDGETS, Budget, Protocol, digest, override, to_json
 from .data.dataset import Dataset, DatasetSource
-from .errors import ConfigError, MmbenchError, ResultError, near
+from .errors import ConfigError, MmbenchError, PluginError, ResultError, StorageError, near
 from .measuring import Measurement, evaluation_order, measure
 from .metric import Bench, Metric
 from .model import Model
@@ -73,19 +75,41 @@ class Outcome:
     complete: list[store.CellKey] = field(default_factory=list)
     skipped: list[store.CellKey] = field(default_factory=list)
     failed: list[tuple[store.CellKey, str]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """Why models of 'all' were left out."""
+
+
+class _BusyError(ResultError):
+    """Another process computes the cell: nothing failed, nothing is recorded."""
 
 
 class Runner:
-    """Plans and computes the cells of a request."""
+    """Plans and computes the cells of a request. Names are checked at once, before any data are loaded."""
 
     def __init__(self, request: Request, progress: Progress | None = None) -> None:
         self.request = request
         self.progress = progress or Progress()
         self.device = resolve_device(request.device)
+        self.broken: list[str] = []
+        self.models = self._load_models()
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         self.source: DatasetSource = source()
         self.budget: Budget = request.budget or _budget(self.source.default_budget)
         self._memo: dict[str, Any] = {}
+
+    def _load_models(self) -> dict[str, type[Model]]:
+        """The request's models by name; one of 'all' that cannot be loaded is told of and left out."""
+        every = list(plugins.available(plugins.MODELS)) if "all" in self.request.models else []
+        loaded: dict[str, type[Model]] = {}
+        for name in [n for model in self.request.models for n in (every if model == "all" else [model])]:
+            try:
+                loaded[name] = plugins.load(plugins.MODELS, name, Model)
+            except PluginError as error:
+                if name in self.request.models:
+                    raise
+                self.broken.append(str(error))
+                self.progress.say(f"{name}: left out: {error}")
+        return loaded
 
     @property
     def cache(self) -> Path:
@@ -95,28 +119,36 @@ class Runner:
     def dataset(self) -> Dataset:
         """The dataset, loaded at first use."""
         with self.progress.phase(f"load {self.request.dataset}", 1, "dataset") as advance:
-            dataset = self.source.load(self.request.data_root, self.cache)
+            with _blaming(self.request.dataset):
+                dataset = self.source.load(self.request.data_root, self.cache)
             advance(1)
         return dataset
 
     def plan(self) -> list[CellPlan]:
         """Every cell of the request. Raises ConfigError or PluginError for a setting or name that will not do."""
-        names = list(plugins.available(plugins.MODELS)) if "all" in self.request.models else self.request.models
         spec = self.dataset.spec
-        own, protocol_settings = _split_settings(self.request.settings, names)
+        own, protocol_settings = _split_settings(self.request.settings, list(self.models))
         protocol = override(Protocol.recipe(self.budget, spec.quality_count), protocol_settings)
         plans = []
-        for name in dict.fromkeys(names):
-            cls = plugins.load(plugins.MODELS, name, Model)
-            config = override(cls.recipe(spec, self.budget), own[name])
-            identity = {"model": name, "config": to_json(config), "data": self.dataset.fingerprint}
+        for name, cls in self.models.items():
+            with _blaming(name):
+                recipe = cls.recipe(spec, self.budget)
+            config = override(recipe, own[name])
+            plugin = plugins.find(plugins.MODELS, name)
+            identity = {
+                "model": name,
+                "code": _code(plugin, cls),
+                "config": to_json(config),
+                "data": self.dataset.fingerprint,
+                "spec": asdict(spec),
+            }
             full = digest({**identity, "protocol": _deciding(protocol)})
             for seed in self.request.seeds:
                 plans.append(
                     CellPlan(
                         key=store.CellKey(spec.name, plugins.label(name), self.budget, full, seed),
                         cls=cls,
-                        plugin=plugins.find(plugins.MODELS, name),
+                        plugin=plugin,
                         config=config,
                         protocol=protocol,
                         training=digest(identity),
@@ -125,28 +157,32 @@ class Runner:
         return plans
 
     def run(self) -> Outcome:
-        """Compute the cells that are not complete yet; a cell that fails is recorded and the others go on."""
-        tune_cpu()
+        """Compute the cells that are not complete yet; a cell that fails is recorded and the others go on.
+
+        Raises StorageError if nothing can be written.
+        """
+        tune(self.device)
         store.check_writable(self.request.results)
         store.check_writable(self.request.runs)
-        outcome = Outcome()
+        outcome = Outcome(broken=self.broken)
         for plan in self.plan():
-            if store.finished(self.request.results, plan.key):
-                outcome.skipped.append(plan.key)
-                self.progress.say(f"{plan.key.model} seed {plan.key.seed}: complete already, skipped")
-                continue
             started = time.monotonic()
             try:
                 with self._alone(plan):
+                    if store.finished(self.request.results, plan.key):
+                        outcome.skipped.append(plan.key)
+                        self.progress.say(f"{plan.key.model} seed {plan.key.seed}: complete already, skipped")
+                        continue
                     self._compute(plan)
-            except ResultError:
+            except StorageError:
                 raise
+            except _BusyError as error:
+                outcome.failed.append((plan.key, str(error)))
+                self.progress.say(str(error))
             except MmbenchError as error:
                 self._record_failure(plan, str(error), outcome)
             except Exception as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-                self._record_failure(plan, reason, outcome)
+                self._record_failure(plan, self._explain(plan, error), outcome)
             else:
                 outcome.complete.append(plan.key)
                 seconds = time.monotonic() - started
@@ -160,7 +196,6 @@ class Runner:
         bench = self._bench(plan.protocol)
         for metric in metrics.values():
             metric.prepare(bench)
-        started = time.monotonic()
         with seeded_init(plan.key.seed):
             model = plan.cls.build(self.dataset.spec, plan.config, Networks())
         model.to(self.device)
@@ -172,7 +207,7 @@ class Runner:
             folder=self.folder(plan),
             progress=self.progress,
         )
-        seconds["train"] = time.monotonic() - started
+        seconds["train"] = sum(record.seconds for record in records.values())
         result = measure(model, bench, metrics, plan.key.seed)
         seconds["evaluate"] = sum(result.seconds.values())
         store.write_samples(plan.key.samples(self.request.runs), result.samples)
@@ -197,18 +232,35 @@ class Runner:
             memo=self._memo,
         )
 
-    def _alone(self, plan: CellPlan) -> FileLock:
+    @contextmanager
+    def _alone(self, plan: CellPlan) -> Iterator[None]:
         """Two processes never compute one cell at the same time."""
         folder = self.folder(plan)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another --runs folder") from error
         lock = FileLock(folder / "lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise ResultError(
-                f"another process is computing {plan.key.model} seed {plan.key.seed} in {folder}; wait for it to end"
+            who = f"{plan.key.model} seed {plan.key.seed}"
+            raise _BusyError(
+                f"{who}: another process is computing it in {folder}; run again when it has ended"
             ) from None
-        return lock
+        try:
+            for left in folder.glob("*.tmp"):  # of a process that was killed while it wrote
+                left.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def _explain(self, plan: CellPlan, error: Exception) -> str:
+        """One line for the record; the whole traceback goes into a file beside the checkpoints."""
+        path = self.folder(plan) / "error.txt"
+        store.write_text(path, "".join(traceback.format_exception(error)))
+        first = (str(error).splitlines() or [""])[0]
+        return f"{type(error).__name__}: {first} (the traceback is in {path})"
 
     def _record_failure(self, plan: CellPlan, reason: str, outcome: Outcome) -> None:
         outcome.failed.append((plan.key, reason))
@@ -268,10 +320,10 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def tune_cpu() -> None:
-    """Process-wide settings that make the CPU faster and change no result beyond float rounding.
+def tune(device: torch.device) -> None:
+    """Process-wide settings: a quicker CPU with the same results up to float rounding, a GPU that repeats itself.
 
-    Denormals (from collapsed posteriors) slow it 5 to 18 times; they are flushed to zero, which must be asked for
+    Denormals (from collapsed posteriors) slow a CPU 5 to 18 times; they are flushed to zero, which must be asked for
     before any parallel region. glibc gives freed memory back to the system and faults it in again for each tensor above
     128 KiB; told to keep it, a step of the score network takes about 8 % less time.
     """
@@ -281,6 +333,31 @@ def tune_cpu() -> None:
             libc = ctypes.CDLL(None)
             libc.mallopt(-3, 2**25)  # M_MMAP_THRESHOLD, at its greatest allowed value
             libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def _blaming(name: str) -> Iterator[None]:
+    """An unforeseen error of a plugin becomes one sentence that names it."""
+    try:
+        yield
+    except MmbenchError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        raise PluginError(f"{name} failed with {type(error).__name__}: {error} ({place}); tell its author") from error
+
+
+def _code(plugin: plugins.Plugin, cls: type[Model]) -> str:
+    """What tells one version of a model from another: its distribution's, or the bytes of a file not installed."""
+    if ":" not in plugin.name:
+        return plugin.source
+    path = inspect.getsourcefile(cls)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else plugin.source
 
 
 def environment(device: torch.device) -> store.Environment:
@@ -325,14 +402,15 @@ def _split_settings(settings: Sequence[str], names: Sequence[str]) -> tuple[dict
     """Settings of each model, and those of the protocol ('eval.')."""
     own: dict[str, list[str]] = {name: [] for name in names}
     protocol: list[str] = []
+    installed = plugins.available(plugins.MODELS)
     for setting in settings:
-        head, _, rest = setting.partition(".")
-        if head == "eval":
-            protocol.append(rest)
-        elif head in own:
-            own[head].append(rest)
-        elif head in plugins.available(plugins.MODELS):
-            raise ConfigError(f"{setting!r} is for a model that this run does not name; add --model {head}")
+        owner = next((n for n in sorted(names, key=len, reverse=True) if setting.startswith(f"{n}.")), None)
+        if setting.startswith("eval."):
+            protocol.append(setting.removeprefix("eval."))
+        elif owner is not None:
+            own[owner].append(setting.removeprefix(f"{owner}."))
+        elif setting.partition(".")[0] in installed:
+            raise ConfigError(f"{setting!r} is for a model that this run does not name; add --model to name it")
         else:
             for chosen in own.values():
                 chosen.append(setting)

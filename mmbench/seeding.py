@@ -38,8 +38,8 @@ def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") 
 @contextmanager
 def seeded_init(seed: int) -> Iterator[None]:
     """Modules built inside draw their first parameters from `seed`; the global random state is put back after."""
-    with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "init"))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, "init"))
         yield
 
 

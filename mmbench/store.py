@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict, cast
 import numpy as np
 
 from .config import digest
-from .errors import ResultError
+from .errors import ResultError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -332,7 +332,7 @@ def _atomic(path: Path, fill: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise ResultError(_cannot_write(path, error)) from error
+        raise StorageError(_cannot_write(path, error)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .config import Schedule, digest
 from .data.dataset import Split
-from .errors import ResultError, TrainingError
+from .errors import ResultError, StorageError, TrainingError
 from .model import Model, Stage
 from .progress import Advance, Progress
 from .seeding import generator
@@ -204,8 +204,7 @@ def _train_stage(
     if resume:
         run.restore(resume)
     stage.module.train()
-    with progress.phase(f"train {stage.name}", run.total) as advance:
-        advance(run.record.steps)
+    with progress.phase(f"train {stage.name}", run.total, done=run.record.steps) as advance:
         _loop(model, run, done, checkpoint, advance)
     run.finish()
     model.eval()
@@ -239,6 +238,7 @@ def _loop(
             now = time.monotonic()
             record.seconds, clock = record.seconds + now - clock, now
             if checkpoint and (interrupted() or now - saved > CHECKPOINT_SECONDS):
+                _refuse_nonfinite(run.window.means(), run)
                 checkpoint.save(model, run, done)
                 saved = time.monotonic()
             if interrupted():
@@ -264,6 +264,8 @@ def _interrupt_between_steps() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGINT, before)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def _refuse_nonfinite(means: Mapping[str, float], run: _StageRun) -> None:
@@ -327,6 +329,10 @@ class _Checkpoint:
             raise ResultError(f"{path} belongs to another version of this model; delete it to train afresh")
         model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
         state = json.loads(meta["state"])
+        if state["stage"] and state["device"] != model.device.type:
+            raise ResultError(
+                f"{path} was begun on {state['device']}; go on with --device {state['device']}, or delete it"
+            )
         return _State(
             state["stage"],
             StageRecord(**state["record"]),
@@ -341,6 +347,7 @@ class _Checkpoint:
             "record": asdict(run.record if run else StageRecord()),
             "done": {name: asdict(record) for name, record in done.items()},
             "counts": run.window.counts if run else {},
+            "device": model.device.type,
         }
         tensors = {f"model/{n}": t for n, t in model.state_dict().items()} | (run.tensors() if run else {})
         save_tensors(path, tensors, {"state": json.dumps(state), "signature": _signature(model)})
@@ -353,7 +360,7 @@ def _signature(model: Model) -> str:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all; ResultError where it cannot be written."""
+    """Write a safetensors file whole or not at all; StorageError where it cannot be written."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -364,8 +371,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         )
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
+        raise StorageError(f"cannot write {path}: {error}; free some space or choose another --runs folder") from error
+    finally:
         temporary.unlink(missing_ok=True)
-        raise ResultError(f"cannot write {path}: {error}; free some space or choose another --runs folder") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -7,7 +7,7 @@ cross-modality inference", Neural Networks 2022; sizes and weights from Bounoua 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -101,8 +101,8 @@ class Nexus(MultimodalVAE[NexusConfig]):
             self._set_warmup(config.schedule.steps)
 
     def stages(self) -> tuple[Stage]:
-        schedule = self.config.schedule
-        return (Stage(name="elbo", module=self, schedule=schedule, loss=self.loss, prepare=self._prepare),)
+        (stage,) = super().stages()
+        return (replace(stage, prepare=self._prepare),)
 
     def _prepare(self, train: Split) -> Split:
         """Only looks at the size of the training set: the warm-up is a share of the schedule."""

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -215,8 +215,10 @@ def _classifier(bench: Bench, modality: Modality) -> Classifier:
     folder = bench.cache / "judges"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bench.dataset.fingerprint}-{modality.name}-{settings}.safetensors"
-    with FileLock(f"{path}.lock"):
-        found = _load(path, LeNet(modality.shape, classes))
+    with _waiting(FileLock(f"{path}.lock"), modality, bench.progress):
+        with seeded_init(0):  # its first weights are replaced, but must not be drawn from the global state
+            blank = LeNet(modality.shape, classes)
+        found = _load(path, blank)
         if found is None:
             train = bench.dataset.train.to(bench.device)
             found = Classifier(train_lenet(train, modality, classes, schedule, seed, bench.progress))
@@ -232,6 +234,20 @@ def _own_randomness(seed: int, modality: Modality, device: torch.device) -> Iter
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices), seeded_init(derive(seed, "judge", modality.name)):
         yield
+
+
+@contextmanager
+def _waiting(lock: FileLock, modality: Modality, progress: Progress) -> Iterator[None]:
+    """Hold a lock; say so if it must be waited for."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.say(f"waiting for another process that trains the judge of {modality.name}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _row_batches(count: int, size: int, rng: torch.Generator) -> Iterator[Tensor]:

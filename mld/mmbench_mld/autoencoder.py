@@ -47,7 +47,7 @@ def check_reconstruction(autoencoder: Autoencoder, x: Tensor, stage: str) -> dic
     image within its first epoch, and every later stage still runs.
     """
     skill = reconstruction_skill(autoencoder.modality, x, autoencoder.decode(autoencoder.encode(x)))
-    if skill < COLLAPSED:
+    if not skill >= COLLAPSED:  # a NaN too
         raise TrainingError(
             f"stage {stage!r} has collapsed: its reconstructions of held-out {autoencoder.modality.name!r} items are "
             f"hardly better than one constant item (skill {skill:.3f}, needed {COLLAPSED}); lower its learning rate, "

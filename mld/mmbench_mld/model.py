@@ -83,7 +83,7 @@ class MLDConfig:
             score=replace(brief, steps=4300, batch_size=256, lr=1e-3, warmup=215, ema=0.999)
             if laptop
             else replace(brief, ema=0.95),
-            path=TimePath(steps=40, jump=5, resample=5) if laptop else TimePath(steps=25, resample=1),
+            path=TimePath(steps=45, jump=5, resample=5) if laptop else TimePath(steps=25, resample=1),
             sampling_precision="bfloat16",
         )
 

@@ -89,6 +89,8 @@ class Dataset:
         for split in (self.train, self.test):
             if split.names != self.spec.names:
                 raise DataError(f"{self.spec.name}: items {split.names} where {self.spec.names} was declared")
+            if not len(split):
+                raise DataError(f"{self.spec.name} has no tuples; check that its files share a class")
             for modality in self.spec.modalities:
                 shape = tuple(split.items[modality.name].shape[1:])
                 if shape != modality.shape:

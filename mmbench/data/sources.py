@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +74,7 @@ def downloading(dataset: str, root: Path) -> Iterator[None]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         yield
-    except (OSError, RuntimeError, EOFError, zlib.error) as error:  # URLError and timeouts are OSErrors
+    except (OSError, RuntimeError, EOFError, HTTPException, zlib.error) as error:  # URLError and timeouts are OSErrors
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{dataset} could not be downloaded to {root}: {reason.rstrip('.:')}; "

@@ -24,7 +24,7 @@ class Counting(Progress):
         self.steps = 0
 
     @contextmanager
-    def phase(self, title: str, total: int, unit: str = "step") -> Iterator[Advance]:
+    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
         self.phases.append((title, total))
 
         def advance(steps: int = 1, note: str = "") -> None:

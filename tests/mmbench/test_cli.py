@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,6 +120,31 @@ def test_a_failing_cell_is_recorded_and_the_others_go_on(home):
     assert "autoencoder.pen" in call("report", "--results", "bad", cwd=home).stdout
 
 
+def test_ctrl_c_loses_nothing(home):
+    """Interrupted in the middle of training, the run says how to go on, keeps the state, and goes on from it."""
+    command = [*SMOKE, "--model", "mvae", "--set", "schedule.steps=150", "--out", "cut", "--runs", "cut-runs"]
+    shutil.copytree(home / "runs/cache", home / "cut-runs/cache")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmbench", *command], cwd=home, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((home / "cut-runs").rglob("lock")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "the same command goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert not store.cells(home / "cut")
+    assert list((home / "cut-runs").rglob("training.safetensors"))
+    again = call(*command, cwd=home)
+    assert again.returncode == 0, again.stderr
+    (cell,) = store.cells(home / "cut")
+    assert cell["stages"]["elbo"]["history"]["step"][-1] == 150
+
+
 MISTAKES = [
     (["run", "--model", "mdl"], "did you mean 'mld'"),
     (["run", "--dataset", "glyfs"], "did you mean 'glyphs'"),
@@ -124,7 +152,7 @@ MISTAKES = [
     (["run", "--set", "widht=3"], "did you mean 'width'"),
     (["run", "--set", "width=wide"], "width"),
     (["run", "--set", "width"], "field=value"),
-    (["run", "--seeds", "0"], "0 is not in the range"),
+    (["run", "--seeds", "0"], "Invalid value for '--seeds'"),
     (["run", "--budget", "huge"], "huge"),
     (["run", "--device", "tpu"], "tpu"),
     (["run", "--out", "a-file"], "a-file"),

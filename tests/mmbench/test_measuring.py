@@ -1,20 +1,28 @@
 """The protocol on a model whose samples are known: what is drawn, in which order, and what metrics are shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 import torch
 
+from mmbench import measuring
 from mmbench.config import Protocol, Schedule
 from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import PluginError
-from mmbench.measuring import KEPT, evaluation_order, measure
+from mmbench.measuring import KEPT, _other, evaluation_order, measure
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Model, draw
 from mmbench.progress import Progress
 from mmbench.seeding import Noise
+
+
+@pytest.fixture(autouse=True)
+def few_tuples_make_a_floor(monkeypatch):
+    """The toys are small."""
+    monkeypatch.setattr(measuring, "FEWEST", 10)
+
 
 SPEC = DatasetSpec(
     name="toy",
@@ -134,7 +142,7 @@ def test_metrics_see_as_many_as_they_want_and_the_right_rows():
 def test_reference_points():
     _, result, (real, shuffled, _, reconstruction) = run()
     order = evaluation_order(dataset().test, 0)
-    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[250:]), "other tuples, 50 are left"
+    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[250:]), "other tuples"
     mixed = {n: torch.cat([s[n] for s, _ in shuffled.seen["joint"]]).flatten(1)[:, 0] for n in "abc"}
     for name in "abc":
         expected = dataset().test.gather(order[:250])[name].flatten(1)[:, 0]
@@ -142,6 +150,25 @@ def test_reference_points():
     assert (mixed["a"] == mixed["b"]).float().mean() < 0.1, "in another order for each modality"
     assert set(reconstruction.seen) == {"a->a", "b->b", "c->c"}
     assert {row["source"] for row in result.rows} == {"model", "real", "shuffled", "reconstruction"}
+
+
+def test_where_no_other_test_tuples_are_left_the_floor_is_training_data():
+    """count = all test tuples (as at budget 'paper'): the real rows come from the training split, and say so."""
+    _, result, (real, *_) = run(count=300)
+    assert {row["note"] for row in result.rows if row["source"] == "real"} == {"training data"}
+    assert sum(len(rows) for _, rows in real.seen["joint"]) == 250
+
+
+def test_real_tuples_that_share_an_image_are_not_the_floor():
+    """Every image stands in two tuples: none of the other tuples' images may be among the evaluated ones."""
+    data = dataset()
+    doubled = Split(data.test.items, (torch.arange(300) // 2)[:, None].expand(300, 3).contiguous())
+    lent = replace(bench(count=120), dataset=Dataset(SPEC, data.train, doubled))
+    other, note = _other(lent)
+    assert note == ""
+    evaluated, floor = doubled.index[lent.order[:120], 0], doubled.index[other.order, 0]
+    assert len(floor) > 0
+    assert not set(evaluated.tolist()) & set(floor.tolist())
 
 
 def test_samples_do_not_depend_on_the_batches():

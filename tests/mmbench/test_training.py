@@ -157,7 +157,7 @@ class Interrupting(Progress):
     def __init__(self, after):
         self.left = after
 
-    def phase(self, title, total, unit="step"):
+    def phase(self, title, total, unit="step", done=0):
         return _Phase(self)
 
 
