@@ -325,7 +325,7 @@ def tune(device: torch.device) -> None:
 
     Denormals (from collapsed posteriors) slow a CPU 5 to 18 times; they are flushed to zero, which must be asked for
     before any parallel region. glibc gives freed memory back to the system and faults it in again for each tensor above
-    128 KiB; told to keep it, a step of the score network takes about 8 % less time.
+    128 KiB; told to keep it, a step of the score network took some per cent less time (two noisy comparisons).
     """
     torch.set_flush_denormal(True)
     if sys.platform == "linux":

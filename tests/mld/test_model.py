@@ -104,7 +104,7 @@ def test_joint_samples_agree(trained):
     out = draw(model, {}, SPEC.names, count=200, generator=torch.Generator().manual_seed(1))
     level = ((out["b"].mean(dim=(1, 2, 3)) * 255 - 15) / 40).round().long()
     shown = out["a"].mean(dim=(1, 3)).argmax(1)
-    assert (level == shown).float().mean() > 0.5  # chance is 0.25
+    assert (level == shown).float().mean() > 0.6
     assert len(torch.unique(shown)) == 4
 
 
@@ -118,7 +118,7 @@ def test_batches_do_not_change_samples(trained, precision):
         for size in (100, 7)
     ]
     model.config = replace(model.config, sampling_precision="float32")
-    assert torch.allclose(*runs, atol=1e-4 if precision == "float32" else 5e-2)
+    assert torch.allclose(*runs, atol=1e-4)
 
 
 def test_sampling_uses_the_average():
