@@ -84,6 +84,14 @@ class Protocol:
     """Test tuples for coherence (N of Equation 12); None for all of them."""
     quality_count: int = 5000
     """Samples for the Frechet distances."""
+    fid_count: int | None = None
+    """Samples for FID, whose network is slow on a CPU; None for `quality_count`."""
+    resize: Literal["pytorch-fid", "torch-fidelity"] = "pytorch-fid"
+    """How images come to Inception's 299 x 299: bilinear as in pytorch-fid (the paper's), or TensorFlow 1's rule."""
+    rounding: bool = False
+    """Whether images are rounded to 8 bits before Inception, as when they pass through files."""
+    second_judge: str | None = None
+    """A second, independent classifier, whose coherence stands in rows of its own; None for none."""
     batch_size: int = 1000
     """Tuples generated at once; it does not change the samples."""
     judge: Schedule = Schedule(epochs=50, batch_size=256, lr=1e-3)
@@ -94,6 +102,8 @@ class Protocol:
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 2:
             raise ConfigError(f"eval.count must be at least 2, got {self.count}")
+        if self.fid_count is not None and self.fid_count < 2:
+            raise ConfigError(f"eval.fid_count must be at least 2, got {self.fid_count}")
         if self.quality_count < 2 or self.batch_size < 1:
             raise ConfigError("eval.quality_count must be >= 2 and eval.batch_size >= 1")
 
@@ -105,9 +115,9 @@ class Protocol:
             return Schedule(steps=steps, batch_size=256, lr=3e-3, warmup=steps // 20, decay="cosine")
 
         if budget == "laptop":
-            return cls(count=5000, quality_count=5000, judge=brief(3000))
+            return cls(count=5000, quality_count=5000, fid_count=1000, judge=brief(3000))
         if budget == "smoke":
-            return cls(count=400, quality_count=400, judge=brief(300))
+            return cls(count=400, quality_count=400, fid_count=64, judge=brief(300))
         return cls(quality_count=quality_count)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "ResultError",
     "StorageError",
     "TrainingError",
+    "UnavailableError",
     "near",
 ]
 
@@ -35,6 +36,10 @@ class PluginError(MmbenchError):
 
 class TrainingError(MmbenchError):
     """A stage failed: a NaN, a collapsed autoencoder; the message names the stage."""
+
+
+class UnavailableError(MmbenchError):
+    """A metric cannot be measured here, for want of pretrained weights or of a package; the cell goes on without it."""
 
 
 class ResultError(MmbenchError):

@@ -37,6 +37,8 @@ class Row:
     higher_is_better: bool | None
     """None for a number that is only described, such as an entropy."""
     unit: str = ""
+    interval: tuple[float, float] | None = None
+    """95 % confidence interval of the value over its samples, where there is a closed form; None elsewhere."""
     note: str = ""
     """A warning that belongs beside the number, for instance 'biased: 500 samples for 2048 dimensions'."""
 
@@ -54,6 +56,8 @@ class Bench:
     cache: Path
     """A folder for what is computed once per dataset (judges, statistics of real data)."""
     progress: Progress
+    weights: Path | None = None
+    """A folder of pretrained weights (--weights-root, MMBENCH_WEIGHTS), looked at before any package or download."""
     memo: dict[str, Any] = field(default_factory=dict)
     """What metrics share within a process, by a key of their own (a loaded judge)."""
 
@@ -77,7 +81,11 @@ class Metric(ABC):
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:
-        """Make ready what the metric shares between instances (train or load the judges), before anything is timed."""
+        """Make ready what the metric shares between instances (train or load the judges), before anything is timed.
+
+        Raises UnavailableError, with what to do, where pretrained weights are lacking: the metric is then left out of
+        the cell, and can be added later.
+        """
         return
 
     @abstractmethod
