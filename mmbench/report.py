@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from .claims import claims
 from .comparison import Column, Group, Line, Number, flat, groups, metric_title, model_title, paper_voices
 from .errors import ResultError, near
 from .store import DISPLAY_ONLY, Cell, CellKey
@@ -232,6 +233,8 @@ def _markdown(group: Group, failed: Sequence[Cell]) -> str:
     for sheet in _sheets(group, MARKDOWN):
         parts.append(f"### {sheet.title}\n\n{_pipe_table(sheet)}")
     parts.append(_bullets(_footnotes(group)))
+    if lines := [f"**{c.letter}. {c.verdict}**: {c.text}. {c.numbers}." for c in claims(group)]:
+        parts.append(f"### The paper's claims on this data\n\n{_bullets(lines)}")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -296,6 +299,7 @@ def _latex(group: Group, failed: Sequence[Cell]) -> str:
     """Tables for the packages booktabs and graphicx, with what a reader must know as comments above them."""
     words = [f"{group.dataset['title']} ({group.dataset['name']}), budget {group.budget}."]
     words += [*_about(group), *_warnings(group, failed), *_footnotes(group)]
+    words += [f"Claim {c.letter} {c.verdict}: {c.text}. {c.numbers}." for c in claims(group)]
     sheets = enumerate(_sheets(group, LATEX), 1)
     return "\n".join([*(f"% {line}" for line in words), *(_latex_table(group, s, k) for k, s in sheets)])
 
