@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.table import Table
 from . import plugins, store
 from .errors import MmbenchError, ResultError, near
 from .progress import Advance, Progress
+
+if TYPE_CHECKING:
+    from .runner import Outcome
 
 __all__ = ["app", "main"]
 
@@ -40,6 +43,22 @@ DataRoot = Annotated[
 Results = Annotated[Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")]
 Runs = Annotated[
     Path, typer.Option("--runs", envvar="MMBENCH_RUNS", help="Folder of checkpoints, caches and sample files.")
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metrics", help="Measure these instead of the dataset's own: fid,fmd; may be given several times."),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights-root", envvar="MMBENCH_WEIGHTS", help="Folder of pretrained weights that metrics need."),
+]
+Keep = Annotated[
+    int,
+    typer.Option("--save-samples", min=0, metavar="N", help="Keep the first N samples of each condition on disk."),
+]
+KeepFormat = Annotated[
+    Literal["safetensors", "png"],
+    typer.Option("--save-format", help="png: image and text files for other tools, beside the exact values."),
 ]
 DATA, RESULTS, RUNS = Path("data"), Path("results"), Path("runs")
 
@@ -79,6 +98,10 @@ def run(
             "eval.count=2000 (the protocol). --dry-run shows them all.",
         ),
     ] = None,
+    metrics: Metrics = None,
+    weights: Weights = None,
+    keep: Keep = 0,
+    keep_format: KeepFormat = "safetensors",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and their settings, compute none.")
     ] = False,
@@ -104,22 +127,67 @@ def run(
         results=results,
         runs=runs,
         device=device,
+        metrics=_words(metrics),
+        weights=weights,
+        keep=keep,
+        keep_format=keep_format,
     )
     runner = Runner(request, Terminal())
     if dry_run:
         _show_plan(runner)
         return
-    try:
-        outcome = runner.run()
-    except KeyboardInterrupt:
-        console.print("mmbench: interrupted; the same command goes on from here")
-        raise typer.Exit(130) from None
-    console.print(
-        f"{len(outcome.complete)} computed, {len(outcome.skipped)} complete already, {len(outcome.failed)} failed. "
-        f"Next: mmbench report --results {results}"
+    _finish(runner.run, results)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs",
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Cells of this model only; may be given several times.")
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="Cells of this seed only; may be given several times.")
+    ] = None,
+    budget: Annotated[
+        Literal["smoke", "laptop", "paper"] | None, typer.Option("--budget", help="Cells of this budget only.")
+    ] = None,
+    metrics: Metrics = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
+    weights: Weights = None,
+    keep: Keep = 0,
+    keep_format: KeepFormat = "safetensors",
+    data_root: DataRoot = DATA,
+    results: Results = RESULTS,
+    runs: Runs = RUNS,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Measure more of finished cells, from their trained models or kept samples; nothing is trained.
+
+    A cell that lacks nothing is left as it is.
+
+    \b
+    mmbench evaluate --dataset mnist_svhn --metrics fid
+    mmbench evaluate --dataset cub --metrics clip_s --weights-root weights
+    mmbench evaluate --dataset glyphs --save-samples 1000 --save-format png
+    """
+    from .runner import Request, Runner
+
+    request = Request(
+        models=tuple(model or ()),
+        dataset=dataset,
+        seeds=tuple(seed or ()),
+        budget=budget,
+        metrics=_words(metrics),
+        again=again,
+        keep=keep,
+        keep_format=keep_format,
+        data_root=data_root,
+        results=results,
+        runs=runs,
+        weights=weights,
+        device=device,
     )
-    if outcome.failed or outcome.broken:
-        raise typer.Exit(1)
+    _finish(Runner(request, Terminal()).evaluate, results)
 
 
 @app.command()
@@ -267,6 +335,27 @@ class Terminal(Progress):
         console.print(line(time.monotonic()), markup=False)
 
 
+def _words(values: list[str] | None) -> tuple[str, ...]:
+    """'a,b' and 'c' as ('a', 'b', 'c')."""
+    return tuple(dict.fromkeys(word for value in values or () for word in value.split(",") if word))
+
+
+def _finish(work: Callable[[], Outcome], results: Path) -> None:
+    """Do the work of a runner, say what became of the cells, and end with the right exit code."""
+    try:
+        outcome = work()
+    except KeyboardInterrupt:
+        console.print("mmbench: interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
+    extended = f"{len(outcome.extended)} extended, " if outcome.extended else ""
+    console.print(
+        f"{len(outcome.complete)} computed, {extended}{len(outcome.skipped)} complete already, "
+        f"{len(outcome.failed)} failed. Next: mmbench report --results {results}"
+    )
+    if outcome.failed or outcome.broken or outcome.left_out:
+        raise typer.Exit(1)
+
+
 def _source(name: str):
     from .data.dataset import DatasetSource
 
@@ -287,7 +376,7 @@ def _show_plan(runner) -> None:
             settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
             typer.echo(f"{plan.key.model} {json.dumps(settings, indent=2)}")
     for plan in plans:
-        state = "complete" if store.finished(runner.request.results, plan.key) else "to compute"
+        state = "complete" if store.existing(runner.request.results, plan.key) else "to compute"
         typer.echo(f"{plan.key.path(runner.request.results)}  {state}")
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -22,8 +21,9 @@ from torch import Tensor
 from .data.dataset import Split
 from .errors import PluginError
 from .metric import Bench, Metric
-from .modality import Modality, Task
-from .model import Model, draw
+from .modality import Task
+from .model import Batch
+from .sampling import Sampler, as_array, batches, title
 from .seeding import generator
 from .store import sample_key
 
@@ -42,6 +42,9 @@ class Measurement:
     samples: dict[str, np.ndarray] = field(default_factory=dict)
     """The first `KEPT` samples and conditions of each task, by `store.sample_key`."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """Phase -> wall time."""
+    metric_seconds: dict[str, float] = field(default_factory=dict)
+    """Metric -> wall time of its own work."""
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     """Phase -> forward calls of each of the model's modules, for one batch of the protocol's size."""
 
@@ -51,14 +54,14 @@ def evaluation_order(test: Split, seed: int) -> Tensor:
     return torch.randperm(len(test), generator=generator(seed, "evaluation order"))
 
 
-def measure(model: Model, bench: Bench, metrics: Mapping[str, type[Metric]], seed: int) -> Measurement:
+def measure(
+    sampler: Sampler, bench: Bench, metrics: Mapping[str, type[Metric]], *, figures: bool = True
+) -> Measurement:
     """Draw samples for every task of the dataset and measure them and the reference points.
 
-    `seed` is the cell's: the samples depend on it and on what is given, not on batches, metrics or the other tasks.
+    Every metric must have been prepared. `figures` asks for the first samples of each task, whatever the metrics want.
     """
-    result = Measurement()
-    for metric in metrics.values():
-        metric.prepare(bench)
+    result = Measurement(metric_seconds=dict.fromkeys(metrics, 0.0))
     names = bench.dataset.spec.names
     with _clock(result.seconds, "references"):
         paired = {name: metric for name, metric in metrics.items() if metric.paired}
@@ -69,55 +72,61 @@ def measure(model: Model, bench: Bench, metrics: Mapping[str, type[Metric]], see
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for given in dict.fromkeys(task.given for task in tasks):
         group = [task for task in tasks if task.given == given]
-        _generate(model, bench, chosen, group, seed, result)
+        _generate(sampler, bench, chosen, group, result, figures)
     _collect(chosen, "model", result)
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for name in names:
-        _generate(model, bench, chosen, [Task((name,), (name,))], seed, result)
+        _generate(sampler, bench, chosen, [Task((name,), (name,))], result, figures)
     _collect(chosen, "reconstruction", result)
+    result.calls = sampler.calls
     return result
 
 
 def _generate(
-    model: Model, bench: Bench, metrics: Mapping[str, Metric], tasks: Sequence[Task], seed: int, result: Measurement
+    sampler: Sampler,
+    bench: Bench,
+    metrics: Mapping[str, Metric],
+    tasks: Sequence[Task],
+    result: Measurement,
+    figures: bool,
 ) -> None:
     """Sample the targets of tasks that share their given modalities, and feed the metrics."""
     given = tasks[0].given
     targets = tuple(dict.fromkeys(name for task in tasks for name in task.targets))
-    title = tasks[0].name if len(tasks) == 1 else f"{'+'.join(given)}->{'+'.join(targets)}"
-    count = min(len(bench.order), max(metric.wants(task) for metric in metrics.values() for task in tasks))
-    draws = generator(seed, "sample", "given", *given)
-    with (
-        _clock(result.seconds, f"generate {title}"),
-        bench.progress.phase(f"generate {title}", count, "sample") as advance,
-    ):
-        for start, rows in _batches(bench.order[:count], bench.protocol.batch_size):
-            conditions = bench.dataset.test.gather(rows, given) if given else {}
-            with _count_calls(model) if start == 0 else nullcontext() as calls:
-                samples = draw(model, conditions, targets, count=len(rows), generator=draws)
-            if calls is not None:
-                result.calls[title] = dict(calls)
-            _feed(metrics, tasks, samples, rows, start)
-            if start == 0:
+    wanted = max((metric.wants(task) for metric in metrics.values() for task in tasks), default=0)
+    count = min(len(bench.order), max(wanted, sampler.keep, KEPT if figures else 0))
+    if not count:
+        return
+    phase = f"generate {title(given, targets)}"
+    with _clock(result.seconds, phase), bench.progress.phase(phase, count, "sample") as advance:
+        for start, rows, conditions, samples in sampler.batches(bench, given, targets, count):
+            _feed(metrics, tasks, samples, rows, start, result)
+            if start == 0 and figures:
                 _keep(bench, tasks, conditions, samples, result)
             advance(len(rows))
 
 
 def _feed(
-    metrics: Mapping[str, Metric], tasks: Iterable[Task], samples: Mapping[str, Tensor], rows: Tensor, start: int
+    metrics: Mapping[str, Metric],
+    tasks: Iterable[Task],
+    samples: Batch,
+    rows: Tensor,
+    start: int,
+    result: Measurement,
 ) -> None:
-    for metric in metrics.values():
-        for task in tasks:
-            n = min(len(rows), metric.wants(task) - start)
-            if n > 0:
-                metric.update(task, {name: samples[name][:n] for name in task.targets}, rows[:n])
+    for name, metric in metrics.items():
+        with _clock(result.metric_seconds, name):
+            for task in tasks:
+                n = min(len(rows), metric.wants(task) - start)
+                if n > 0:
+                    metric.update(task, {target: samples[target][:n] for target in task.targets}, rows[:n])
 
 
 def _keep(
     bench: Bench,
     tasks: Iterable[Task],
-    conditions: Mapping[str, Tensor],
-    samples: Mapping[str, Tensor],
+    conditions: Batch,
+    samples: Batch,
     result: Measurement,
 ) -> None:
     for task in tasks:
@@ -127,13 +136,6 @@ def _keep(
         for name in task.targets:
             key = sample_key(task.name, "target", name)
             result.samples[key] = as_array(bench.dataset.spec.modality(name), samples[name][:KEPT])
-
-
-def as_array(modality: Modality, values: Tensor) -> np.ndarray:
-    """Items (n, *shape) for a sample file: images uint8 (n, C, H, W), texts unicode (n,)."""
-    if modality.is_text:
-        return np.array([modality.text(tokens) for tokens in values.tolist()], dtype=np.str_)
-    return (values.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
 
 Samples = Iterator[tuple[int, Tensor, dict[str, Tensor]]]
@@ -150,7 +152,7 @@ def _reference(
 ) -> None:
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for start, rows, batch in samples:
-        _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start)
+        _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start, result)
     _collect(chosen, source, result, note)
 
 
@@ -184,7 +186,7 @@ def _other(bench: Bench) -> tuple[Bench, str]:
 
 def _real(bench: Bench) -> Samples:
     """The tuples of a bench themselves: the floor of distances, the ceiling of coherence."""
-    for start, rows in _batches(bench.order, bench.protocol.batch_size):
+    for start, rows in batches(bench.order, bench.protocol.batch_size):
         yield start, rows, bench.dataset.test.gather(rows)
 
 
@@ -193,53 +195,20 @@ def _shuffled(bench: Bench) -> Samples:
     order, test = bench.order[: _count(bench)], bench.dataset.test
     draws = generator(bench.protocol.seed, "shuffled")
     permuted = {name: order[torch.randperm(len(order), generator=draws)] for name in test.names}
-    for start, rows in _batches(order, bench.protocol.batch_size):
+    for start, rows in batches(order, bench.protocol.batch_size):
         cut = slice(start, start + len(rows))
         yield start, rows, {name: test.gather(permuted[name][cut], (name,))[name] for name in test.names}
 
 
-def _batches(rows: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
-    start = 0
-    for part in rows.split(size):
-        yield start, part
-        start += len(part)
-
-
 def _collect(metrics: Mapping[str, Metric], source: str, result: Measurement, note: str = "") -> None:
-    for metric in metrics.values():
-        for row in metric.compute():
+    for name, metric in metrics.items():
+        with _clock(result.metric_seconds, name):
+            rows = metric.compute()
+        for row in rows:
             if not math.isfinite(row.value):
                 raise PluginError(f"{row.metric} of {row.task} ({row.modality}) is {row.value}; look at the samples")
             notes = "; ".join(part for part in (row.note, note) if part)
             result.rows.append({**asdict(row), "source": source, "note": notes})
-
-
-@contextmanager
-def _count_calls(model: Model) -> Iterator[Counter[str]]:
-    """Forward calls of the model's modules by qualified name, those that another module makes left out."""
-    calls: Counter[str] = Counter()
-    depth = 0
-
-    def enter(*_: Any) -> None:
-        nonlocal depth
-        depth += 1
-
-    def leave(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        if depth == 0:
-            calls[name] += 1
-
-    hooks = []
-    for name, module in model.named_modules():
-        if module is not model:
-            hooks.append(module.register_forward_pre_hook(enter))
-            hooks.append(module.register_forward_hook(lambda *_, name=name: leave(name)))
-    try:
-        yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager

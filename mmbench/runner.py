@@ -11,28 +11,29 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from filelock import FileLock, Timeout
 
 from . import plugins, store
-from .config import BUDGETS, Budget, Protocol, digest, override, to_json
+from .config import BUDGETS, Budget, Protocol, digest, from_json, override, to_json
 from .data.dataset import Dataset, DatasetSource
-from .errors import ConfigError, MmbenchError, PluginError, ResultError, StorageError, near
+from .errors import ConfigError, MmbenchError, PluginError, ResultError, StorageError, UnavailableError, near
 from .measuring import Measurement, evaluation_order, measure
 from .metric import Bench, Metric
 from .model import Model
 from .networks import Networks
 from .progress import Progress
+from .sampling import Sampler
 from .seeding import seeded_init
-from .training import StageRecord, train
+from .training import StageRecord, has_model, train
 
 __all__ = ["CellPlan", "Outcome", "Request", "Runner", "resolve_device"]
 
@@ -42,16 +43,26 @@ class Request:
     """What was asked for on the command line."""
 
     models: Sequence[str]
-    """Names of installed models, 'all', or 'module:Class'."""
+    """Names of installed models, 'all', or 'module:Class'; for `evaluate`, none stands for every model with cells."""
     dataset: str
     seeds: Sequence[int]
+    """Training seeds; for `evaluate`, none stands for every seed with cells."""
     budget: Budget | None = None
-    """None for the dataset's default."""
+    """None for the dataset's default; for `evaluate`, for every budget with cells."""
+    metrics: Sequence[str] = ()
+    """What is measured; none stands for the dataset's own metrics."""
+    again: bool = False
+    """Whether `evaluate` measures anew what was measured before."""
+    keep: int = 0
+    """Samples of each condition that are kept on disk."""
+    keep_format: Literal["safetensors", "png"] = "safetensors"
     settings: Sequence[str] = ()
     """'field=value' for the models, 'eval.field=value' for the protocol, 'MODEL.field=value' for one of several."""
     data_root: Path
     results: Path
     runs: Path
+    weights: Path | None = None
+    """A folder of pretrained weights that metrics may need."""
     device: str = "auto"
 
 
@@ -73,10 +84,14 @@ class Outcome:
     """What became of the cells."""
 
     complete: list[store.CellKey] = field(default_factory=list)
+    extended: list[store.CellKey] = field(default_factory=list)
+    """Cells that were complete and got further metrics or samples."""
     skipped: list[store.CellKey] = field(default_factory=list)
     failed: list[tuple[store.CellKey, str]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Why models of 'all' were left out."""
+    left_out: list[str] = field(default_factory=list)
+    """Why metrics that were asked for by name could not be measured."""
 
 
 class _BusyError(ResultError):
@@ -95,7 +110,7 @@ class Runner:
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         self.source: DatasetSource = source()
         self.budget: Budget = request.budget or _budget(self.source.default_budget)
-        self._memo: dict[str, Any] = {}
+        self._memos: dict[str, dict[str, Any]] = {}
 
     def _load_models(self) -> dict[str, type[Model]]:
         """The request's models by name; one of 'all' that cannot be loaded is told of and left out."""
@@ -140,7 +155,7 @@ class Runner:
                 "code": _code(plugin, cls),
                 "config": to_json(config),
                 "data": self.dataset.fingerprint,
-                "spec": asdict(spec),
+                "spec": [asdict(modality) for modality in spec.modalities],
             }
             full = digest({**identity, "protocol": _deciding(protocol)})
             for seed in self.request.seeds:
@@ -156,24 +171,57 @@ class Runner:
                 )
         return plans
 
-    def run(self) -> Outcome:
-        """Compute the cells that are not complete yet; a cell that fails is recorded and the others go on.
+    def stored(self) -> list[CellPlan]:
+        """The complete cells that the request names, as they were planned; for `evaluate`.
 
-        Raises StorageError if nothing can be written.
+        Raises ResultError if there are none, or if the data are not those that a cell was made with.
         """
+        spec, request = self.dataset.spec, self.request
+        plans = []
+        for cell in store.cells(request.results, spec.name):
+            key, name = store.CellKey.of(cell), _plugin_name(cell)
+            if (self.models and name not in self.models) or (request.seeds and key.seed not in request.seeds):
+                continue
+            if request.budget and key.budget != request.budget:
+                continue
+            if cell["dataset"]["fingerprint"] != self.dataset.fingerprint:
+                raise ResultError(f"{key.path(request.results)} was made with other data: give its own --data-root")
+            cls = plugins.load(plugins.MODELS, name, Model)
+            plans.append(
+                CellPlan(
+                    key=key,
+                    cls=cls,
+                    plugin=plugins.find(plugins.MODELS, name),
+                    config=from_json(cls.Config, cell["config"]),
+                    protocol=from_json(Protocol, cell["protocol"]),
+                    training=cell["training"],
+                )
+            )
+        if not plans:
+            raise ResultError(f"{request.results} holds no such cells of {spec.name}: compute them with `mmbench run`")
+        return plans
+
+    def run(self) -> Outcome:
+        """Compute the cells that are not complete yet, and of the others the metrics that they lack.
+
+        A cell that fails is recorded and the others go on. Raises StorageError if nothing can be written.
+        """
+        return self._all(self.plan, may_train=True)
+
+    def evaluate(self) -> Outcome:
+        """Measure what complete cells lack (or, with `again`, what is asked for), from their trained models."""
+        return self._all(self.stored, may_train=False)
+
+    def _all(self, plans: Callable[[], list[CellPlan]], *, may_train: bool) -> Outcome:
         tune(self.device)
         store.check_writable(self.request.results)
         store.check_writable(self.request.runs)
         outcome = Outcome(broken=self.broken)
-        for plan in self.plan():
+        for plan in plans():
             started = time.monotonic()
             try:
                 with self._alone(plan):
-                    if store.finished(self.request.results, plan.key):
-                        outcome.skipped.append(plan.key)
-                        self.progress.say(f"{plan.key.model} seed {plan.key.seed}: complete already, skipped")
-                        continue
-                    self._compute(plan)
+                    done = self._compute(plan, outcome, may_train=may_train)
             except StorageError:
                 raise
             except _BusyError as error:
@@ -184,18 +232,62 @@ class Runner:
             except Exception as error:
                 self._record_failure(plan, self._explain(plan, error), outcome)
             else:
-                outcome.complete.append(plan.key)
-                seconds = time.monotonic() - started
-                self.progress.say(f"{plan.key.model} seed {plan.key.seed}: done in {seconds:.0f} s")
+                if done is not outcome.skipped:
+                    seconds = time.monotonic() - started
+                    self.progress.say(f"{plan.key.model} seed {plan.key.seed}: done in {seconds:.0f} s")
+                done.append(plan.key)
         return outcome
 
-    def _compute(self, plan: CellPlan) -> None:
-        seconds: dict[str, float] = {}
-        self.progress.say(f"{plan.key.model} on {self.dataset.spec.title}, seed {plan.key.seed}, {self.budget}")
-        metrics = self._metrics()
+    def _compute(self, plan: CellPlan, outcome: Outcome, *, may_train: bool) -> list[store.CellKey]:
+        """Compute what is missing of a cell and write it; returns the part of the outcome that it belongs to."""
+        cell = store.existing(self.request.results, plan.key)
+        names = self.request.metrics or self.dataset.spec.metrics
+        lacking = [n for n in names if cell is None or self.request.again or n not in cell["metrics"]]
+        who = f"{plan.key.model} seed {plan.key.seed}"
+        if cell and not lacking and not self._samples_lack(plan):
+            self.progress.say(f"{who}: complete already, skipped")
+            return outcome.skipped
+        self.progress.say(f"{plan.key.model} on {self.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
         bench = self._bench(plan.protocol)
-        for metric in metrics.values():
-            metric.prepare(bench)
+        metrics, left_out = self._ready(bench, lacking)
+        if self.request.metrics:
+            outcome.left_out += [f"{name}: {reason}" for name, reason in left_out.items()]
+        if cell and not metrics and not self._samples_lack(plan):
+            self.progress.say(f"{who}: nothing more can be measured, skipped")
+            return outcome.skipped
+        if cell:
+            self._extend(plan, cell, bench, metrics, may_train)
+            return outcome.extended
+        model, records = self._trained(plan)
+        result = measure(self._sampler(plan, lambda: model), bench, metrics)
+        store.write_samples(plan.key.samples(self.request.runs), result.samples)
+        store.write(self.request.results, self._cell(plan, records, result, left_out))
+        return outcome.complete
+
+    def _extend(
+        self, plan: CellPlan, cell: store.Cell, bench: Bench, metrics: dict[str, type[Metric]], may_train: bool
+    ) -> None:
+        """Measure more of a complete cell; nothing else in its file changes."""
+
+        @lru_cache
+        def model() -> Model:
+            return self._trained(plan, may_train=may_train)[0]
+
+        result = measure(self._sampler(plan, model), bench, metrics, figures=False)
+        fresh = {row["metric"] for row in result.rows}
+        cell["rows"] = [row for row in cell["rows"] if row["metric"] not in fresh] + result.rows  # type: ignore[assignment]
+        cell["metrics"] |= self._metric_records(result)
+        cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
+        if metrics:
+            store.write(self.request.results, cell)
+
+    def _trained(self, plan: CellPlan, *, may_train: bool = True) -> tuple[Model, dict[str, StageRecord]]:
+        """The cell's model, from its checkpoint where it is finished."""
+        if not may_train and not has_model(self.folder(plan)):
+            raise ResultError(
+                f"there is no trained model of {plan.key.model} seed {plan.key.seed} in {self.folder(plan)}; give the "
+                "--runs folder of its training, or train it again with `mmbench run`"
+            )
         with seeded_init(plan.key.seed):
             model = plan.cls.build(self.dataset.spec, plan.config, Networks())
         model.to(self.device)
@@ -207,19 +299,51 @@ class Runner:
             folder=self.folder(plan),
             progress=self.progress,
         )
-        seconds["train"] = sum(record.seconds for record in records.values())
-        result = measure(model, bench, metrics, plan.key.seed)
-        seconds["evaluate"] = sum(result.seconds.values())
-        store.write_samples(plan.key.samples(self.request.runs), result.samples)
-        store.write(self.request.results, self._cell(plan, records, result, seconds))
+        return model, records
+
+    def _sampler(self, plan: CellPlan, model: Callable[[], Model]) -> Sampler:
+        return Sampler(
+            model=model,
+            seed=plan.key.seed,
+            folder=plan.key.kept(self.request.runs),
+            keep=self.request.keep,
+            format=self.request.keep_format,
+        )
+
+    def _samples_lack(self, plan: CellPlan) -> bool:
+        """Whether samples shall be kept and none are."""
+        return self.request.keep > 0 and not any(plan.key.kept(self.request.runs).glob("*.safetensors"))
+
+    def _ready(self, bench: Bench, names: Sequence[str]) -> tuple[dict[str, type[Metric]], dict[str, str]]:
+        """The metrics that can be measured here, prepared; and why the others cannot."""
+        metrics: dict[str, type[Metric]] = {}
+        left_out: dict[str, str] = {}
+        for name in names:
+            metric: type[Metric] = plugins.load(plugins.METRICS, name, Metric)
+            try:
+                metric.prepare(bench)
+            except UnavailableError as error:
+                left_out[name] = str(error)
+                self.progress.say(f"{name} is left out: {error}")
+            else:
+                metrics[name] = metric
+        return metrics, left_out
+
+    @staticmethod
+    def _metric_records(result: Measurement) -> dict[str, store.MetricRecord]:
+        return {
+            name: {
+                "distribution": plugins.find(plugins.METRICS, name).source,
+                "seconds": seconds,
+                "commit": _commit(),
+            }
+            for name, seconds in result.metric_seconds.items()
+        }
 
     def folder(self, plan: CellPlan) -> Path:
         """Where the cell's checkpoints are."""
         parts = (plan.key.dataset, plan.key.model, f"{plan.key.budget}-{plan.training}", f"seed-{plan.key.seed}")
         return self.request.runs.joinpath("checkpoints", *parts)
-
-    def _metrics(self) -> dict[str, type[Metric]]:
-        return {name: plugins.load(plugins.METRICS, name, Metric) for name in self.dataset.spec.metrics}
 
     def _bench(self, protocol: Protocol) -> Bench:
         return Bench(
@@ -229,7 +353,8 @@ class Runner:
             order=evaluation_order(self.dataset.test, protocol.seed),
             cache=self.cache,
             progress=self.progress,
-            memo=self._memo,
+            weights=self.request.weights,
+            memo=self._memos.setdefault(digest(_deciding(protocol)), {}),
         )
 
     @contextmanager
@@ -265,17 +390,19 @@ class Runner:
     def _record_failure(self, plan: CellPlan, reason: str, outcome: Outcome) -> None:
         outcome.failed.append((plan.key, reason))
         self.progress.say(f"{plan.key.model} seed {plan.key.seed}: FAILED: {reason}")
-        store.write(self.request.results, self._cell(plan, {}, Measurement(), {}, reason))
+        if store.existing(self.request.results, plan.key) is None:
+            store.write(self.request.results, self._cell(plan, {}, Measurement(), {}, reason))
 
     def _cell(
         self,
         plan: CellPlan,
         records: dict[str, StageRecord],
         result: Measurement,
-        seconds: dict[str, float],
+        left_out: dict[str, str],
         reason: str | None = None,
     ) -> store.Cell:
         spec = self.dataset.spec
+        training = sum(record.seconds for record in records.values())
         return {
             "schema": store.SCHEMA,
             "dataset": {
@@ -296,13 +423,16 @@ class Runner:
             "budget": plan.key.budget,
             "hash": plan.key.hash,
             "seed": plan.key.seed,
+            "training": plan.training,
             "config": to_json(plan.config),
             "protocol": to_json(plan.protocol),
             "status": "failed" if reason else "complete",
             "reason": reason,
+            "metrics": self._metric_records(result),
+            "left_out": left_out,
             "rows": result.rows,  # type: ignore[typeddict-item]
             "stages": {name: asdict(record) for name, record in records.items()},  # type: ignore[typeddict-item]
-            "time": {**seconds, **result.seconds},
+            "time": {"train": training, "evaluate": sum(result.seconds.values()), **result.seconds},
             "calls": result.calls,
             "environment": environment(self.device),
             "samples": plan.key.samples().as_posix() if result.samples else None,
@@ -350,6 +480,12 @@ def _blaming(name: str) -> Iterator[None]:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         raise PluginError(f"{name} failed with {type(error).__name__}: {error} ({place}); tell its author") from error
+
+
+def _plugin_name(cell: store.Cell) -> str:
+    """The word that names a cell's model: an installed plugin's, or 'module:Class'."""
+    name = cell["model"]["name"]
+    return name if name in plugins.available(plugins.MODELS) else cell["model"]["class"]
 
 
 def _code(plugin: plugins.Plugin, cls: type[Model]) -> str:

@@ -39,13 +39,14 @@ __all__ = [
     "CellKey",
     "DatasetRecord",
     "Environment",
+    "MetricRecord",
     "ModelRecord",
     "RowRecord",
     "StageRecord",
     "cells",
     "check_writable",
+    "existing",
     "failures",
-    "finished",
     "frame",
     "protocol_hash",
     "published",
@@ -57,7 +58,7 @@ __all__ = [
     "write_text",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the file format; a file of another version is refused, never guessed at."""
 
 
@@ -94,8 +95,15 @@ class RowRecord(TypedDict):
     judge: str  # the frozen network that judged, with its accuracy; 'exact' where none was needed
     higher_is_better: bool | None  # None for a number that is only described
     unit: str  # '%', 'nats', '' ...
+    interval: list[float] | None  # 95 % confidence interval [low, high] of the value over its samples
     note: str  # a warning that belongs beside the number
     source: Literal["model", "real", "shuffled", "reconstruction"]  # whose samples were measured
+
+
+class MetricRecord(TypedDict):
+    distribution: str  # who brought the metric: 'mmbench 0.1.0'
+    seconds: float  # wall time of its own work, drawing the samples not counted
+    commit: str | None  # git commit of the code that measured
 
 
 class StageRecord(TypedDict):
@@ -120,11 +128,14 @@ class Cell(TypedDict):
     model: ModelRecord
     budget: str  # 'smoke', 'laptop', 'paper'
     hash: str  # of what was run; the folder carries it too
+    training: str  # hash of what the trained model depends on; names its folder of checkpoints
     seed: int  # training seed
     config: dict[str, Any]  # the model's full configuration
     protocol: dict[str, Any]  # how it was measured: mmbench.config.Protocol
     status: Literal["complete", "failed"]
     reason: str | None  # of a failure, one sentence
+    metrics: dict[str, MetricRecord]  # the metrics that were measured
+    left_out: dict[str, str]  # metric -> why it could not be measured; `mmbench evaluate` adds it when it can
     rows: list[RowRecord]
     stages: dict[str, StageRecord]
     time: dict[str, float]  # phase -> wall seconds
@@ -173,6 +184,10 @@ class CellKey:
     def samples(self, runs: Path = Path()) -> Path:
         """The sample file; without `runs`, the name that a cell records."""
         return runs / "samples" / self.folder / f"seed-{self.seed}.npz"
+
+    def kept(self, runs: Path) -> Path:
+        """The folder of samples that were kept for other tools and later metrics."""
+        return runs / "samples" / self.folder / f"seed-{self.seed}"
 
 
 def write(results: Path, cell: Cell) -> Path:
@@ -223,10 +238,10 @@ def read(path: Path) -> Cell:
     return cast(Cell, cell)
 
 
-def finished(results: Path, key: CellKey) -> bool:
-    """Whether the complete cell is there; a damaged file is a ResultError, never run again in silence."""
+def existing(results: Path, key: CellKey) -> Cell | None:
+    """The complete cell, None where there is none; a damaged file is a ResultError, never run again in silence."""
     path = key.path(results)
-    return path.exists() and read(path)["status"] == "complete"
+    return read(path) if path.exists() else None
 
 
 def cells(results: Path, dataset: str | None = None) -> list[Cell]:

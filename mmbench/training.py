@@ -32,7 +32,7 @@ from .model import Model, Stage
 from .progress import Advance, Progress
 from .seeding import generator
 
-__all__ = ["StageRecord", "learning_rate", "load_tensors", "save_tensors", "train"]
+__all__ = ["StageRecord", "has_model", "learning_rate", "load_tensors", "save_tensors", "train"]
 
 CHECKPOINT_SECONDS = 120.0
 """Wall time between two checkpoints within a stage."""
@@ -289,6 +289,11 @@ def _append(history: dict[str, list[float | None]], step: int, means: Mapping[st
 def _move_average(average: dict[str, Tensor], parameters: Mapping[str, nn.Parameter], decay: float) -> None:
     """average <- decay * average + (1 - decay) * parameters, for all tensors at once (torch's own EMA)."""
     get_ema_multi_avg_fn(decay)(list(average.values()), [p.detach() for p in parameters.values()], None)
+
+
+def has_model(folder: Path) -> bool:
+    """Whether a finished training left its model in this folder."""
+    return _Checkpoint(folder).model.exists()
 
 
 @dataclass

@@ -25,6 +25,7 @@ def row(metric: str, task: str, modality: str, value: Any, **more: Any) -> dict[
         "judge": judge,
         "higher_is_better": better,
         "unit": {"coherence": "%", "label_entropy": "nats"}.get(metric, ""),
+        "interval": None,
         "note": "",
         "source": "model",
         **more,
@@ -56,7 +57,7 @@ def cell(model: str = "mvae", seed: int = 0, rows: list[dict[str, Any]] | None =
     names = more.pop("modalities", ["mnist", "svhn"])
     dataset = more.pop("dataset", "mnist_svhn")
     made: Any = {
-        "schema": 1,
+        "schema": 2,
         "dataset": {
             "name": dataset,
             "title": dataset.upper(),
@@ -69,11 +70,14 @@ def cell(model: str = "mvae", seed: int = 0, rows: list[dict[str, Any]] | None =
         "model": {"name": model, "class": "package:Model", "distribution": "mmbench 0.1.0"},
         "budget": "paper",
         "hash": "ab12cd34ef",
+        "training": "0a1b2c3d4e",
         "seed": seed,
         "config": {"latent": 20, "schedule": {"lr": 0.001}},
         "protocol": {"count": None, "quality_count": 5000, "batch_size": 1000, "judge_epochs": 50.0, "seed": 0},
         "status": "complete",
         "reason": None,
+        "metrics": {},
+        "left_out": {},
         "rows": mnist_svhn_rows(seed) if rows is None else rows,
         "stages": {
             "elbo": {

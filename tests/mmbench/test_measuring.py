@@ -15,6 +15,7 @@ from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Model, draw
 from mmbench.progress import Progress
+from mmbench.sampling import Sampler
 from mmbench.seeding import Noise
 
 
@@ -110,7 +111,7 @@ def bench(batch_size=50, count=250):
 def run(**changes):
     Spy.instances = []
     model = Echo()
-    return model, measure(model, bench(**changes), {"spy": Spy}, seed=0), Spy.instances
+    return model, measure(Sampler(lambda: model, seed=0), bench(**changes), {"spy": Spy}), Spy.instances
 
 
 def test_each_condition_is_drawn_once_for_all_its_targets():

@@ -25,9 +25,9 @@ def test_a_cell_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = store.write(tmp_path, written)
     assert path == tmp_path / "mnist_svhn" / "mld" / "paper-ab12cd34ef" / "seed-3.json"
     assert store.read(path) == written
-    assert store.finished(tmp_path, CellKey("mnist_svhn", "mld", "paper", "ab12cd34ef", 3))
-    assert not store.finished(tmp_path, CellKey("mnist_svhn", "mld", "paper", "ab12cd34ef", 4))
-    assert not store.finished(tmp_path, CellKey("mnist_svhn", "mld", "paper", "other", 3))
+    assert store.existing(tmp_path, CellKey("mnist_svhn", "mld", "paper", "ab12cd34ef", 3)) == written
+    assert store.existing(tmp_path, CellKey("mnist_svhn", "mld", "paper", "ab12cd34ef", 4)) is None
+    assert store.existing(tmp_path, CellKey("mnist_svhn", "mld", "paper", "other", 3)) is None
 
 
 def test_numpy_scalars_are_written_as_numbers(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_a_failure_stands_until_the_cell_is_complete(tmp_path: Path) -> None:
     assert path.name == "seed-0.failed.json"
     assert store.cells(tmp_path) == []
     assert store.failures(tmp_path) == [failed]
-    assert not store.finished(tmp_path, CellKey.of(failed))
+    assert store.existing(tmp_path, CellKey.of(failed)) is None
     store.write(tmp_path, cell())
     assert store.failures(tmp_path) == []
-    assert store.finished(tmp_path, CellKey.of(failed))
+    assert store.existing(tmp_path, CellKey.of(failed))
 
 
 def test_cells_are_sorted_and_chosen_by_dataset(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def _break(path: Path, change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schema": 2}, "has schema 2, this mmbench reads schema 1"),
+        ({"schema": 1}, "has schema 1, this mmbench reads schema 2"),
         ({"hash": "somethingelse"}, r"holds the cell .*paper-somethingelse.*seed-0\.json: move it there"),
         ({"seed": 7}, r"holds the cell .*seed-7\.json"),
         ({"status": "failed"}, r"holds the cell .*seed-0\.failed\.json"),
@@ -163,7 +163,7 @@ def test_a_stale_or_misplaced_file_is_one_sentence(tmp_path: Path, change: dict[
     assert str(path) in str(caught.value)
     assert "delete it and run the cell again" in str(caught.value)
     with pytest.raises(ResultError):
-        store.finished(tmp_path, CellKey("mnist_svhn", "mvae", "paper", "ab12cd34ef", 0))
+        store.existing(tmp_path, CellKey("mnist_svhn", "mvae", "paper", "ab12cd34ef", 0))
 
 
 @pytest.mark.parametrize("text", [b"", b'{"schema": 1, ', b"\xff\xfe\x00", b'{"schema": 1, "seed": NaN}'])
