@@ -1,0 +1,229 @@
+"""Evaluation apart from training: further metrics for finished cells, from checkpoints or from kept samples."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mmbench import store
+from mmbench.errors import ResultError, UnavailableError
+from mmbench.metric import Bench, Metric, Row
+from mmbench.modality import Task
+from mmbench.progress import Progress
+from mmbench.runner import Request, Runner
+
+SETTINGS = ("schedule.steps=4", "eval.count=20", "eval.quality_count=20", "eval.batch_size=8", "eval.judge.steps=5")
+
+
+class Brightness(Metric):
+    """The mean of all pixels of an image."""
+
+    name: ClassVar[str] = "brightness"
+    higher_is_better: ClassVar[bool | None] = None
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    available: ClassVar[bool] = True
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench)
+        self.seen: dict[str, list[Tensor]] = {}
+
+    @classmethod
+    def prepare(cls, bench: Bench) -> None:
+        if not cls.available:
+            raise UnavailableError("no lamp is to be seen: give --weights-root a folder that holds lamp.pth")
+
+    def wants(self, task: Task) -> int:
+        return 20 if "pen" in task.targets else 0
+
+    def update(self, task: Task, samples: Mapping[str, Tensor], rows: Tensor) -> None:
+        self.seen.setdefault(task.name, []).append(samples["pen"])
+
+    def compute(self) -> list[Row]:
+        means = {task: torch.cat(parts).double().mean().item() for task, parts in self.seen.items()}
+        return [
+            Row(metric="brightness", task=t, modality="pen", value=v, count=20, judge="exact", higher_is_better=None)
+            for t, v in means.items()
+        ]
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metric is installed as a stranger's plugin would be."""
+    from mmbench import plugins
+
+    def available(group: str) -> dict[str, plugins.Plugin]:
+        return own(group) | ({"brightness": lamp} if group == plugins.METRICS else {})
+
+    own = plugins.available
+    lamp = plugins.Plugin("brightness", f"{__name__}:Brightness", "lamp", "1.0")
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _this_module())
+    monkeypatch.setattr(
+        plugins, "available", lambda group: own(group) | ({"brightness": lamp} if "metr" in group else {})
+    )
+    monkeypatch.setattr(Brightness, "available", True)
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda _: True)
+
+
+def _this_module() -> Any:
+    from types import ModuleType
+
+    module = ModuleType(__name__)
+    module.Brightness = Brightness  # type: ignore[attr-defined]
+    return module
+
+
+class Notes(Progress):
+    """Keeps what is said and which phases there were."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.phases: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Any:
+        self.phases.append(title)
+        return super().phase(title, total, unit, done)
+
+
+def runner(home: Path, **changes: Any) -> tuple[Runner, Notes]:
+    notes = Notes()
+    request = {
+        "models": ("mvae",),
+        "dataset": "glyphs",
+        "seeds": (0,),
+        "budget": "smoke",
+        "settings": SETTINGS,
+        "metrics": ("coherence",),
+        "data_root": home,
+        "results": home / "results",
+        "runs": home / "runs",
+        "device": "cpu",
+    }
+    return Runner(Request(**(request | changes)), notes), notes
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The glyphs and their judges, made once."""
+    return tmp_path_factory.mktemp("evaluate") / "cache"
+
+
+@pytest.fixture
+def home(tmp_path: Path, caches: Path) -> Path:
+    """A folder with a finished cell that was measured for coherence alone."""
+    caches.mkdir(exist_ok=True)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "cache").symlink_to(caches)
+    outcome = runner(tmp_path)[0].run()
+    assert len(outcome.complete) == 1
+    return tmp_path
+
+
+def only(home: Path) -> dict[str, Any]:
+    (path,) = (home / "results").rglob("seed-0.json")
+    return json.loads(path.read_text())
+
+
+def test_a_metric_is_added_without_training_and_nothing_else_changes(home: Path) -> None:
+    before = only(home)
+    evaluator, notes = runner(home, metrics=("brightness",), models=(), seeds=(), settings=())
+    outcome = evaluator.evaluate()
+    assert (len(outcome.extended), outcome.failed) == (1, [])
+    assert not [phase for phase in notes.phases if phase.startswith("train")]
+    after = only(home)
+    added = [row for row in after["rows"] if row["metric"] == "brightness"]
+    assert {row["source"] for row in added} == {"model", "real", "reconstruction"}
+    assert after["metrics"]["brightness"]["distribution"] == "lamp 1.0"
+    for cell in (before, after):
+        cell["metrics"].pop("brightness", None)
+        cell["rows"] = [row for row in cell["rows"] if row["metric"] != "brightness"]
+    assert after == before
+
+
+def test_a_second_call_does_nothing(home: Path) -> None:
+    runner(home, metrics=("brightness",))[0].evaluate()
+    (path,) = (home / "results").rglob("seed-0.json")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    outcome = runner(home, metrics=("brightness",))[0].evaluate()
+    assert (len(outcome.skipped), outcome.extended) == (1, [])
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_what_was_measured_in_one_go_and_what_was_added_are_the_same(home: Path, tmp_path: Path) -> None:
+    runner(home, metrics=("brightness",))[0].evaluate()
+    runner(home, metrics=("coherence", "brightness"), results=home / "whole")[0].run()
+    (whole,) = store.cells(home / "whole")
+
+    def key(row: Any) -> tuple[str, ...]:
+        return row["source"], row["metric"], row["task"], row["modality"]
+
+    assert sorted(only(home)["rows"], key=key) == sorted(json.loads(json.dumps(whole["rows"])), key=key)
+
+
+def test_run_fills_the_gap_too_and_again_measures_anew(home: Path) -> None:
+    outcome = runner(home, metrics=("coherence", "brightness"))[0].run()
+    assert len(outcome.extended) == 1
+    rows = len(only(home)["rows"])
+    outcome = runner(home, metrics=("brightness",), again=True)[0].evaluate()
+    assert len(outcome.extended) == 1
+    assert len(only(home)["rows"]) == rows
+
+
+def test_a_metric_without_its_weights_is_left_out_with_a_sentence_and_added_later(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Brightness, "available", False)
+    fresh, notes = runner(home, metrics=("coherence", "brightness"), results=home / "other")
+    outcome = fresh.run()
+    assert len(outcome.complete) == 1
+    assert outcome.left_out
+    assert any("lamp.pth" in line for line in notes.said)
+    (cell,) = store.cells(home / "other")
+    assert "lamp.pth" in cell["left_out"]["brightness"]
+    assert not [row for row in cell["rows"] if row["metric"] == "brightness"]
+    monkeypatch.setattr(Brightness, "available", True)
+    runner(home, metrics=("brightness",), results=home / "other")[0].evaluate()
+    (cell,) = store.cells(home / "other")
+    assert cell["left_out"] == {}
+    assert [row for row in cell["rows"] if row["metric"] == "brightness"]
+
+
+def test_kept_samples_are_exact_and_serve_without_the_model(home: Path) -> None:
+    """Metrics from kept samples equal those from the model, whose checkpoint is gone."""
+    runner(home, metrics=("brightness",), results=home / "fresh", keep=0)[0].run()
+    (fresh,) = store.cells(home / "fresh")
+    runner(home, keep=20, keep_format="png", metrics=())[0].evaluate()
+    (joint,) = (home / "runs" / "samples").rglob("joint.safetensors")
+    samples = load_file(joint)
+    assert samples["pen"].shape == (20, 1, 28, 28)
+    assert samples["pen"].dtype == torch.float32
+    assert samples["name"].dtype == torch.int64
+    assert len(list(joint.with_suffix("").glob("pen/*.png"))) == 20
+    assert len((joint.with_suffix("") / "name.txt").read_text().splitlines()) == 20
+    for model in (home / "runs" / "checkpoints").rglob("model.safetensors"):
+        model.unlink()
+    evaluator, _ = runner(home, metrics=("brightness",))
+    assert len(evaluator.evaluate().extended) == 1
+    values = [[r["value"] for r in c["rows"] if r["metric"] == "brightness"] for c in (only(home), fresh)]
+    assert values[0] == values[1]
+
+
+def test_without_a_model_or_a_cell_the_error_says_what_to_do(home: Path) -> None:
+    for model in (home / "runs" / "checkpoints").rglob("model.safetensors"):
+        model.unlink()
+    outcome = runner(home, metrics=("brightness",))[0].evaluate()
+    assert "there is no trained model" in outcome.failed[0][1]
+    assert only(home)["status"] == "complete"
+    assert not list((home / "results").rglob("*.failed.json"))
+    with pytest.raises(ResultError, match="compute them with `mmbench run`"):
+        runner(home, models=("mopoe",))[0].evaluate()
