@@ -79,6 +79,10 @@ def run(
             "eval.count=2000 (the protocol). --dry-run shows them all.",
         ),
     ] = None,
+    allow_partial: Annotated[
+        bool,
+        typer.Option("--allow-partial", help="Use a folder that holds only part of the images, named NAME_partial."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and their settings, compute none.")
     ] = False,
@@ -104,6 +108,7 @@ def run(
         results=results,
         runs=runs,
         device=device,
+        allow_partial=allow_partial,
     )
     runner = Runner(request, Terminal())
     if dry_run:
