@@ -60,6 +60,9 @@ KeepFormat = Annotated[
     Literal["safetensors", "png"],
     typer.Option("--save-format", help="png: image and text files for other tools, beside the exact values."),
 ]
+AllowPartial = Annotated[
+    bool, typer.Option("--allow-partial", help="Use a folder that holds only part of the images, as NAME_partial.")
+]
 DATA, RESULTS, RUNS = Path("data"), Path("results"), Path("runs")
 
 
@@ -102,6 +105,7 @@ def run(
     weights: Weights = None,
     keep: Keep = 0,
     keep_format: KeepFormat = "safetensors",
+    allow_partial: AllowPartial = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and their settings, compute none.")
     ] = False,
@@ -131,6 +135,7 @@ def run(
         weights=weights,
         keep=keep,
         keep_format=keep_format,
+        allow_partial=allow_partial,
     )
     runner = Runner(request, Terminal())
     if dry_run:
@@ -156,6 +161,7 @@ def evaluate(
     weights: Weights = None,
     keep: Keep = 0,
     keep_format: KeepFormat = "safetensors",
+    allow_partial: AllowPartial = False,
     data_root: DataRoot = DATA,
     results: Results = RESULTS,
     runs: Runs = RUNS,
@@ -186,6 +192,7 @@ def evaluate(
         runs=runs,
         weights=weights,
         device=device,
+        allow_partial=allow_partial,
     )
     _finish(Runner(request, Terminal()).evaluate, results)
 

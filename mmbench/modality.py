@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, takewhile
 from typing import Literal
 
 from .errors import ConfigError, near
@@ -46,8 +46,10 @@ class Modality:
     """The text of each class, where a text says the class itself (then no classifier is needed to read it)."""
     separator: str = " "
     """What stands between two tokens when a text is printed ('' for letters)."""
-    padding: int | None = None
-    """The token that fills a text up to its length; it is not printed."""
+    end: int | None = None
+    """The token that ends a text: it and all that follow are not printed."""
+    unprinted: tuple[int, ...] = ()
+    """Tokens that are never printed: where there is one for unknown words it is first, the padding is last."""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -68,7 +70,8 @@ class Modality:
 
     def text(self, tokens: Sequence[int]) -> str:
         """The printed form of one text, tokens (length,)."""
-        return self.separator.join(self.vocabulary[i] for i in tokens if i != self.padding)
+        printed = takewhile(lambda i: i != self.end, tokens)
+        return self.separator.join(self.vocabulary[i] for i in printed if i not in self.unprinted)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -64,6 +64,8 @@ class Request:
     weights: Path | None = None
     """A folder of pretrained weights that metrics may need."""
     device: str = "auto"
+    allow_partial: bool = False
+    """Run on a dataset of which only a part of the files is there, under a name that says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,7 @@ class Runner:
         self.models = self._load_models()
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         self.source: DatasetSource = source()
+        self.source.allow_partial = request.allow_partial
         self.budget: Budget = request.budget or _budget(self.source.default_budget)
         self._memos: dict[str, dict[str, Any]] = {}
 

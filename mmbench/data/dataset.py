@@ -117,6 +117,8 @@ class DatasetSource(ABC):
     """One line for `mmbench list`."""
     default_budget: ClassVar[str] = "laptop"
     """The budget of `mmbench run` where none is named; the paper's own datasets say 'paper'."""
+    allow_partial: bool = False
+    """Set before `load`: whether a part of the files will do. What is then loaded has a name of its own."""
 
     @abstractmethod
     def load(self, root: Path, cache: Path) -> Dataset:

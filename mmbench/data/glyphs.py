@@ -88,7 +88,7 @@ SPEC = DatasetSpec(
             vocabulary=LETTERS,
             classes=NAMES,
             separator="",
-            padding=0,
+            unprinted=(0,),
         ),
     ),
     classes=len(NAMES),

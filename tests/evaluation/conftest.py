@@ -23,7 +23,7 @@ MODALITIES = (
     Modality(name="colour", shape=(3, 18, 16), network="svhn_conv", latent=4),
     Modality(
         name="word", shape=(4,), network="word_mlp", latent=4, likelihood="categorical",
-        vocabulary=LETTERS, classes=WORDS, separator="", padding=0,
+        vocabulary=LETTERS, classes=WORDS, separator="", unprinted=(0,),
     ),
 )  # fmt: skip
 

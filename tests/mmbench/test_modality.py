@@ -18,7 +18,7 @@ WORD = Modality(
     likelihood="categorical",
     vocabulary=("a", "b", "_"),
     separator="",
-    padding=2,
+    unprinted=(2,),
 )
 
 
@@ -33,7 +33,14 @@ def test_image_and_text() -> None:
 
 def test_a_text_is_printed_without_its_padding() -> None:
     assert WORD.text([0, 1, 0, 2]) == "aba"
-    assert replace(WORD, padding=None, separator=" ").text([1, 2]) == "b _"
+    assert replace(WORD, unprinted=(), separator=" ").text([1, 2]) == "b _"
+
+
+def test_a_text_ends_at_its_first_end() -> None:
+    word = replace(WORD, vocabulary=("a", "b", "_", "."), end=3)
+    assert word.text([0, 2, 1, 3, 0, 3]) == "ab"
+    assert word.text([3, 0, 1]) == ""
+    assert replace(word, end=None).text([0, 3, 1]) == "a.b"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,263 @@
+"""Photographs with ten captions each, split by class: what the datasets `cub` and `flowers` share."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import digest
+from ..errors import DataError, ResultError, StorageError
+from ..modality import DatasetSpec, Modality
+from ..training import load_tensors, save_tensors
+from . import captions as text
+from .dataset import Dataset, DatasetSource, Split
+
+__all__ = ["CaptionedImages", "Record", "held_out", "read_image"]
+
+VERSION = 1
+"""Raised when reading changes, so that no old cache is taken for the new data."""
+CAPTIONS = 10
+"""Of each image."""
+SIDE = 64
+NAMED = 5
+"""Damaged files that one message names."""
+SHARE = 0.1
+"""Of the classes of a part of a dataset, so many must be test classes by the full rule for it to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image, the file of its captions, and its class from 0."""
+
+    image: Path
+    captions: Path
+    label: int
+
+
+class CaptionedImages(DatasetSource):
+    """A dataset of images (3, 64, 64) and captions (32,), split by class.
+
+    Tuple k is image k // 10 with caption k, so each image stands in ten tuples; labels are classes from 0. The
+    vocabulary comes from the training captions.
+    """
+
+    name: ClassVar[str]
+    images: ClassVar[int]
+    """Images of the whole dataset."""
+    test_classes: ClassVar[frozenset[int]]
+    """Classes of the test split, from 0."""
+    folder: ClassVar[str]
+    """Under the data root."""
+
+    @abstractmethod
+    def records(self, root: Path) -> list[Record]:
+        """Every image that should be there, in order. Raises DataError where the lists of images cannot be read."""
+
+    @abstractmethod
+    def advice(self, root: Path) -> str:
+        """How to get what is missing: half a sentence."""
+
+    def load(self, root: Path, cache: Path) -> Dataset:
+        records, whole = self._present(root)
+        path = cache / f"{self.name}-{_key(records)}.safetensors"
+        kept = _recall(path)
+        if kept is None:
+            kept = self._read(root, records)
+            with suppress(StorageError):  # a cache that cannot be written costs only the next reading
+                save_tensors(path, kept[0], {"vocabulary": json.dumps(kept[1])})
+        tensors, vocabulary = kept
+        splits = (
+            _split(*(tensors[f"{split}.{part}"] for part in ("image", "caption", "label")))
+            for split in ("train", "test")
+        )
+        return Dataset(self._spec(vocabulary, whole), *splits)
+
+    def verify(self, root: Path) -> str:
+        records, _ = self._present(root)
+        self._read_all(root, records)
+        classes = len({record.label for record in records})
+        return (
+            f"{self.title}: {len(records):,} images of {classes} classes with {CAPTIONS} captions each "
+            f"under {root / self.folder} can be read."
+        )
+
+    def _spec(self, vocabulary: Sequence[str], whole: bool) -> DatasetSpec:
+        return DatasetSpec(
+            name=self.name if whole else f"{self.name}_partial",
+            title=self.title if whole else f"{self.title} (partial)",
+            modalities=(
+                # weights: the paper's code for CUB (32 / 64^2, and 5 for captions)
+                Modality(
+                    name="image",
+                    title="Image",
+                    shape=(3, SIDE, SIDE),
+                    network="cub_resnet",
+                    latent=64,
+                    weight=32 / SIDE**2,
+                ),
+                Modality(
+                    name="caption",
+                    title="Caption",
+                    shape=(text.LENGTH,),
+                    network="caption_conv",
+                    latent=32,
+                    likelihood="categorical",
+                    weight=5.0,
+                    vocabulary=tuple(vocabulary),
+                    end=text.END,
+                    unprinted=(text.UNKNOWN, text.PADDING),
+                ),
+            ),
+            metrics=("caption_match", "clip_s", "fid"),
+            quality_count=10_000,
+        )
+
+    def _present(self, root: Path) -> tuple[list[Record], bool]:
+        """The images that are there, and whether they are all; DataError for a part that is not allowed."""
+        listed = self.records(root)
+        records = [record for record in listed if record.image.is_file()]
+        if len(records) == self.images:
+            return records, True
+        classes = len({record.label for record in records})
+        if self.allow_partial and classes > 1:
+            return records, False
+        absent = [str(r.image.relative_to(root)) for r in listed if not r.image.is_file()]
+        raise DataError(
+            f"{root / self.folder} holds {len(records):,} of the {self.images:,} images of {self.title}, of {classes} "
+            f"classes{_some(absent, ' (missing: ', ')')}; {self.advice(root)}, or, to use two classes or more "
+            f"that are there under the name {self.name}_partial, add --allow-partial."
+        )
+
+    def _read(self, root: Path, records: Sequence[Record]) -> tuple[dict[str, Tensor], list[str]]:
+        """Tensors 'train.image', 'train.caption', 'train.label' and the same of 'test'; the vocabulary."""
+        images, captions = self._read_all(root, records)
+        test = held_out(sorted({record.label for record in records}), self.test_classes)
+        rows = {
+            "train": [k for k, record in enumerate(records) if record.label not in test],
+            "test": [k for k, record in enumerate(records) if record.label in test],
+        }
+        lines = {split: [line for k in own for line in captions[k]] for split, own in rows.items()}
+        vocabulary = text.vocabulary(lines["train"])
+        labels = torch.tensor([record.label for record in records])
+        tensors = {}
+        for split, own in rows.items():
+            tensors[f"{split}.image"] = images[own]
+            tensors[f"{split}.caption"] = text.tokens(lines[split], vocabulary)
+            tensors[f"{split}.label"] = labels[own]
+        return tensors, list(vocabulary)
+
+    def _read_all(self, root: Path, records: Sequence[Record]) -> tuple[Tensor, list[list[str]]]:
+        """Images uint8 (n, 3, 64, 64) and the captions of each; DataError that names the files that are damaged."""
+        damage: list[str] = []
+        images = torch.zeros((len(records), 3, SIDE, SIDE), dtype=torch.uint8)
+        captions: list[list[str]] = []
+        with ThreadPoolExecutor() as pool:
+            for k, (record, pixels) in enumerate(zip(records, pool.map(_try_image, records), strict=True)):
+                if isinstance(pixels, Tensor):
+                    images[k] = pixels
+                else:
+                    damage.append(f"{record.image.relative_to(root)} ({pixels})")
+                lines = _try_captions(record)
+                if isinstance(lines, list):
+                    captions.append(lines)
+                else:
+                    damage.append(f"{record.captions.relative_to(root)} ({lines})")
+        if damage:
+            raise DataError(
+                f"{self.title}: {len(damage)} file{'s' * (len(damage) > 1)} under {root} cannot be used: "
+                f"{_some(damage)}; remove {'them' if len(damage) > 1 else 'it'} and {self.advice(root)}."
+            )
+        return images, captions
+
+
+def held_out(present: Sequence[int], test: Collection[int]) -> set[int]:
+    """The test classes among those present, ascending.
+
+    They follow the full rule `test`; where by that rule less than a tenth of the classes present, or all of them, are
+    test classes (part of a dataset), the first three quarters train and the rest test.
+    """
+    held = {label for label in present if label in test}
+    if SHARE * len(present) <= len(held) < len(present):
+        return held
+    return set(present[min(math.ceil(0.75 * len(present)), len(present) - 1) :])
+
+
+def read_image(path: Path) -> Tensor:
+    """An image as RGB, both sides forced to 64 pixels, uint8 (3, 64, 64); bilinear with antialiasing.
+
+    The same as torchvision's Resize on a PIL image. Raises OSError, SyntaxError or ValueError on a damaged file.
+    """
+    from PIL import Image
+
+    with Image.open(path) as image:
+        resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+
+
+def _try_image(record: Record) -> Tensor | str:
+    """The pixels, or what is wrong with the file."""
+    try:
+        return read_image(record.image)
+    except (OSError, SyntaxError, ValueError) as error:
+        return _reason(error, "no whole image")
+
+
+def _try_captions(record: Record) -> list[str] | str:
+    """The captions, or what is wrong with their file."""
+    try:
+        lines = text.read_captions(record.captions)
+    except OSError as error:
+        return _reason(error, "cannot be read")
+    return lines if len(lines) == CAPTIONS else f"{len(lines)} captions, not {CAPTIONS}"
+
+
+def _reason(error: Exception, otherwise: str) -> str:
+    """The system's word for it ('No such file or directory'), which Pillow's errors lack."""
+    return getattr(error, "strerror", None) or otherwise
+
+
+def _some(items: Sequence[str], before: str = "", after: str = "") -> str:
+    """The first few items and how many more there are; empty where there are none."""
+    if not items:
+        return ""
+    more = f" and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
+    return f"{before}{', '.join(items[:NAMED])}{more}{after}"
+
+
+def _split(images: Tensor, captions: Tensor, labels: Tensor) -> Split:
+    own = torch.arange(len(captions), dtype=torch.int32)
+    index = torch.stack([own // CAPTIONS, own], dim=1)
+    return Split({"image": images, "caption": captions}, index, labels.repeat_interleave(CAPTIONS))
+
+
+def _key(records: Sequence[Record]) -> str:
+    """What the bytes depend on: names, sizes and times of the files, and the libraries that read them."""
+    files = []
+    for record in records:
+        for path in (record.image, record.captions):
+            with suppress(OSError):  # told of when it is read
+                stat = path.stat()
+                files.append([str(path), record.label, stat.st_size, stat.st_mtime_ns])
+    packages = {name: importlib.metadata.version(name) for name in ("nltk", "pillow")}
+    return digest({"version": VERSION, "files": files, **packages})
+
+
+def _recall(path: Path) -> tuple[dict[str, Tensor], list[str]] | None:
+    """The kept tensors and vocabulary, or None where there are none or they are damaged."""
+    try:
+        tensors, meta = load_tensors(path)
+        return tensors, json.loads(meta["vocabulary"])
+    except (ResultError, KeyError, ValueError):
+        return None
