@@ -20,8 +20,8 @@ class Modality:
     """One modality X^m.
 
     Models see an image as float32 (B, C, H, W) in [0, 1] and a text as int64 tokens (B, length) in
-    [0, len(vocabulary)). An image's decoder gives the location in [0, 1] (B, C, H, W); a text's decoder gives
-    logits (B, length, len(vocabulary)).
+    [0, len(vocabulary)). An image's decoder gives the location (B, C, H, W); a text's decoder gives logits
+    (B, length, len(vocabulary)).
     """
 
     name: str
@@ -111,6 +111,11 @@ class DatasetSpec:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(m.name for m in self.modalities)
+
+    @property
+    def captions(self) -> bool:
+        """Whether a text of this dataset is a caption: recipes then take the paper's row of CUB."""
+        return any(m.network == "caption_conv" for m in self.modalities)
 
     def modality(self, name: str) -> Modality:
         for m in self.modalities:

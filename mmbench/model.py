@@ -39,7 +39,8 @@ class Stage:
     schedule: Schedule
     loss: Callable[[Batch, torch.Generator], dict[str, Tensor]]
     """(batch, generator) -> named scalar terms with the one that is minimised under 'loss'. The generator is on the
-    model's device; every random draw comes from it."""
+    model's device; every random draw comes from it, but for those of dropout layers: while they train, the harness
+    seeds torch's global random state for each step and puts it back after."""
     prepare: Callable[[Split], Split] | None = None
     """Once, before the stage: turn the training set into another one (MLD encodes the images into latents)."""
     modalities: tuple[str, ...] | None = None

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-__all__ = ["Noise", "derive", "generator", "seeded_init"]
+__all__ = ["Noise", "derive", "generator", "seeded_globally", "seeded_init"]
 
 _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15, the golden ratio, as a signed 64-bit number
 _MIX1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -38,8 +38,22 @@ def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") 
 @contextmanager
 def seeded_init(seed: int) -> Iterator[None]:
     """Modules built inside draw their first parameters from `seed`; the global random state is put back after."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, "init"))
+    with seeded_globally(derive(seed, "init")):
+        yield
+
+
+@contextmanager
+def seeded_globally(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """torch's global random state, of the CPU and of `device`, is seeded inside and put back after.
+
+    For what takes no generator: first parameters, dropout, torchvision's transforms.
+    """
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        for one in cuda:
+            with torch.cuda.device(one):
+                torch.cuda.manual_seed(seed)
         yield
 
 

@@ -30,7 +30,7 @@ from .data.dataset import Split
 from .errors import ResultError, StorageError, TrainingError
 from .model import Model, Stage
 from .progress import Advance, Progress
-from .seeding import generator
+from .seeding import derive, generator, seeded_globally
 
 __all__ = ["StageRecord", "has_model", "learning_rate", "load_tensors", "save_tensors", "train"]
 
@@ -105,7 +105,8 @@ class _StageRun:
         batch = self.train.gather(self.rows(step), self.stage.modalities)
         device = next(iter(self.parameters.values())).device
         low = schedule.precision == "bfloat16"
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
+        layers = derive(self.seed, "layers", self.stage.name, step)  # dropout takes no generator
+        with seeded_globally(layers, device), torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
             terms = self.stage.loss(batch, self.generator)
         self.optimiser.zero_grad(set_to_none=True)
         terms["loss"].backward()
@@ -138,11 +139,17 @@ class _StageRun:
             self.average[name].copy_(tensors[f"ema/{name}"])
         for name, p in self.parameters.items():
             keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"adam/{k}/{name}" in tensors]
-            self.optimiser.state[p] = {k: tensors[f"adam/{k}/{name}"].to(p.device).clone() for k in keys}
+            self.optimiser.state[p] = {k: _laid_out(tensors[f"adam/{k}/{name}"], p) for k in keys}
         self.generator.set_state(tensors["generator"].cpu())
         device = next(iter(self.parameters.values())).device
         self.window.sums = {n: tensors[f"window/{n}"].to(device) for n in state.counts}
         self.window.counts = dict(state.counts)
+
+
+def _laid_out(value: Tensor, p: Tensor) -> Tensor:
+    """A saved tensor on the device and, where it has its shape, in the memory layout of its parameter: the fused Adam
+    reads both in the order of memory."""
+    return torch.empty_like(p).copy_(value) if value.shape == p.shape else value.to(p.device).clone()
 
 
 def learning_rate(schedule: Schedule, step: int, total: int) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.dropout import _DropoutNd
 
 from ..config import BUDGETS, Budget, canonical, digest, from_json, to_json
 from ..errors import MmbenchError, TrainingError
@@ -199,12 +200,16 @@ def check_losses(subject: Subject) -> None:
 
 @_check("losses")
 def check_loss_draws(subject: Subject) -> None:
-    """All random draws of a loss come from its generator."""
+    """All random draws of a loss come from its generator, but for those of dropout layers, which the harness seeds."""
     model, trials = subject.trial
     for name, trial in trials.items():
         trial.stage.module.train()
+        for layer in trial.stage.module.modules():
+            if isinstance(layer, _DropoutNd):
+                layer.eval()
         batch, buffers = trial.batch(), {n: b.clone() for n, b in model.named_buffers()}
-        with random_state_kept(f"the loss of stage {name!r}", "draw with generator=generator; dropout cannot do so"):
+        advice = "draw with generator=generator, and for dropout use a layer such as nn.Dropout"
+        with random_state_kept(f"the loss of stage {name!r}", advice):
             one = trial.stage.loss(batch, generator(0, "check"))
         for n, b in model.named_buffers():  # a counter of steps may well move
             b.copy_(buffers[n])

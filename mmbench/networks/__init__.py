@@ -1,13 +1,15 @@
 """The suite's shared networks: every model gets the same encoder and decoder of a modality.
 
 A modality names its architecture (`Modality.network`); `Networks` builds it. An encoder maps (B, *shape) to a tuple of
-`heads` tensors (B, latent); a decoder maps (B, latent) to the location in [0, 1] (B, *shape) of an image, or to the
-logits (B, length, vocabulary) of a text.
+`heads` tensors (B, latent); a decoder maps (B, latent) to the location (B, *shape) of an image, or to the logits
+(B, length, vocabulary) of a text. A location may leave [0, 1] where the published decoder has no sigmoid (`cub_resnet`,
+`kl_autoencoder`): the likelihood takes it as it is, and `likelihoods.decoded` clamps it. Layers may draw from torch's
+global random state while they train (dropout): the harness seeds it for each step (`training`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +17,10 @@ from torch import nn
 
 from ..errors import PluginError, near
 from ..modality import Modality
+from .captions import CaptionDecoder, CaptionEncoder
 from .images import MnistDecoder, MnistEncoder, SvhnDecoder, SvhnEncoder
+from .kl_autoencoder import KLDecoder, KLEncoder, kl_latent
+from .resnet import ResnetDecoder, ResnetEncoder
 from .text import WordDecoder, WordEncoder
 
 __all__ = ["Architecture", "Networks"]
@@ -35,9 +40,14 @@ class Architecture:
 
     encoder: EncoderFactory
     decoder: DecoderFactory
+    latent: Callable[[Modality], int] | None = None
+    """The size of the latent, where the architecture fixes it."""
 
 
 BUILT_IN: Mapping[str, Architecture] = {
+    "caption_conv": Architecture(CaptionEncoder, CaptionDecoder),
+    "cub_resnet": Architecture(ResnetEncoder, ResnetDecoder),
+    "kl_autoencoder": Architecture(KLEncoder, KLDecoder, kl_latent),
     "mnist_mlp": Architecture(MnistEncoder, MnistDecoder),
     "svhn_conv": Architecture(SvhnEncoder, SvhnDecoder),
     "word_mlp": Architecture(WordEncoder, WordDecoder),
@@ -57,6 +67,11 @@ class Networks:
     def decoder(self, modality: Modality, latent: int) -> nn.Module:
         """Decoder of a modality: (B, latent) -> location (B, *shape), or logits (B, length, vocabulary)."""
         return self._architecture(modality).decoder(modality, latent)
+
+    def latent(self, modality: Modality) -> int:
+        """The size of a modality's own latent: what its architecture fixes, or else `modality.latent`."""
+        fixed = self._architecture(modality).latent
+        return fixed(modality) if fixed else modality.latent
 
     def _architecture(self, modality: Modality) -> Architecture:
         known = {**BUILT_IN, **self.extra}

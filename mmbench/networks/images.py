@@ -5,11 +5,21 @@ Sources: Shi et al., "Variational mixture-of-experts autoencoders", 2019 (archit
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import torch
 from torch import Tensor, nn
 
 from ..modality import Modality
 
-__all__ = ["MnistDecoder", "MnistEncoder", "SvhnDecoder", "SvhnEncoder"]
+__all__ = ["MnistDecoder", "MnistEncoder", "SvhnDecoder", "SvhnEncoder", "channels_last"]
+
+T = TypeVar("T", Tensor, nn.Module)
+
+
+def channels_last(x: T) -> T:
+    """A batch, or a module's weights, with the channels innermost in memory, as fast convolutions want them."""
+    return x.to(memory_format=torch.channels_last)
 
 
 class MnistEncoder(nn.Module):
