@@ -10,26 +10,24 @@ Reference: Bounoua et al., Appendix C.2; architecture and training of their publ
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from functools import cached_property, partial
+from typing import ClassVar
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmbench.config import Schedule, digest, to_json
 from mmbench.data.dataset import Split, as_input
-from mmbench.errors import ConfigError, PluginError, ResultError, TrainingError
+from mmbench.errors import ConfigError, PluginError
 from mmbench.metric import Bench
 from mmbench.modality import Modality
 from mmbench.progress import Progress
-from mmbench.seeding import derive, generator, seeded_init
-from mmbench.training import learning_rate, load_tensors, save_tensors
+
+from .frozen import checksum, fit, trained_once
 
 __all__ = ["Classifier", "Judge", "LeNet", "Reader", "accuracy", "judge", "train_lenet"]
 
@@ -37,8 +35,6 @@ UNREADABLE = -1
 """The label of a sample that belongs to no class; it agrees with nothing, not even with itself."""
 BATCH = 1000
 """Images that a judge looks at once."""
-CHECK_EVERY = 50
-"""Training steps between two looks at the loss."""
 
 
 class LeNet(nn.Module):
@@ -88,11 +84,17 @@ class Judge(ABC):
 
     accuracy: float
     """Share of the real test items that it reads rightly, in [0, 1]."""
+    batch: ClassVar[int] = BATCH
 
     @property
     @abstractmethod
     def name(self) -> str:
         """The judge in print, with its measured test accuracy: 'lenet 98.9 %'; 'exact' where none is needed."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this judge from every other, in the keys of what is computed with it and cached."""
+        return self.name
 
     @abstractmethod
     def predict(self, x: Tensor) -> Tensor:
@@ -113,6 +115,10 @@ class Classifier(Judge):
     @property
     def name(self) -> str:
         return f"lenet {100 * self.accuracy:.1f} %"
+
+    @cached_property
+    def identity(self) -> str:
+        return checksum(self.network.state_dict())
 
     def predict(self, x: Tensor) -> Tensor:
         return torch.cat([self.network(part).argmax(dim=1).cpu() for part in self._batches(x)])
@@ -160,31 +166,26 @@ def train_lenet(
 ) -> LeNet:
     """A LeNet trained with cross-entropy and Adam on the tuples of a labelled split, on the split's device.
 
-    An epoch is a pass over the tuples: an item that stands in 20 tuples is seen 20 times. The same seed gives the same
-    weights. Raises TrainingError if the loss is not finite, ConfigError if the schedule asks for an average of the
-    weights or for low precision: a judge has neither.
+    The same seed gives the same weights. Raises TrainingError if the loss is not finite, ConfigError if the schedule
+    asks for an average of the weights or for low precision: a judge has neither.
     """
-    assert split.labels is not None
-    if schedule.ema is not None or schedule.precision != "float32":
-        raise ConfigError("a judge is trained without ema and in float32: set eval.judge.ema and .precision so")
-    device, steps = split.index.device, schedule.total_steps(len(split))
-    batches = _row_batches(len(split), schedule.batch_size, generator(seed, "judge", modality.name, "rows"))
-    title = f"judge of {modality.name}"
-    with _own_randomness(seed, modality, device), (progress or Progress()).phase(title, steps) as advance:
-        network = LeNet(modality.shape, classes).to(device).train()
-        optimiser = torch.optim.Adam(network.parameters(), weight_decay=schedule.weight_decay, fused=True)
-        for step in range(steps):
-            rows = next(batches).to(device)
-            logits = network(split.gather(rows, (modality.name,))[modality.name])
-            loss = F.cross_entropy(logits, split.labels[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.param_groups[0]["lr"] = learning_rate(schedule, step, steps)
-            optimiser.step()
-            if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
-                _refuse_nonfinite(loss, title, step + 1)
-                advance(step % CHECK_EVERY + 1, note=f"loss {loss.item():.3f}")
-    return network.eval()
+    labels = split.labels
+    assert labels is not None
+
+    def loss(network: LeNet, rows: Tensor) -> Tensor:
+        return F.cross_entropy(network(split.gather(rows, (modality.name,))[modality.name]), labels[rows])
+
+    return fit(
+        partial(LeNet, modality.shape, classes),
+        loss,
+        count=len(split),
+        schedule=schedule,
+        seed=seed,
+        purpose="judge",
+        modality=modality.name,
+        device=split.index.device,
+        progress=progress or Progress(),
+    )
 
 
 def accuracy(judge: Judge, split: Split, modality: str) -> float:
@@ -209,77 +210,16 @@ def _appoint(bench: Bench, modality: Modality) -> Judge:
 
 
 def _classifier(bench: Bench, modality: Modality) -> Classifier:
-    """From the cache, or trained and put there; one process trains, the others wait for it."""
+    """From the cache, or trained and put there."""
     schedule, seed, classes = bench.protocol.judge, bench.protocol.seed, bench.dataset.spec.classes
     settings = digest({"network": "lenet", "schedule": to_json(schedule), "seed": seed})
-    folder = bench.cache / "judges"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{bench.dataset.fingerprint}-{modality.name}-{settings}.safetensors"
-    with _waiting(FileLock(f"{path}.lock"), modality, bench.progress):
-        with seeded_init(0):  # its first weights are replaced, but must not be drawn from the global state
-            blank = LeNet(modality.shape, classes)
-        found = _load(path, blank)
-        if found is None:
-            train = bench.dataset.train.to(bench.device)
-            found = Classifier(train_lenet(train, modality, classes, schedule, seed, bench.progress))
-            found.accuracy = accuracy(found, bench.dataset.test, modality.name)
-            _save(path, found)
-    found.network.to(bench.device)
-    return found
+    path = bench.cache / "judges" / f"{bench.dataset.fingerprint}-{modality.name}-{settings}.safetensors"
 
+    def train() -> tuple[LeNet, dict[str, float]]:
+        split = bench.dataset.train.to(bench.device)
+        network = train_lenet(split, modality, classes, schedule, seed, bench.progress)
+        return network, {"accuracy": accuracy(Classifier(network), bench.dataset.test, modality.name)}
 
-@contextmanager
-def _own_randomness(seed: int, modality: Modality, device: torch.device) -> Iterator[None]:
-    """First weights and dropout masks depend on the seed alone; the global random state is put back after."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices), seeded_init(derive(seed, "judge", modality.name)):
-        yield
-
-
-@contextmanager
-def _waiting(lock: FileLock, modality: Modality, progress: Progress) -> Iterator[None]:
-    """Hold a lock; say so if it must be waited for."""
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress.say(f"waiting for another process that trains the judge of {modality.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _row_batches(count: int, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Rows (size,) in a new random order for each pass; the last, incomplete batch of a pass is dropped."""
-    size = min(size, count)
-    while True:
-        order = torch.randperm(count, generator=rng)
-        yield from (order[start : start + size] for start in range(0, count - size + 1, size))
-
-
-def _refuse_nonfinite(loss: Tensor, title: str, step: int) -> None:
-    if not torch.isfinite(loss):
-        raise TrainingError(f"the loss of the {title} is {loss.item()} at step {step}: look at its images for NaNs")
-
-
-def _checksum(weights: Mapping[str, Tensor]) -> str:
-    return hashlib.sha256(b"".join(weights[k].contiguous().numpy().tobytes() for k in sorted(weights))).hexdigest()
-
-
-def _save(path: Path, judge: Classifier) -> None:
-    """Weights, their checksum and the accuracy in one file."""
-    weights = {k: v.cpu() for k, v in judge.network.state_dict().items()}
-    save_tensors(path, weights, {"accuracy": repr(judge.accuracy), "sha256": _checksum(weights)})
-
-
-def _load(path: Path, network: LeNet) -> Classifier | None:
-    """The cached judge; None if there is none, or if its file is damaged."""
-    try:
-        weights, metadata = load_tensors(path)
-        if _checksum(weights) != metadata["sha256"]:
-            return None
-        network.load_state_dict(weights)
-        return Classifier(network, float(metadata["accuracy"]))
-    except (ResultError, KeyError, ValueError, RuntimeError):
-        return None
+    build = partial(LeNet, modality.shape, classes)
+    network, facts = trained_once(path, build, train, f"judge of {modality.name}", bench.progress)
+    return Classifier(network.to(bench.device), facts["accuracy"])

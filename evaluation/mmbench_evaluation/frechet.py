@@ -1,145 +1,112 @@
-r"""Fréchet distances between real and generated samples, from the first two moments of their features.
-
-    d^2 = |mu_1 - mu_2|^2 + tr(C_1 + C_2 - 2 (C_1^{1/2} C_2 C_1^{1/2})^{1/2})
+"""Fréchet distances between real and generated images, by the moments of their features.
 
 `FMD` takes the features of the suite's own classifiers (320 numbers for 28x28 images, 500 for 32x32). They have
-no fixed scale: compare distances only under one judge.
+no fixed scale: compare distances only under one judge, or their ratios to a fixed reference. FID is in `fid`.
 
-References: Bounoua et al., Appendix B.2.2 (FMD); Heusel et al., "GANs trained by a two time-scale update rule
-converge to a local Nash equilibrium", 2017 (the distance); Dowson and Landau, "The Frechet distance between
-multivariate normal distributions", 1982; Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
-computing sample variances", 1979 (the streaming sums).
+Reference: Bounoua et al., Appendix B.2.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import reduce
-from typing import ClassVar, Self
+from pathlib import Path
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from mmbench.errors import ConfigError
+from mmbench.config import digest
 from mmbench.metric import Bench, Metric, Row
-from mmbench.modality import Task
+from mmbench.modality import Modality, Task
+from mmbench.progress import Advance
 
-from .classifiers import BATCH, judge
+from .classifiers import judge
+from .frozen import exclusive, read, write
+from .moments import Moments
+from .reference import reference
 
-__all__ = ["FMD", "Moments", "frechet_distance"]
+__all__ = ["FMD", "Extractor", "Frechet"]
+
+READ = 1000
+"""Real images that are gathered at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moments:
-    """Count, mean and scatter of a stream of vectors, in float64; memory does not grow with the stream.
+class Extractor(Protocol):
+    """A frozen network that gives features: a judge, or Inception."""
 
-    The scatter is taken about the mean and merged by Chan's formula, so a large mean costs no digits.
-    """
-
-    count: int
-    mean: Tensor
-    """(D,)."""
-    scatter: Tensor
-    """Sum of (x - mean)(x - mean)^T, (D, D)."""
-
-    @classmethod
-    def zero(cls, dim: int) -> Self:
-        """Of nothing yet."""
-        return cls(0, torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dim, dtype=torch.float64))
-
-    @classmethod
-    def of(cls, x: Tensor) -> Self:
-        """Of a batch (B, D), B >= 1."""
-        x = x.double()
-        mean = x.mean(dim=0)
-        centred = x - mean
-        return cls(len(x), mean, centred.T @ centred)
-
-    def update(self, x: Tensor) -> Moments:
-        """With a batch (B, D) more."""
-        return self.merge(Moments.of(x)) if len(x) else self
-
-    def merge(self, other: Moments) -> Moments:
-        """Of both streams together."""
-        count = self.count + other.count
-        if count == 0:
-            return self
-        delta = other.mean - self.mean
-        mean = self.mean + delta * (other.count / count)
-        between = torch.outer(delta, delta) * (self.count * other.count / count)
-        return Moments(count, mean, self.scatter + other.scatter + between)
+    batch: int
+    """Images that it looks at once."""
 
     @property
-    def covariance(self) -> Tensor:
-        """Unbiased covariance (D, D). Raises ConfigError for fewer than two vectors."""
-        if self.count < 2:
-            raise ConfigError(f"a covariance needs two samples or more, got {self.count}: raise eval.quality_count")
-        return self.scatter / (self.count - 1)
+    def name(self) -> str:
+        """In print, as the row's judge."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What its features depend on: a checksum of its weights, and how images are prepared."""
+        ...
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> (B, D) on the CPU."""
+        ...
 
 
-def frechet_distance(mu1: Tensor, cov1: Tensor, mu2: Tensor, cov2: Tensor) -> float:
-    """Squared Fréchet distance >= 0 between two Gaussians with means (D,) and covariances (D, D).
+class Frechet(Metric):
+    """Fréchet distance on some network's features, for each image modality that a task generates.
 
-    The trace of the matrix root is the sum of the singular values of C_1^{1/2} C_2^{1/2}. Taken so, rounding errors of
-    rank-deficient covariances are not magnified by a square root, and no imaginary part or added epsilon is needed.
-    """
-    with _few_threads(len(mu1)):
-        root1, root2 = _root(cov1), _root(cov2)
-        overlap = torch.linalg.svdvals(root1.T @ root2).sum()
-    shift = (mu1.double() - mu2.double()).square().sum()
-    squared = shift + root1.square().sum() + root2.square().sum() - 2 * overlap
-    return max(0.0, squared.item())
-
-
-def _root(cov: Tensor) -> Tensor:
-    """L (D, rank) with L L^T = cov, by eigendecomposition; eigenvalues below rounding error are taken as 0."""
-    cov = cov.double()
-    values, vectors = torch.linalg.eigh((cov + cov.T) / 2)
-    kept = values > values[-1].clamp(min=0) * len(values) * torch.finfo(torch.float64).eps
-    return vectors[:, kept] * values[kept].sqrt()
-
-
-@contextmanager
-def _few_threads(dim: int) -> Iterator[None]:
-    """One thread for small matrices: nothing is lost, and where other processes keep the cores busy, a decomposition
-    whose threads wait for each other took 20 s instead of 0.05 s (320 features, two cores)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if dim <= 1024 else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class FMD(Metric):
-    """Fréchet distance on the features of the judge, for each image that a task generates.
-
-    The real moments come from the first `quality_count` tuples of the evaluation order: for a model's samples, the real
-    partners of what was given (Appendix B.2.2). They are computed once for all sources of samples.
+    The real moments come from the first tuples of the evaluation order: for a model's samples, the real partners of
+    what was given (Appendix B.2.2). They are computed once for all sources of samples, and kept in the cache.
     """
 
-    name: ClassVar[str] = "fmd"
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    slow: ClassVar[bool] = False
+    """Whether features take so long that their progress is shown."""
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._made: dict[tuple[Task, str], Moments] = {}
 
     @classmethod
+    @abstractmethod
+    def covers(cls, modality: Modality) -> bool:
+        """Whether the metric measures a modality."""
+
+    @classmethod
+    @abstractmethod
+    def extractor(cls, bench: Bench, modality: str) -> Extractor:
+        """The network whose features are compared, remembered in `bench.memo`."""
+
+    @classmethod
+    def count(cls, bench: Bench) -> int:
+        """Real images, and samples of each task."""
+        return min(bench.protocol.quality_count, len(bench.order))
+
+    @classmethod
     def prepare(cls, bench: Bench) -> None:
         for modality in bench.dataset.spec.modalities:
-            if not modality.is_text:
-                _real(bench, modality.name)
+            if cls.covers(modality):
+                cls.real(bench, modality.name)
+
+    @classmethod
+    def real(cls, bench: Bench, modality: str) -> Moments:
+        """Moments of the real test images of the evaluation's first tuples.
+
+        They are remembered for the process: a bench over other real tuples (the floor) is compared with them too.
+        """
+        return cls._moments(bench, modality, "real", "", lambda x: x)
 
     def wants(self, task: Task) -> int:
-        return _count(self.bench) if self._images(task) else 0
+        return self.count(self.bench) if self._images(task) else 0
 
     def update(self, task: Task, samples: Mapping[str, Tensor], rows: Tensor) -> None:
         for name in self._images(task):
-            features = judge(self.bench, name).features(samples[name])
+            features = self._watched(name, samples[name])
             old = self._made.get((task, name), Moments.zero(features.shape[1]))
             self._made[task, name] = old.update(features)
 
@@ -147,32 +114,121 @@ class FMD(Metric):
         return [self._row(task, name) for task, name in self._made]
 
     def _images(self, task: Task) -> tuple[str, ...]:
-        return tuple(name for name in task.targets if not self.bench.dataset.spec.modality(name).is_text)
+        return tuple(name for name in task.targets if self.covers(self.bench.dataset.spec.modality(name)))
+
+    def _watched(self, modality: str, x: Tensor) -> Tensor:
+        extractor = self.extractor(self.bench, modality)
+        if not self.slow or len(x) <= extractor.batch:
+            return _features(extractor, x)
+        with self.bench.progress.phase(f"{self.name} of {modality}", len(x), "image") as advance:
+            return _features(extractor, x, advance)
 
     def _row(self, task: Task, modality: str) -> Row:
-        made, real = self._made[task, modality], _real(self.bench, modality)
+        made = self._made[task, modality]
         dim = len(made.mean)
         return Row(
             metric=self.name,
             task=task.name,
             modality=modality,
-            value=frechet_distance(made.mean, made.covariance, real.mean, real.covariance),
+            value=self.real(self.bench, modality).distance(made),
             count=made.count,
-            judge=judge(self.bench, modality).name,
+            judge=self.extractor(self.bench, modality).name,
             higher_is_better=self.higher_is_better,
             note=f"biased: {made.count} samples for {dim} dimensions" if made.count <= dim else "",
         )
 
+    @classmethod
+    def _moments(
+        cls, bench: Bench, modality: str, source: str, identity: str, change: Callable[[Tensor], Tensor]
+    ) -> Moments:
+        """Moments of the real images after a change: remembered, else from the cache, else computed."""
+        key = f"{cls.name}/{source}/{modality}/{bench.protocol.seed}/{cls.count(bench)}"
+        if key not in bench.memo:
+            path = cls._path(bench, modality, [source, identity])
+            title = f"{cls.name} of {source} {modality}"
+            with exclusive(path, f"computes the statistics for {title}", bench.progress):
+                found = _load(path)
+                if found is None:
+                    found = cls._compute(bench, modality, title, change)
+                    write(path, {"mean": found.mean, "scatter": found.scatter}, {"count": found.count})
+            bench.memo[key] = found
+        return bench.memo[key]
 
-def _count(bench: Bench) -> int:
-    return min(bench.protocol.quality_count, len(bench.order))
+    @classmethod
+    def _path(cls, bench: Bench, modality: str, source: list[str]) -> Path:
+        """A file's name holds all that the statistics depend on: data, tuples in order, network, preparation."""
+        order = hashlib.sha256(bench.order[: cls.count(bench)].cpu().numpy().tobytes()).hexdigest()
+        key = digest([order, cls.count(bench), cls.extractor(bench, modality).identity, *source], length=20)
+        return bench.cache / "statistics" / f"{bench.dataset.fingerprint}-{modality}-{cls.name}-{key}.safetensors"
+
+    @classmethod
+    def _compute(cls, bench: Bench, modality: str, title: str, change: Callable[[Tensor], Tensor]) -> Moments:
+        extractor, count = cls.extractor(bench, modality), cls.count(bench)
+        with bench.progress.phase(title, count, "image") as advance:
+            parts = (
+                _features(extractor, change(bench.dataset.test.gather(rows, (modality,))[modality]), advance)
+                for rows in bench.order[:count].split(READ)
+            )
+            return reduce(Moments.merge, map(Moments.of, parts))
 
 
-def _real(bench: Bench, modality: str) -> Moments:
-    """Moments of the real test items of the evaluation's first tuples, remembered in `bench.memo`."""
-    key = f"fmd/{modality}/{bench.protocol.seed}/{bench.protocol.quality_count}"
-    if key not in bench.memo:
-        parts = bench.order[: _count(bench)].split(BATCH)
-        images = (bench.dataset.test.gather(rows, (modality,))[modality] for rows in parts)
-        bench.memo[key] = reduce(Moments.merge, (Moments.of(judge(bench, modality).features(x)) for x in images))
-    return bench.memo[key]
+def _features(extractor: Extractor, x: Tensor, advance: Advance = lambda *_: None) -> Tensor:
+    found = []
+    for part in x.split(extractor.batch):
+        found.append(extractor.features(part))
+        advance(len(part))
+    return torch.cat(found)
+
+
+def _load(path: Path) -> Moments | None:
+    """None where the file is missing or damaged."""
+    match read(path):
+        case {"mean": mean, "scatter": scatter}, {"count": count}:
+            return Moments(int(count), mean, scatter)
+    return None
+
+
+class FMD(Frechet):
+    """Fréchet distance on the features of the judge, and its ratio to that of a fixed reference autoencoder.
+
+    The row 'fmd_ratio' has no scale: the FMD divided by the FMD of the reference's reconstructions of the same real
+    images. It is left out where the reference has collapsed.
+    """
+
+    name: ClassVar[str] = "fmd"
+
+    @classmethod
+    def covers(cls, modality: Modality) -> bool:
+        return not modality.is_text
+
+    @classmethod
+    def extractor(cls, bench: Bench, modality: str) -> Extractor:
+        return judge(bench, modality)
+
+    @classmethod
+    def prepare(cls, bench: Bench) -> None:
+        super().prepare(bench)
+        for modality in bench.dataset.spec.modalities:
+            if cls.covers(modality):
+                cls.unit_distance(bench, modality.name)
+
+    @classmethod
+    def unit_distance(cls, bench: Bench, modality: str) -> float | None:
+        """FMD of the reference's reconstructions; None where the reference has collapsed."""
+        key = f"{cls.name}/unit/{modality}/{bench.protocol.seed}/{cls.count(bench)}"
+        if key not in bench.memo:
+            fixed = reference(bench, modality)
+            if fixed.collapsed:
+                bench.memo[key] = None
+            else:
+                made = cls._moments(bench, modality, "reconstructed", fixed.identity, fixed.reconstruct)
+                bench.memo[key] = cls.real(bench, modality).distance(made) or None
+        return bench.memo[key]
+
+    def compute(self) -> list[Row]:
+        rows = super().compute()
+        return rows + [ratio for row in rows if (ratio := self._ratio(row)) is not None]
+
+    def _ratio(self, row: Row) -> Row | None:
+        unit = self.unit_distance(self.bench, row.modality)
+        return None if unit is None else replace(row, metric="fmd_ratio", value=row.value / unit)

@@ -20,7 +20,7 @@ WORDS = ("one", "two", "six")
 LETTERS = ("", *sorted(set("".join(WORDS))))
 MODALITIES = (
     Modality(name="grey", shape=(1, 16, 16), network="mnist_mlp", latent=4),
-    Modality(name="colour", shape=(3, 18, 16), network="svhn_conv", latent=4),
+    Modality(name="colour", shape=(3, 18, 16), network="mnist_mlp", latent=4),
     Modality(
         name="word", shape=(4,), network="word_mlp", latent=4, likelihood="categorical",
         vocabulary=LETTERS, classes=WORDS, separator="", unprinted=(0,),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import resource
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +10,14 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
+from mmbench.data.dataset import Dataset
 from mmbench.errors import ConfigError
+from mmbench.metric import Bench, Row
 from mmbench.modality import Task
-from mmbench_evaluation.frechet import FMD, Moments, frechet_distance
+from mmbench_evaluation.classifiers import Judge
+from mmbench_evaluation.frechet import FMD
+from mmbench_evaluation.moments import Moments, frechet_distance
+from mmbench_evaluation.reference import Autoencoder, Reference
 
 JOINT = Task((), ("grey", "colour", "word"))
 
@@ -58,6 +65,21 @@ def test_rank_deficient_covariances() -> None:
     turned = frechet_distance(m.mean @ q, q.T @ m.covariance @ q, n.mean @ q, q.T @ n.covariance @ q)
     assert turned == pytest.approx(expected.item(), rel=1e-7)
     assert frechet_distance(m.mean, m.covariance, m.mean, m.covariance) < 1e-12
+
+
+@pytest.mark.parametrize(("few", "many"), [(30, 40), (30, 400), (400, 30)])
+def test_rank_deficient_against_scipy(few: int, many: int) -> None:
+    """Overlapping supports of 100 dimensions. The joint span is taken first: scipy's root wants no null space of both.
+
+    Rounding errors of scipy's root, about 1e-8 of its scale for each null direction, set the tolerance.
+    """
+    x, y = normal(few, 100).relu(), 2 * normal(many, 100, seed=1).relu()
+    m, n = Moments.of(x), Moments.of(y)
+    q = torch.from_numpy(linalg.orth(torch.cat((x - m.mean, y - n.mean, (m.mean - n.mean)[None])).T.numpy()))
+    (mu1, cov1), (mu2, cov2) = ((p.mean @ q, q.T @ p.covariance @ q) for p in (m, n))
+    expected = textbook(mu1, cov1, mu2, cov2)
+    assert frechet_distance(m.mean, m.covariance, n.mean, n.covariance) == pytest.approx(expected, rel=1e-6)
+    assert m.distance(n) == pytest.approx(n.distance(m), rel=1e-9)
 
 
 def test_a_point_against_a_point_and_a_cloud() -> None:
@@ -114,6 +136,10 @@ def test_a_million_rows_in_constant_memory() -> None:
     np.testing.assert_allclose(stream.covariance, mix.T @ mix, atol=0.01 * scale)
 
 
+def fmd(metric: FMD) -> list[Row]:
+    return [row for row in metric.compute() if row.metric == "fmd"]
+
+
 def test_fmd_of_samples_whose_distance_is_known(judged) -> None:  # type: ignore[no-untyped-def]
     """The oracle's features are the pixels: adding 0.1 to each of D pixels gives a distance of 0.01 D."""
     bench = judged(quality_count=200)
@@ -121,7 +147,7 @@ def test_fmd_of_samples_whose_distance_is_known(judged) -> None:  # type: ignore
     for rows in bench.order[:200].split(130):
         real = bench.dataset.test.gather(rows)
         metric.update(JOINT, {"grey": real["grey"] + 0.1, "colour": real["colour"], "word": real["word"]}, rows)
-    grey, colour = metric.compute()
+    grey, colour = fmd(metric)
     assert (grey.metric, grey.task, grey.modality, grey.count) == ("fmd", "joint", "grey", 200)
     assert grey.value == pytest.approx(0.01 * 256, rel=1e-5)
     assert (grey.judge, grey.higher_is_better) == ("oracle", False)
@@ -135,7 +161,7 @@ def test_fmd_is_numpys_and_scipys(judged) -> None:  # type: ignore[no-untyped-de
     metric = FMD(bench)
     made = torch.rand(280, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     metric.update(Task(("word",), ("grey",)), {"grey": made}, torch.zeros(280, dtype=torch.int64))
-    (row,) = metric.compute()
+    (row,) = fmd(metric)
     assert row.note == ""
     real = bench.dataset.test.gather(bench.order[:280])["grey"]
     x, y = made.flatten(1).double().numpy(), real.flatten(1).double().numpy()
@@ -149,7 +175,7 @@ def test_fmd_with_a_trained_judge(make_bench) -> None:  # type: ignore[no-untype
     bench = make_bench(epochs=5, quality_count=150)
     FMD.prepare(bench)
     prepared = set(bench.memo)
-    assert prepared == {"judge/grey", "judge/colour", "fmd/grey/0/150", "fmd/colour/0/150"}
+    assert {key.split("/")[0] for key in prepared} == {"judge", "reference", "fmd"}
     rng = torch.Generator().manual_seed(0)
     rows = bench.order[:150]
     real = bench.dataset.test.gather(rows, ("colour",))["colour"]
@@ -158,7 +184,7 @@ def test_fmd_with_a_trained_judge(make_bench) -> None:  # type: ignore[no-untype
         metric = FMD(bench)
         made = (real + noise * torch.randn(real.shape, generator=rng)).clamp(0, 1)
         metric.update(Task(("grey",), ("colour",)), {"colour": made}, rows)
-        (row,) = metric.compute()
+        (row,) = fmd(metric)
         assert row.judge.startswith("lenet ")
         values.append(row.value)
     assert values[0] < 1e-6
@@ -171,3 +197,95 @@ def test_how_much_it_wants(judged) -> None:  # type: ignore[no-untyped-def]
     assert FMD(judged()).wants(Task(("word",), ("grey",))) == 300
     assert FMD(judged()).wants(Task(("grey",), ("word",))) == 0
     assert FMD(judged()).compute() == []
+
+
+def count_features(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> list[int]:
+    """The numbers of images that the judge of `grey` looks at from here on."""
+    seen: list[int] = []
+    judge = bench.memo["judge/grey"]
+    original = judge.features
+    monkeypatch.setattr(judge, "features", lambda x: (seen.append(len(x)), original(x))[1])
+    return seen
+
+
+def test_real_statistics_are_computed_once(judged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Once for all metrics of a process, and never again for later ones: the second bench reads the cache."""
+    bench = judged(quality_count=120)
+    first, seen = FMD.real(bench, "grey"), count_features(monkeypatch, bench)
+    assert FMD.real(bench, "grey") is first
+    assert FMD(bench).real(replace(bench, order=bench.order.flip(0)), "grey") is first  # the floor's bench
+    later = judged(quality_count=120)
+    seen_later = count_features(monkeypatch, later)
+    again = FMD.real(later, "grey")
+    assert (seen, seen_later) == ([], [])
+    assert again.count == 120
+    assert torch.equal(again.mean, first.mean)
+    assert torch.equal(again.scatter, first.scatter)
+    assert len(list((tmp_path / "statistics").glob("*.safetensors"))) == 1
+
+
+class _Other(Judge):
+    """Sees a single pixel."""
+
+    accuracy = 1.0
+    name = "another oracle"  # type: ignore[assignment]
+
+    def predict(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def features(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :1]
+
+
+def test_other_statistics_are_other_files(judged, dataset: Dataset, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Another count, order, network or dataset is never answered from the cache."""
+    FMD.real(judged(quality_count=120), "grey")
+    FMD.real(judged(quality_count=121), "grey")
+    bench = judged(quality_count=120)
+    FMD.real(replace(bench, order=bench.order.flip(0)), "grey")
+    bench = judged(quality_count=120)
+    bench.memo["judge/grey"] = _Other()
+    FMD.real(bench, "grey")
+    items = {**dataset.test.items, "grey": 255 - dataset.test.items["grey"]}
+    darker = replace(dataset, test=replace(dataset.test, items=items))
+    FMD.real(judged(quality_count=120, data=darker), "grey")
+    assert len(list((tmp_path / "statistics").glob("*.safetensors"))) == 5
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b"", lambda b: b[:-9] + b"\x7f" + b[-8:]])
+def test_damaged_statistics_are_computed_anew(judged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+    first = FMD.real(judged(quality_count=120), "grey")
+    (path,) = (tmp_path / "statistics").glob("*.safetensors")
+    path.write_bytes(damage(path.read_bytes()))
+    bench = judged(quality_count=120)
+    seen = count_features(monkeypatch, bench)
+    again = FMD.real(bench, "grey")
+    assert sum(seen) == 120
+    assert torch.equal(again.scatter, first.scatter)
+
+
+def lending(bench: Bench, skill: float) -> Bench:
+    """A reference whose reconstructions are the images with 0.2 added to each of 256 pixels: its FMD is 10.24."""
+    modality = bench.dataset.spec.modality("grey")
+    fixed = Reference(Autoencoder(modality), modality, skill, "fixed")
+    object.__setattr__(fixed, "reconstruct", lambda x: x + 0.2)
+    bench.memo["reference/grey"] = fixed
+    return bench
+
+
+def test_the_ratio_has_no_scale(judged) -> None:  # type: ignore[no-untyped-def]
+    bench = lending(judged(quality_count=200), skill=0.8)
+    metric = FMD(bench)
+    real = bench.dataset.test.gather(bench.order[:200], ("grey",))["grey"]
+    metric.update(Task(("word",), ("grey",)), {"grey": real + 0.1}, bench.order[:200])
+    value, ratio = metric.compute()
+    assert value.value == pytest.approx(0.01 * 256, rel=1e-5)
+    assert (ratio.metric, ratio.modality, ratio.judge, ratio.higher_is_better) == ("fmd_ratio", "grey", "oracle", False)
+    assert ratio.value == pytest.approx(0.25, rel=1e-5)
+
+
+def test_a_collapsed_reference_is_no_measure(judged) -> None:  # type: ignore[no-untyped-def]
+    bench = lending(judged(quality_count=200), skill=0.04)
+    metric = FMD(bench)
+    metric.update(Task(("word",), ("grey",)), {"grey": torch.rand(200, 1, 16, 16)}, bench.order[:200])
+    assert [row.metric for row in metric.compute()] == ["fmd"]

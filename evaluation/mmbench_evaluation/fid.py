@@ -1,0 +1,39 @@
+"""The Fréchet inception distance of RGB images.
+
+Reference: Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", 2017;
+Bounoua et al., Appendix B.2.2.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mmbench.metric import Bench
+from mmbench.modality import Modality
+
+from .frechet import Extractor, Frechet
+from .inception import inception
+
+__all__ = ["FID"]
+
+
+class FID(Frechet):
+    """Fréchet distance on 2,048 features of Inception, for every image of three channels.
+
+    Values under different resize rules or different counts are not comparable: both stand in the row.
+    """
+
+    name: ClassVar[str] = "fid"
+    slow: ClassVar[bool] = True
+
+    @classmethod
+    def covers(cls, modality: Modality) -> bool:
+        return not modality.is_text and len(modality.shape) == 3 and modality.shape[0] == 3
+
+    @classmethod
+    def extractor(cls, bench: Bench, modality: str) -> Extractor:
+        return inception(bench)
+
+    @classmethod
+    def count(cls, bench: Bench) -> int:
+        return min(bench.protocol.fid_count or bench.protocol.quality_count, len(bench.order))

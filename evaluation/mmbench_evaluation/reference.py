@@ -1,0 +1,118 @@
+"""One fixed autoencoder per image modality, the same for all models: a measure of scale for the FMD.
+
+FMD has the scale of its judge, so only ratios survive a change of the judge. `fmd_ratio` is the FMD of the samples
+divided by the FMD of this autoencoder's reconstructions of the real test images: 1 is as good as they are. It has the
+suite's networks and the deterministic autoencoder's loss (methods of Bounoua et al., Appendix C.1), and the judges'
+schedule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from mmbench.config import digest, to_json
+from mmbench.likelihoods import decoded, nll, reconstruction_skill
+from mmbench.metric import Bench
+from mmbench.modality import Modality
+from mmbench.networks import Networks
+
+from .frozen import checksum, fit, trained_once
+
+__all__ = ["COLLAPSED", "Autoencoder", "Reference", "reference", "train_autoencoder"]
+
+COLLAPSED = 0.05
+"""A reconstruction skill below which an autoencoder gives one image for all, and can be no measure."""
+BATCH = 1000
+CHECKED = 2000
+"""Test tuples on which the skill is measured."""
+
+
+class Autoencoder(nn.Module):
+    """The suite's encoder with one head, and its decoder: images (B, C, H, W) -> what the likelihood needs."""
+
+    def __init__(self, modality: Modality) -> None:
+        super().__init__()
+        networks = Networks()
+        self.encoder = networks.encoder(modality, modality.latent, heads=1)
+        self.decoder = networks.decoder(modality, modality.latent)
+
+    def forward(self, x: Tensor) -> Tensor:
+        (z,) = self.encoder(x)
+        return self.decoder(z)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The trained autoencoder of one modality."""
+
+    network: Autoencoder
+    modality: Modality
+    skill: float
+    """`reconstruction_skill` on real test images: 1 is perfect."""
+    identity: str
+    """Checksum of its weights."""
+
+    @property
+    def collapsed(self) -> bool:
+        return not self.skill >= COLLAPSED
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> reconstructions in [0, 1], on the CPU."""
+        device = next(self.network.parameters()).device
+        return torch.cat([decoded(self.modality, self.network(part.to(device))).cpu() for part in x.split(BATCH)])
+
+
+def reference(bench: Bench, modality: str) -> Reference:
+    """The reference of one image modality: remembered in `bench.memo`, else from the cache, else trained."""
+    key = f"reference/{modality}"
+    if key not in bench.memo:
+        bench.memo[key] = _appoint(bench, bench.dataset.spec.modality(modality))
+    return bench.memo[key]
+
+
+def train_autoencoder(bench: Bench, modality: Modality) -> Autoencoder:
+    """Trained on the training tuples with the reconstruction term alone, -log p(x|z), by the judges' schedule."""
+    split = bench.dataset.train.to(bench.device)
+
+    def loss(network: Autoencoder, rows: Tensor) -> Tensor:
+        x = split.gather(rows, (modality.name,))[modality.name]
+        return nll(modality, network(x), x).mean()
+
+    return fit(
+        partial(Autoencoder, modality),
+        loss,
+        count=len(split),
+        schedule=bench.protocol.judge,
+        seed=bench.protocol.seed,
+        purpose="reference",
+        modality=modality.name,
+        device=bench.device,
+        progress=bench.progress,
+    )
+
+
+def _appoint(bench: Bench, modality: Modality) -> Reference:
+    settings = {"schedule": to_json(bench.protocol.judge), "seed": bench.protocol.seed, "modality": to_json(modality)}
+    path = bench.cache / "references" / f"{bench.dataset.fingerprint}-{modality.name}-{digest(settings)}.safetensors"
+
+    def train() -> tuple[Autoencoder, dict[str, float]]:
+        network = train_autoencoder(bench, modality)
+        x = bench.dataset.test.gather(bench.order[:CHECKED], (modality.name,))[modality.name].cpu()
+        made = Reference(network, modality, 0.0, "").reconstruct(x)
+        return network, {"skill": reconstruction_skill(modality, x, made)}
+
+    build, title = partial(Autoencoder, modality), f"reference of {modality.name}"
+    network, facts = trained_once(path, build, train, title, bench.progress)
+    network = network.to(bench.device).requires_grad_(False)
+    found = Reference(network, modality, facts["skill"], checksum(network.state_dict()))
+    if found.collapsed:
+        bench.progress.say(
+            f"the reference autoencoder of {modality.name} has collapsed (skill {found.skill:.2f}): "
+            "fmd_ratio is left out"
+        )
+    return found
