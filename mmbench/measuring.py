@@ -85,7 +85,8 @@ def _generate(
     given = tasks[0].given
     targets = tuple(dict.fromkeys(name for task in tasks for name in task.targets))
     title = tasks[0].name if len(tasks) == 1 else f"{'+'.join(given)}->{'+'.join(targets)}"
-    count = min(len(bench.order), max(metric.wants(task) for metric in metrics.values() for task in tasks))
+    wanted = max((metric.wants(task) for metric in metrics.values() for task in tasks), default=0)
+    count = min(len(bench.order), wanted or KEPT)  # where no metric wants any, the figures do
     draws = generator(seed, "sample", "given", *given)
     with (
         _clock(result.seconds, f"generate {title}"),
