@@ -31,7 +31,7 @@ from mmbench.progress import Progress
 from mmbench.seeding import derive, generator, seeded_init
 from mmbench.training import learning_rate, load_tensors, save_tensors
 
-__all__ = ["Classifier", "Judge", "LeNet", "Reader", "accuracy", "judge", "train_lenet"]
+__all__ = ["Classifier", "Judge", "LeNet", "Reader", "accuracy", "judge", "train_lenet", "waiting"]
 
 UNREADABLE = -1
 """The label of a sample that belongs to no class; it agrees with nothing, not even with itself."""
@@ -215,7 +215,7 @@ def _classifier(bench: Bench, modality: Modality) -> Classifier:
     folder = bench.cache / "judges"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bench.dataset.fingerprint}-{modality.name}-{settings}.safetensors"
-    with _waiting(FileLock(f"{path}.lock"), modality, bench.progress):
+    with waiting(FileLock(f"{path}.lock"), f"trains the judge of {modality.name}", bench.progress):
         with seeded_init(0):  # its first weights are replaced, but must not be drawn from the global state
             blank = LeNet(modality.shape, classes)
         found = _load(path, blank)
@@ -237,12 +237,12 @@ def _own_randomness(seed: int, modality: Modality, device: torch.device) -> Iter
 
 
 @contextmanager
-def _waiting(lock: FileLock, modality: Modality, progress: Progress) -> Iterator[None]:
-    """Hold a lock; say so if it must be waited for."""
+def waiting(lock: FileLock, work: str, progress: Progress) -> Iterator[None]:
+    """Hold a lock; say so if it must be waited for, because another process does the `work` ('trains ...')."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress.say(f"waiting for another process that trains the judge of {modality.name}")
+        progress.say(f"waiting for another process that {work}")
         lock.acquire()
     try:
         yield
