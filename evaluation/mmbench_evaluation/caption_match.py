@@ -41,6 +41,9 @@ from .towers import ImageTower, SentenceTower, versions
 
 __all__ = ["CaptionMatch", "Heads", "Matcher", "Settings", "info_nce", "recall", "train_heads"]
 
+EQUAL = 1e-6
+"""Cosines that differ by less are equal: the same caption, read in another batch, comes out so."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -70,6 +73,11 @@ class Heads(nn.Module):
         image_dim, text_dim: numbers of features.
         dim: size of the common space.
     """
+
+    image_mean: Tensor
+    image_std: Tensor
+    text_mean: Tensor
+    text_std: Tensor
 
     def __init__(self, image_dim: int, text_dim: int, dim: int) -> None:
         super().__init__()
@@ -215,8 +223,8 @@ class CaptionMatch(PairMetric):
 
     def score(self, images: Tensor, texts: Tensor) -> Tensor:
         """Share of the rivals, in %, that fit the image less well than its caption; equal ones count half."""
-        own, others = (images * texts).sum(dim=1, keepdim=True), images @ self.judge(self.bench).rivals.T
-        return 100 * ((own > others).double() + (own == others).double() / 2).mean(dim=1)
+        gap = (images * texts).sum(dim=1, keepdim=True) - images @ self.judge(self.bench).rivals.T
+        return 50 * ((gap > EQUAL).double() + (gap > -EQUAL).double()).mean(dim=1)
 
 
 def _appoint(bench: Bench, settings: Settings) -> Matcher:
