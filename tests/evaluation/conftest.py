@@ -1,4 +1,4 @@
-"""A small labelled dataset with two image modalities and one text, and judges with known answers."""
+"""Small datasets, labelled (two image modalities and one text) or captioned, and judges with known answers."""
 
 from __future__ import annotations
 
@@ -51,6 +51,36 @@ def draw_split(count: int, seed: int) -> Split:
 def dataset() -> Dataset:
     spec = DatasetSpec(name="bars", title="Bars", modalities=MODALITIES, classes=3)
     return Dataset(spec, draw_split(600, 0), draw_split(150, 1))
+
+
+COLOURS = ("ab", "cd", "ef", "gh", "ij", "kl")
+CAPTIONED = (
+    Modality(name="photo", shape=(3, 64, 64), network="image", latent=4),
+    Modality(
+        name="words", shape=(12,), network="text", latent=4, likelihood="categorical",
+        vocabulary=("", *COLOURS), padding=0,
+    ),
+)  # fmt: skip
+
+
+def draw_captioned(count: int, seed: int) -> Split:
+    """Pictures whose upper and lower half each have one of six colours, and two captions each that name both."""
+    rng = torch.Generator().manual_seed(seed)
+    halves = torch.randint(0, 6, (count, 2), generator=rng)
+    palette = torch.randint(0, 256, (6, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = palette[halves].transpose(1, 2)[..., None].repeat_interleave(32, dim=2).expand(-1, -1, -1, 64)
+    words = torch.zeros(2 * count, 12, dtype=torch.int16)
+    words[:, :2] = (halves + 1).repeat_interleave(2, dim=0)
+    words[1::2, 2:4] = words[1::2, :2]
+    tuples = torch.stack((torch.arange(2 * count) // 2, torch.arange(2 * count)), dim=1)
+    return Split({"photo": images.contiguous(), "words": words}, tuples)
+
+
+@pytest.fixture(scope="session")
+def captioned() -> Dataset:
+    """An image-caption dataset without labels."""
+    spec = DatasetSpec(name="halves", title="Halves", modalities=CAPTIONED)
+    return Dataset(spec, draw_captioned(300, 0), draw_captioned(60, 1))
 
 
 MakeBench = Callable[..., Bench]

@@ -189,6 +189,15 @@ def test_kept_samples_are_the_first_and_come_with_their_conditions():
     assert result.samples["joint/target/c"].shape == (KEPT, 1, 2, 2)
 
 
+def test_where_no_metric_wants_samples_the_figures_have_theirs(monkeypatch):
+    monkeypatch.setattr(Spy, "wants", lambda self, task: 0 if task.targets == ("a",) else 50)
+    model, result, _ = run()
+    counts = {(given, targets): count for given, targets, count in model.calls}
+    assert counts[("a",), ("a",)] == KEPT
+    assert len(result.samples["a->a/target/a"]) == KEPT
+    assert len(result.samples["b->b/target/b"]) == KEPT
+
+
 def test_network_calls_are_counted():
     _, result, _ = run()
     assert result.calls["joint"] == {"body": 1}

@@ -1,0 +1,157 @@
+"""CLIP-S: how well an image and its caption fit, by CLIP's two towers.
+
+    CLIP-S = 2.5 cos(image, caption), averaged over samples
+
+As in the paper's code the cosine is not cut at 0 and no words are put before the caption; the image is resized to
+224 x 224 (bilinear, not cropped), and neither clamped nor rounded. Real pairs and shuffled pairs stand beside it: their
+distance is the scale on which a score is to be read.
+
+References: Bounoua et al., Section 5; Hessel et al., "CLIPScore: a reference-free evaluation metric for image
+captioning", 2021; Radford et al., "Learning transferable visual models from natural language supervision", 2021.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2 import functional as transforms
+
+from mmbench.errors import UnavailableError
+from mmbench.metric import Bench
+
+from .pairs import PairJudge, PairMetric
+from .towers import quiet, resized
+
+__all__ = ["HUB", "Clip", "ClipScore"]
+
+HUB = "openai/clip-vit-base-patch32"
+"""Where the weights come from when no folder holds them."""
+MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+"""CLIP's normalisation of red, green and blue."""
+BATCH = 64
+"""Images or captions that go through CLIP at once."""
+
+
+class Clip(PairJudge):
+    """CLIP of a local folder, or of the hub's cache, or of the hub.
+
+    Arguments:
+        source: a folder in transformers' layout (config.json, weights, tokenizer), or the hub's name.
+        device: where it runs.
+        offline: whether the hub itself is left alone.
+
+    Raises OSError or ValueError where it cannot be loaded.
+    """
+
+    def __init__(self, source: Path | str, device: torch.device, offline: bool = True) -> None:
+        super().__init__()
+        from transformers import AutoTokenizer, CLIPModel
+
+        with quiet():
+            self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
+            model: Any = CLIPModel.from_pretrained(source, local_files_only=offline)
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.source, self.device = source, device
+
+    @property
+    def name(self) -> str:
+        return Path(self.source).name
+
+    @torch.no_grad()
+    def embed_images(self, x: Tensor) -> Tensor:
+        size = self.model.config.vision_config.image_size
+        pixels = (transforms.normalize(resized(part.to(self.device), size), MEAN, STD) for part in x.split(BATCH))
+        return torch.cat([_unit(self.model.get_image_features(pixel_values=part)) for part in pixels])
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        parts = [list(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
+        return torch.cat([_unit(self.model.get_text_features(**self._tokens(part))) for part in parts])
+
+    def _tokens(self, texts: list[str]) -> dict[str, Tensor]:
+        """Padded to the longest and cut to the model's length (77 tokens)."""
+        limit = self.model.config.text_config.max_position_embeddings
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=limit, return_tensors="pt")
+        return {key: tokens[key].to(self.device) for key in ("input_ids", "attention_mask")}
+
+
+class ClipScore(PairMetric):
+    """Rows 'clip_s' (2.5 times the mean cosine) and 'clip_cosine' (the mean cosine itself)."""
+
+    name: ClassVar[str] = "clip_s"
+    higher_is_better: ClassVar[bool | None] = True
+    bounds: ClassVar[tuple[float, float]] = (-2.5, 2.5)
+    cosine: ClassVar[str] = "clip_cosine"
+
+    @classmethod
+    def judge(cls, bench: Bench) -> Clip:
+        if "clip" not in bench.memo:
+            bench.memo["clip"] = _load(bench.weights, bench.device)
+        return bench.memo["clip"]
+
+    def score(self, images: Tensor, texts: Tensor) -> Tensor:
+        return 2.5 * (images * texts).sum(dim=1)
+
+
+def _load(weights: Path | None, device: torch.device) -> Clip:
+    if find_spec("transformers") is None:
+        raise UnavailableError("CLIP-S needs the package transformers: pip install 'mmbench[clip]'")
+    folder = _folder(weights)
+    try:
+        return Clip(folder, device) if folder else _from_hub(device)
+    except (OSError, ValueError, RuntimeError) as error:
+        where = f"{folder} holds no usable CLIP" if folder else f"{HUB} is neither in the hub's cache nor to be had now"
+        raise UnavailableError(
+            f"CLIP-S needs CLIP's weights, but {where}: put a copy of {HUB} into a folder clip-vit-base-patch32 "
+            "and name the folder above it by --weights-root or MMBENCH_WEIGHTS"
+        ) from error
+
+
+def _folder(weights: Path | None) -> Path | None:
+    """A CLIP in the folder of weights, or that folder itself."""
+    if weights is not None:
+        for folder in (weights / Path(HUB).name, weights):
+            if _is_clip(folder):
+                return folder
+    return None
+
+
+def _is_clip(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "config.json").read_text()).get("model_type") == "clip"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _from_hub(device: torch.device) -> Clip:
+    """From the hub's local cache, else from the network, which is asked for one small file first."""
+    try:
+        return Clip(HUB, device)
+    except (OSError, ValueError):
+        _reach()
+        return Clip(HUB, device, offline=False)
+
+
+def _reach() -> None:
+    """One short question to the hub; OSError where it does not answer within five seconds."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("the hub is switched off by HF_HUB_OFFLINE")
+    try:
+        get_hf_file_metadata(hf_hub_url(HUB, "config.json"), timeout=5)
+    except Exception as error:  # which ones, depends on the hub's HTTP client: requests or httpx
+        raise OSError(f"the hub does not answer: {error}") from error
+
+
+def _unit(features: Any) -> Tensor:
+    """Features, or what transformers >= 5 wraps them in, as unit vectors on the CPU, float32."""
+    vectors = features if isinstance(features, Tensor) else features.pooler_output
+    return F.normalize(vectors.float(), dim=1).cpu()

