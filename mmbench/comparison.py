@@ -40,7 +40,16 @@ PAPER_MODELS = {
     "mld_star": "MLD*",
 }
 """The word typed after --model -> its name in print, in the order of the paper's tables."""
-METRICS = {"coherence": "Coherence", "label_entropy": "Label entropy", "fmd": "FMD", "fid": "FID", "clip_s": "CLIP-S"}
+METRICS = {
+    "coherence": "Coherence",
+    "coherence_second": "Coherence by the second judge",
+    "label_entropy": "Label entropy",
+    "fmd": "FMD",
+    "fmd_ratio": "FMD ratio",
+    "fid": "FID",
+    "clip_s": "CLIP-S",
+    "clip_cosine": "CLIP cosine",
+}
 """Metric -> its name in print."""
 
 Point = tuple[str, str, str]
@@ -81,6 +90,12 @@ class Number:
     def std(self) -> float:
         """Sample standard deviation (ddof = 1); NaN for a single value."""
         return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval over the samples of one seed; NaN for several seeds and where none is known."""
+        low, high = self.row["interval"] or (math.nan, math.nan)
+        return (low, high) if len(self.values) == 1 else (math.nan, math.nan)
 
     @property
     def difference(self) -> float:

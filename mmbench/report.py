@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any, Literal
 
 import pandas as pd
@@ -37,7 +37,18 @@ OWN_SCALE = ("fmd",)
 TIDY = (
     *("dataset", "fingerprint", "budget", "protocol", "model", "hash", "settings"),
     *("source", "metric", "task", "modality", "unit", "higher_is_better", "count", "judge", "note"),
-    *("mean", "std", "n", "seeds", "paper_table", "paper_mean", "paper_std", "difference"),
+    *(
+        "interval_low",
+        "interval_high",
+        "mean",
+        "std",
+        "n",
+        "seeds",
+        "paper_table",
+        "paper_mean",
+        "paper_std",
+        "difference",
+    ),
 )
 
 
@@ -96,6 +107,8 @@ def _record(group: Group, source: str, number: Number) -> dict[str, Any]:
         **{name: row[name] for name in TIDY if name in row},
         "source": source,
         "note": "; ".join(number.notes),
+        "interval_low": number.interval[0],
+        "interval_high": number.interval[1],
         "mean": number.mean,
         "std": number.std,
         "n": len(number.values),
@@ -387,7 +400,7 @@ def _judges(group: Group) -> dict[str, str]:
 
 def _warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     """What a reader must know before he believes the table."""
-    lines = _collapsed(group) + _notes(group)
+    lines = _collapsed(group) + _flips(group) + _left_out(group) + _notes(group)
     for line in group.lines:
         lost = sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)})
         if lost:
@@ -412,6 +425,36 @@ def _collapsed(group: Group) -> list[str]:
             who = f"{group.title(line)} collapses ({', '.join(found)} possible)"
             lines.append(f"{who}: its joint coherence is agreement on few classes.")
     return lines
+
+
+def _flips(group: Group) -> list[str]:
+    """Pairs of models that the second judge puts in the other order: a conclusion that depends on the judge."""
+    lines = []
+    for column in (c for c in group.columns if c.metric == "coherence"):
+        second = ("coherence_second", *column.point[1:])
+        read = {
+            line: (first.mean, other.mean)
+            for line in group.lines
+            if (first := group.number("model", column.point, line)) and (other := group.number("model", second, line))
+        }
+        for one, other in combinations(read, 2):
+            by_first, by_second = (read[one][k] - read[other][k] for k in (0, 1))
+            if by_first * by_second < 0:
+                lines.append(
+                    f"{column.title}: the second judge puts {group.title(one)} and {group.title(other)} in the other "
+                    f"order ({by_first:+.2f} and {by_second:+.2f} points apart): do not conclude from it."
+                )
+    return lines
+
+
+def _left_out(group: Group) -> list[str]:
+    """A line for each metric that some cells lack."""
+    reasons = {name: reason for cell in group.cells for name, reason in cell["left_out"].items()}
+    return [
+        f"{metric_title(name)} is left out: {reason.rstrip('.')}. Then: mmbench evaluate --dataset "
+        f"{group.dataset['name']} --metrics {name}."
+        for name, reason in reasons.items()
+    ]
 
 
 def _possible_entropy(group: Group, column: Column) -> float | None:

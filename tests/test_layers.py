@@ -27,18 +27,39 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "plugins": {"errors"},
     "likelihoods": {"modality"},
     "data.dataset": {"errors", "modality"},
-    "networks": {"errors", "modality", "networks.images", "networks.text"},
+    "networks": {
+        "errors",
+        "modality",
+        *(f"networks.{m}" for m in ("images", "text", "captions", "resnet", "kl_autoencoder")),
+    },
     "networks.images": {"modality"},
     "networks.text": {"modality"},
+    "networks.captions": {"errors", "modality"},
+    "networks.resnet": {"errors", "modality"},
+    "networks.kl_autoencoder": {"errors", "modality"},
     "model": {"config", "errors", "modality", "data.dataset", "networks"},
     "metric": {"config", "data.dataset", "modality", "progress"},
     "training": {"config", "data.dataset", "errors", "model", "progress", "seeding"},
     "store": {"config", "errors", "modality"},
-    "report": {"config", "errors", "modality", "store", "comparison"},
+    "sampling": {"errors", "metric", "modality", "model", "seeding", "store", "training"},
+    "report": {"config", "errors", "modality", "store", "comparison", "claims"},
+    "claims": {"comparison"},
     "comparison": {"config", "errors", "modality", "store"},
     "figures": {"config", "progress", "errors", "modality", "store", "comparison", "report"},
 }
-TORCH_FREE = ("errors", "modality", "config", "progress", "store", "report", "comparison", "figures", "cli", "plugins")
+TORCH_FREE = (
+    "errors",
+    "modality",
+    "config",
+    "progress",
+    "store",
+    "report",
+    "comparison",
+    "claims",
+    "figures",
+    "cli",
+    "plugins",
+)
 
 
 def modules():

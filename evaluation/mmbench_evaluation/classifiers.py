@@ -10,10 +10,12 @@ Reference: Bounoua et al., Appendix C.2; architecture and training of their publ
 
 from __future__ import annotations
 
+import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -29,7 +31,7 @@ from mmbench.progress import Progress
 
 from .frozen import checksum, fit, trained_once
 
-__all__ = ["Classifier", "Judge", "LeNet", "Reader", "accuracy", "judge", "train_lenet"]
+__all__ = ["Classifier", "Judge", "LeNet", "Reader", "WideNet", "accuracy", "judge", "second_judge", "train_judge"]
 
 UNREADABLE = -1
 """The label of a sample that belongs to no class; it agrees with nothing, not even with itself."""
@@ -79,6 +81,31 @@ class LeNet(nn.Module):
         return self.head(self.features(x))
 
 
+class WideNet(nn.Module):
+    """A second opinion, as unlike the LeNet as a small network can be: 3x3 convolutions with batch normalisation, no
+    pooling but the last, no dropout, 64 to 256 channels.
+
+    Arguments:
+        shape: (C, H, W) of an image.
+        classes: number of classes.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        sizes = (shape[0], 64, 128, 256)
+        blocks = [
+            module
+            for a, b in pairwise(sizes)
+            for module in (nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+        ]
+        self.body = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * sizes[-1], classes))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+
 class Judge(ABC):
     """Reads the class of a sample of one modality."""
 
@@ -108,13 +135,13 @@ class Judge(ABC):
 class Classifier(Judge):
     """A trained network as judge: eval mode, no gradients, batches of 1,000 on the network's device."""
 
-    def __init__(self, network: LeNet, accuracy: float = math.nan) -> None:
+    def __init__(self, network: nn.Module, accuracy: float = math.nan, kind: str = "lenet") -> None:
         self.network = network.eval().requires_grad_(False)
-        self.accuracy = accuracy
+        self.accuracy, self.kind = accuracy, kind
 
     @property
     def name(self) -> str:
-        return f"lenet {100 * self.accuracy:.1f} %"
+        return f"{self.kind} {100 * self.accuracy:.1f} %"
 
     @cached_property
     def identity(self) -> str:
@@ -124,6 +151,7 @@ class Classifier(Judge):
         return torch.cat([self.network(part).argmax(dim=1).cpu() for part in self._batches(x)])
 
     def features(self, x: Tensor) -> Tensor:
+        assert isinstance(self.network, LeNet)
         return torch.cat([self.network.features(part).cpu() for part in self._batches(x)])
 
     def _batches(self, x: Tensor) -> Iterator[Tensor]:
@@ -155,33 +183,53 @@ def judge(bench: Bench, modality: str) -> Judge:
 
     Raises PluginError if the dataset has no labels or its text does not say the class.
     """
-    key = f"judge/{modality}"
-    if key not in bench.memo:
-        bench.memo[key] = _appoint(bench, bench.dataset.spec.modality(modality))
-    return bench.memo[key]
+    return _remembered(bench, modality, "judge", "lenet", LeNet)
 
 
-def train_lenet(
-    split: Split, modality: Modality, classes: int, schedule: Schedule, seed: int, progress: Progress | None = None
-) -> LeNet:
-    """A LeNet trained with cross-entropy and Adam on the tuples of a labelled split, on the split's device.
+def second_judge(bench: Bench, modality: str) -> Judge | None:
+    """The protocol's second judge, None where it names none: 'wide', or the 'module:Class' of a network.
 
-    The same seed gives the same weights. Raises TrainingError if the loss is not finite, ConfigError if the schedule
-    asks for an average of the weights or for low precision: a judge has neither.
+    Such a class is built with (shape, classes), as `WideNet` is, and maps images to logits; it is trained like the
+    first judge, from other first weights and in another order. Raises PluginError for a name that cannot be found.
+    """
+    name = bench.protocol.second_judge
+    if name is None:
+        return None
+    return _remembered(bench, modality, "second judge", name, WideNet if name == "wide" else _network(name))
+
+
+Network = Callable[[tuple[int, ...], int], nn.Module]
+"""(shape of an image, classes) -> a network that maps images to logits."""
+
+
+def train_judge(
+    build: Network,
+    split: Split,
+    modality: Modality,
+    classes: int,
+    schedule: Schedule,
+    seed: int,
+    progress: Progress | None = None,
+    purpose: str = "judge",
+) -> nn.Module:
+    """A classifier trained with cross-entropy and Adam on the tuples of a labelled split, on the split's device.
+
+    The same seed and purpose give the same weights. Raises TrainingError if the loss is not finite, ConfigError if the
+    schedule asks for an average of the weights or for low precision: a judge has neither.
     """
     labels = split.labels
     assert labels is not None
 
-    def loss(network: LeNet, rows: Tensor) -> Tensor:
+    def loss(network: nn.Module, rows: Tensor) -> Tensor:
         return F.cross_entropy(network(split.gather(rows, (modality.name,))[modality.name]), labels[rows])
 
     return fit(
-        partial(LeNet, modality.shape, classes),
+        partial(build, modality.shape, classes),
         loss,
         count=len(split),
         schedule=schedule,
         seed=seed,
-        purpose="judge",
+        purpose=purpose,
         modality=modality.name,
         device=split.index.device,
         progress=progress or Progress(),
@@ -196,30 +244,47 @@ def accuracy(judge: Judge, split: Split, modality: str) -> float:
     return (labels == truth).double().mean().item()
 
 
-def _appoint(bench: Bench, modality: Modality) -> Judge:
+def _remembered(bench: Bench, modality: str, purpose: str, kind: str, build: Network) -> Judge:
+    key = f"{purpose}/{modality}"
+    if key not in bench.memo:
+        bench.memo[key] = _appoint(bench, bench.dataset.spec.modality(modality), purpose, kind, build)
+    return bench.memo[key]
+
+
+def _network(name: str) -> Network:
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PluginError(
+            f"the second judge {name!r} cannot be found ({error}); name 'wide' or the module:Class of a network"
+        ) from error
+
+
+def _appoint(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Judge:
     spec = bench.dataset.spec
     if spec.classes < 1:
         raise PluginError(f"{spec.name} has no class labels: take coherence and fmd out of its metrics")
     if bench.dataset.train.labels is None or bench.dataset.test.labels is None:
         raise PluginError(f"{spec.name} declares {spec.classes} classes, but its splits carry no labels: add them")
     if not modality.is_text:
-        return _classifier(bench, modality)
+        return _classifier(bench, modality, purpose, kind, build)
     if not modality.classes:
         raise PluginError(f"the text {modality.name!r} of {spec.name} cannot be judged: give its modality `classes`")
     return Reader(modality)
 
 
-def _classifier(bench: Bench, modality: Modality) -> Classifier:
+def _classifier(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Classifier:
     """From the cache, or trained and put there."""
     schedule, seed, classes = bench.protocol.judge, bench.protocol.seed, bench.dataset.spec.classes
-    settings = digest({"network": "lenet", "schedule": to_json(schedule), "seed": seed})
+    settings = digest({"network": kind, "purpose": purpose, "schedule": to_json(schedule), "seed": seed})
     path = bench.cache / "judges" / f"{bench.dataset.fingerprint}-{modality.name}-{settings}.safetensors"
 
-    def train() -> tuple[LeNet, dict[str, float]]:
+    def train() -> tuple[nn.Module, dict[str, float]]:
         split = bench.dataset.train.to(bench.device)
-        network = train_lenet(split, modality, classes, schedule, seed, bench.progress)
+        network = train_judge(build, split, modality, classes, schedule, seed, bench.progress, purpose)
         return network, {"accuracy": accuracy(Classifier(network), bench.dataset.test, modality.name)}
 
-    build = partial(LeNet, modality.shape, classes)
-    network, facts = trained_once(path, build, train, f"judge of {modality.name}", bench.progress)
-    return Classifier(network.to(bench.device), facts["accuracy"])
+    title = f"{purpose} of {modality.name}"
+    network, facts = trained_once(path, partial(build, modality.shape, classes), train, title, bench.progress)
+    return Classifier(network.to(bench.device), facts["accuracy"], kind.rpartition(":")[2].lower())

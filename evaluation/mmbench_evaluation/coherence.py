@@ -21,7 +21,7 @@ from torch import Tensor
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Task
 
-from .classifiers import UNREADABLE, judge
+from .classifiers import UNREADABLE, Judge, judge, second_judge
 
 __all__ = ["Coherence", "agreement", "entropy", "wilson"]
 
@@ -81,11 +81,12 @@ class _Tally:
 
 
 class Coherence(Metric):
-    """Joint and conditional coherence, in %, over all samples (a micro average).
+    """Joint and conditional coherence, in %, over all samples (a micro average), with Wilson's 95 % interval.
 
     Joint generation also gives, for each of its modalities, the row 'label_entropy': the entropy in nats of the classes
     that the modality's judge read, those of no class left out; ln K where all K classes are equally frequent. A task
-    that is given what it generates (a reconstruction) counts like a conditional one. `wilson` gives the interval.
+    that is given what it generates (a reconstruction) counts like a conditional one. Where the protocol names a second
+    judge, its coherence stands in rows of its own, 'coherence_second'.
     """
 
     name: ClassVar[str] = "coherence"
@@ -96,48 +97,60 @@ class Coherence(Metric):
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
-        self._tallies: dict[Task, _Tally] = {}
+        self._tallies: dict[tuple[str, Task], _Tally] = {}
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:
         for name in bench.dataset.spec.names:
-            judge(bench, name)
+            cls._judges(bench, name)
+
+    @classmethod
+    def _judges(cls, bench: Bench, modality: str) -> dict[str, Judge]:
+        """Metric -> the judge of a modality."""
+        second = second_judge(bench, modality)
+        return {cls.name: judge(bench, modality)} | ({f"{cls.name}_second": second} if second else {})
 
     def wants(self, task: Task) -> int:
         total = len(self.bench.dataset.test)
         return min(self.bench.protocol.count or total, total)
 
     def update(self, task: Task, samples: Mapping[str, Tensor], rows: Tensor) -> None:
-        labels = {name: judge(self.bench, name).predict(samples[name]) for name in task.targets}
         truth = self.bench.dataset.test.labels
         assert truth is not None  # `judge` refuses a dataset without labels
-        tally = self._tallies.setdefault(task, _Tally(self.bench.dataset.spec.classes, task.targets))
-        tally.add(labels, truth[rows.to(truth.device)].cpu())
+        labels: dict[str, dict[str, Tensor]] = {}
+        for name in task.targets:
+            for metric, by in self._judges(self.bench, name).items():
+                labels.setdefault(metric, {})[name] = by.predict(samples[name])
+        for metric, read in labels.items():
+            tally = self._tallies.setdefault((metric, task), _Tally(self.bench.dataset.spec.classes, task.targets))
+            tally.add(read, truth[rows.to(truth.device)].cpu())
 
     def compute(self) -> list[Row]:
         rows: list[Row] = []
-        for task, tally in self._tallies.items():
+        for (metric, task), tally in self._tallies.items():
             if tally.count:
-                rows += self._conditional(task, tally) if task.given else self._joint(task, tally)
+                rows += self._conditional(metric, task, tally) if task.given else self._joint(metric, task, tally)
         return rows
 
-    def _conditional(self, task: Task, tally: _Tally) -> list[Row]:
-        return [self._share(task, (name,), tally.right[name], tally.count) for name in task.targets]
+    def _conditional(self, metric: str, task: Task, tally: _Tally) -> list[Row]:
+        return [self._share(metric, task, (name,), tally.right[name], tally.count) for name in task.targets]
 
-    def _joint(self, task: Task, tally: _Tally) -> list[Row]:
-        entropies = [self._entropy(task, name, tally) for name in task.targets]
-        return [self._share(task, task.targets, tally.agreed, tally.count), *entropies]
+    def _joint(self, metric: str, task: Task, tally: _Tally) -> list[Row]:
+        entropies = [self._entropy(task, name, tally) for name in task.targets if metric == self.name]
+        return [self._share(metric, task, task.targets, tally.agreed, tally.count), *entropies]
 
-    def _share(self, task: Task, modalities: Sequence[str], successes: int, count: int) -> Row:
+    def _share(self, metric: str, task: Task, modalities: Sequence[str], successes: int, count: int) -> Row:
+        low, high = wilson(successes, count)
         return Row(
-            metric=self.name,
+            metric=metric,
             task=task.name,
             modality="+".join(modalities),
             value=100.0 * successes / count,
             count=count,
-            judge=" + ".join(judge(self.bench, name).name for name in modalities),
+            judge=" + ".join(self._judges(self.bench, name)[metric].name for name in modalities),
             higher_is_better=self.higher_is_better,
             unit=self.unit,
+            interval=(100.0 * low, 100.0 * high),
         )
 
     def _entropy(self, task: Task, modality: str, tally: _Tally) -> Row:

@@ -55,7 +55,9 @@ class Flowers(CaptionedImages):
         except DataError:
             raise
         except Exception as error:  # SciPy's parser raises nearly anything on broken bytes
-            raise DataError(f"{path} is damaged ({type(error).__name__}); remove it and {self.advice(root)}.") from error
+            raise DataError(
+                f"{path} is damaged ({type(error).__name__}); remove it and {self.advice(root)}."
+            ) from error
         if not np.isin(labels, range(1, 103)).all():
             raise DataError(f"{path} must hold classes from 1 to 102; remove it and {self.advice(root)}.")
         return [int(label) for label in labels]

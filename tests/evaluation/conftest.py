@@ -58,7 +58,7 @@ CAPTIONED = (
     Modality(name="photo", shape=(3, 64, 64), network="image", latent=4),
     Modality(
         name="words", shape=(12,), network="text", latent=4, likelihood="categorical",
-        vocabulary=("", *COLOURS), padding=0,
+        vocabulary=("", *COLOURS), unprinted=(0,),
     ),
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import ConfigError, PluginError, TrainingError
 from mmbench.progress import Advance, Progress
 from mmbench_evaluation import classifiers
-from mmbench_evaluation.classifiers import Classifier, LeNet, Reader, accuracy, judge, train_lenet
+from mmbench_evaluation.classifiers import Classifier, LeNet, Reader, accuracy, judge, train_judge
 
 
 class Counting(Progress):
@@ -118,7 +118,7 @@ def test_a_judge_learns_separable_classes(make_bench) -> None:  # type: ignore[n
 def test_fractional_epochs(dataset: Dataset) -> None:
     progress = Counting()
     grey = dataset.spec.modality("grey")
-    train_lenet(dataset.train, grey, 3, Schedule(epochs=0.5, batch_size=100, lr=1e-3), 0, progress)
+    train_judge(LeNet, dataset.train, grey, 3, Schedule(epochs=0.5, batch_size=100, lr=1e-3), 0, progress)
     assert progress.phases == [("judge of grey", 6)]
 
 
@@ -126,11 +126,11 @@ def test_same_seed_same_weights(dataset: Dataset) -> None:
     grey = dataset.spec.modality("grey")
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = train_lenet(dataset.train, grey, 3, SHORT, seed=4).state_dict()
+    first = train_judge(LeNet, dataset.train, grey, 3, SHORT, seed=4).state_dict()
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    again = train_lenet(dataset.train, grey, 3, SHORT, seed=4).state_dict()
-    other = train_lenet(dataset.train, grey, 3, SHORT, seed=5).state_dict()
+    again = train_judge(LeNet, dataset.train, grey, 3, SHORT, seed=4).state_dict()
+    other = train_judge(LeNet, dataset.train, grey, 3, SHORT, seed=5).state_dict()
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert not any(torch.equal(first[k], other[k]) for k in first)
 
@@ -141,7 +141,7 @@ def test_the_cache_saves_the_training(make_bench, monkeypatch: pytest.MonkeyPatc
     assert path.name.startswith(f"{make_bench().dataset.fingerprint}-grey-")
     assert not list(path.parent.glob("*.tmp"))
     with monkeypatch.context() as patch:
-        patch.setattr(classifiers, "train_lenet", None)  # calling it would be a TypeError
+        patch.setattr(classifiers, "train_judge", None)  # calling it would be a TypeError
         loaded = judge(make_bench(), "grey")
     assert isinstance(trained, Classifier)
     assert isinstance(loaded, Classifier)
@@ -180,18 +180,18 @@ def test_nan_is_an_error(dataset: Dataset) -> None:
     images = torch.full((300, 1, 16, 16), float("nan"))
     split = Split({"grey": images}, torch.arange(300)[:, None], torch.zeros(300, dtype=torch.int64))
     with pytest.raises(TrainingError, match="judge of grey is nan at step"):
-        train_lenet(split, grey, 3, SHORT, 0)
+        train_judge(LeNet, split, grey, 3, SHORT, 0)
 
 
 def test_the_schedule_is_kept_or_refused(dataset: Dataset) -> None:
     grey = dataset.spec.modality("grey")
-    plain = train_lenet(dataset.train, grey, 3, SHORT, 0).state_dict()
+    plain = train_judge(LeNet, dataset.train, grey, 3, SHORT, 0).state_dict()
     for change in ({"weight_decay": 0.1}, {"decay": "cosine"}, {"warmup": 5}, {"lr": 2e-3}):
-        other = train_lenet(dataset.train, grey, 3, replace(SHORT, **change), 0).state_dict()  # type: ignore[arg-type]
+        other = train_judge(LeNet, dataset.train, grey, 3, replace(SHORT, **change), 0).state_dict()  # type: ignore[arg-type]
         assert not torch.equal(plain["head.0.weight"], other["head.0.weight"])
     for change in ({"ema": 0.9}, {"precision": "bfloat16"}):
         with pytest.raises(ConfigError, match="without ema and in float32"):
-            train_lenet(dataset.train, grey, 3, replace(SHORT, **change), 0)  # type: ignore[arg-type]
+            train_judge(LeNet, dataset.train, grey, 3, replace(SHORT, **change), 0)  # type: ignore[arg-type]
 
 
 def test_nothing_to_judge_by(make_bench, dataset: Dataset) -> None:  # type: ignore[no-untyped-def]
@@ -219,5 +219,5 @@ def test_real_digits(data_root: Path) -> None:
         return Split({"mnist": raw.data[:, None]}, torch.arange(len(raw.data))[:, None], raw.targets)
 
     mnist = Modality(name="mnist", shape=(1, 28, 28), network="mnist_mlp", latent=16)
-    network = train_lenet(split(True), mnist, 10, Schedule(epochs=3, batch_size=256, lr=1e-3), 0)
+    network = train_judge(LeNet, split(True), mnist, 10, Schedule(epochs=3, batch_size=256, lr=1e-3), 0)
     assert accuracy(Classifier(network), split(False), "mnist") > 0.97

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmbench.errors import PluginError
 from mmbench.metric import Row
 from mmbench.modality import Task
+from mmbench_evaluation.classifiers import judge, second_judge
 from mmbench_evaluation.coherence import Coherence, agreement, entropy, wilson
 
 JOINT = Task((), ("grey", "colour"))
@@ -69,6 +70,8 @@ def test_conditional_is_the_share_of_true_labels(judged, task: Task) -> None:  #
     assert (row.metric, row.task, row.modality, row.count) == ("coherence", task.name, "grey", 100)
     assert row.value == pytest.approx(37.0)
     assert (row.judge, row.higher_is_better, row.unit, row.note) == ("oracle", True, "%", "")
+    interval = stats.binomtest(37, 100).proportion_ci(method="wilson")
+    assert row.interval == pytest.approx((100 * interval.low, 100 * interval.high))
 
 
 def test_joint_is_agreement_whatever_the_truth(judged) -> None:  # type: ignore[no-untyped-def]
@@ -148,3 +151,47 @@ def test_a_dataset_without_classes_is_refused_at_once(make_bench, dataset) -> No
     bare = replace(dataset, spec=replace(dataset.spec, classes=0))
     with pytest.raises(PluginError, match="take coherence and fmd out"):
         Coherence.prepare(make_bench(bare))
+
+
+class Contrary:
+    """Reads the class after the one that is there."""
+
+    name, accuracy = "contrary", 1.0
+
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.flatten(1)[:, 0].round().long() + 1) % 3
+
+
+def test_a_second_judge_has_rows_of_its_own(judged) -> None:  # type: ignore[no-untyped-def]
+    bench = judged(second_judge="wide")
+    bench.memo |= {f"second judge/{name}": Contrary() for name in ("grey", "colour")}
+    metric = Coherence(bench)
+    labels = bench.dataset.test.labels[ROWS]
+    metric.update(Task(("colour",), ("grey",)), samples(grey=labels), ROWS)
+    metric.update(JOINT, samples(grey=labels, colour=labels), ROWS)
+    found = {(row.metric, row.task): (row.value, row.judge) for row in metric.compute() if "coherence" in row.metric}
+    assert found == {
+        ("coherence", "colour->grey"): (100.0, "oracle"),
+        ("coherence_second", "colour->grey"): (0.0, "contrary"),
+        ("coherence", "joint"): (100.0, "oracle + oracle"),
+        ("coherence_second", "joint"): (100.0, "contrary + contrary"),
+    }
+
+
+def test_the_second_judge_is_trained_apart_and_cached(make_bench, dataset) -> None:  # type: ignore[no-untyped-def]
+    """It learns the class of the bars, in a network of another kind, and does not touch the first judge's file."""
+    bench = make_bench(dataset, second_judge="wide")
+    Coherence.prepare(bench)
+    first, second = judge(bench, "grey"), second_judge(bench, "grey")
+    assert second is not None
+    assert second.name.startswith("wide ")
+    assert second.accuracy > 0.9
+    assert type(first.network) is not type(second.network)  # type: ignore[attr-defined]
+    again = replace(bench, memo={})
+    x = dataset.test.gather(ROWS)["grey"]
+    assert torch.equal(second_judge(again, "grey").predict(x), second.predict(x))  # type: ignore[union-attr]
+
+
+def test_an_unknown_second_judge_is_one_sentence(make_bench, dataset) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(PluginError, match="'no_such:Net' cannot be found"):
+        Coherence.prepare(make_bench(dataset, second_judge="no_such:Net"))

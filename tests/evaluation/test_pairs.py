@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmbench.measuring import measure
 from mmbench.modality import Task
+from mmbench.sampling import Sampler
 from mmbench_evaluation import pairs
 from mmbench_evaluation.pairs import PairJudge, PairMetric, find_pair
 
@@ -134,7 +135,7 @@ def test_shuffled_tuples_are_mismatched_in_every_task(make_bench, captioned) -> 
             return {name: items[name][:1].expand(count, *items[name].shape[1:]) for name in targets}
 
     bench = make_bench(replace(captioned, train=captioned.test), quality_count=100)
-    measure(Constant(), bench, {"belongs": Belongs}, seed=0)  # type: ignore[arg-type]
+    measure(Sampler(Constant, seed=0), bench, {"belongs": Belongs})  # type: ignore[arg-type]
     real, shuffled = shares[:2]
     assert real == {JOINT: 1.0, CAPTION: 1.0, IMAGE: 1.0}
     assert set(shuffled) == {JOINT, CAPTION, IMAGE}
