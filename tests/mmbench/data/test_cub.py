@@ -14,7 +14,9 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.transforms import Resize
+from typer.testing import CliRunner
 
+from mmbench.cli import app
 from mmbench.data import captioned, captions
 from mmbench.data.captioned import held_out, read_image
 from mmbench.data.cub import TEST_CLASSES, Cub
@@ -190,6 +192,15 @@ def test_a_list_of_fewer_images_is_a_part_too(tmp_path: Path) -> None:
 def test_a_whole_folder_keeps_its_name_where_a_part_were_allowed(tmp_path: Path) -> None:
     write(tmp_path)
     assert load(tmp_path, allow_partial=True).spec.name == "cub"
+
+
+def test_the_command_line_names_a_part(tmp_path: Path) -> None:
+    write(tmp_path)
+    command = ["run", "--dataset", "cub", "--dry-run"]
+    for option in ("data-root", "runs", "results"):
+        command += [f"--{option}", str(tmp_path if option == "data-root" else tmp_path / option)]
+    assert isinstance(CliRunner().invoke(app, command).exception, DataError)
+    assert "results/cub_partial/mld/paper-" in CliRunner().invoke(app, [*command, "--allow-partial"]).output
 
 
 @pytest.mark.parametrize("labels", [(1, 2, 3), (1, 2, 3, 4)])
