@@ -37,18 +37,8 @@ OWN_SCALE = ("fmd",)
 TIDY = (
     *("dataset", "fingerprint", "budget", "protocol", "model", "hash", "settings"),
     *("source", "metric", "task", "modality", "unit", "higher_is_better", "count", "judge", "note"),
-    *(
-        "interval_low",
-        "interval_high",
-        "mean",
-        "std",
-        "n",
-        "seeds",
-        "paper_table",
-        "paper_mean",
-        "paper_std",
-        "difference",
-    ),
+    *("mean", "std", "n", "seeds", "interval_low", "interval_high"),
+    *("paper_table", "paper_mean", "paper_std", "difference"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -10,8 +11,9 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -21,10 +23,11 @@ from ..config import digest
 from ..errors import DataError, ResultError, StorageError
 from ..modality import DatasetSpec, Modality
 from ..training import load_tensors, save_tensors
-from . import captions as text
+from . import captions as texts
 from .dataset import Dataset, DatasetSource, Split
+from .sources import download, downloading, unpack
 
-__all__ = ["CaptionedImages", "Record", "held_out", "read_image"]
+__all__ = ["CaptionedImages", "Drive", "Record", "held_out", "read_image"]
 
 VERSION = 1
 """Raised when reading changes, so that no old cache is taken for the new data."""
@@ -35,6 +38,24 @@ NAMED = 5
 """Damaged files that one message names."""
 SHARE = 0.1
 """Of the classes of a part of a dataset, so many must be test classes by the full rule for it to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A file that its authors share on Google Drive; old files open only with their resource key."""
+
+    file: str
+    id: str
+    key: str
+
+    @property
+    def page(self) -> str:
+        return f"https://drive.google.com/file/d/{self.id}/view?resourcekey={self.key}"
+
+    @property
+    def url(self) -> str:
+        query = f"id={self.id}&resourcekey={self.key}&export=download&confirm=t"
+        return f"https://drive.usercontent.google.com/download?{query}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +81,16 @@ class CaptionedImages(DatasetSource):
     """Classes of the test split, from 0."""
     folder: ClassVar[str]
     """Under the data root."""
+    captions: ClassVar[Drive]
+    """Where Reed et al. keep the captions."""
 
     @abstractmethod
     def records(self, root: Path) -> list[Record]:
         """Every image that should be there, in order. Raises DataError where the lists of images cannot be read."""
 
     @abstractmethod
-    def advice(self, root: Path) -> str:
-        """How to get what is missing: half a sentence."""
+    def fetch_images(self, root: Path) -> None:
+        """Bring the images and their lists; called within `downloading`."""
 
     def load(self, root: Path, cache: Path) -> Dataset:
         records, whole = self._present(root)
@@ -84,6 +107,14 @@ class CaptionedImages(DatasetSource):
         )
         return Dataset(self._spec(vocabulary, whole), *splits)
 
+    def fetch(self, root: Path) -> str:
+        with downloading(self.name, root):
+            if not self._has(root, "image"):
+                self.fetch_images(root)
+            if not self._has(root, "captions"):
+                self._fetch_captions(root)
+        return self.verify(root)
+
     def verify(self, root: Path) -> str:
         records, _ = self._present(root)
         self._read_all(root, records)
@@ -92,6 +123,40 @@ class CaptionedImages(DatasetSource):
             f"{self.title}: {len(records):,} images of {classes} classes with {CAPTIONS} captions each "
             f"under {root / self.folder} can be read."
         )
+
+    def advice(self, root: Path) -> str:
+        """How to get what is missing: half a sentence."""
+        return f"run `mmbench data fetch {self.name} --data-root {root}`"
+
+    def _has(self, root: Path, what: Literal["image", "captions"]) -> bool:
+        """Whether every file of a kind is there."""
+        try:
+            records = self.records(root)
+        except DataError:
+            return False
+        return len(records) == self.images and all(getattr(record, what).is_file() for record in records)
+
+    def _fetch_captions(self, root: Path) -> None:
+        """No checksum of the archives was published: the first download's SHA-256 is kept, and holds for later ones."""
+        folder = root / self.folder
+        archive, pinned = folder / self.captions.file, folder / f"{self.captions.file}.sha256"
+        by_hand = f"get it with a browser from {self.captions.page} and unpack its text_c10 to {folder / 'text_c10'}"
+        try:
+            download(self.captions.url, archive)
+        except (OSError, HTTPException) as error:
+            raise DataError(f"{self.captions.file} could not be downloaded ({error}); {by_hand}.") from error
+        try:
+            found = _sha256(archive)
+            if pinned.is_file() and pinned.read_text().strip() != found:
+                raise DataError(f"{self.captions.file} is not the archive that {pinned} names; {by_hand}.")
+            if not unpack(archive, folder, "text_c10"):
+                raise DataError(f"{self.captions.file} holds no folder text_c10; {by_hand}.")
+        except DataError as error:
+            sentence = str(error)
+            raise DataError(sentence if by_hand in sentence else f"{sentence[:-1]}; {by_hand}.") from error
+        finally:
+            archive.unlink(missing_ok=True)
+        pinned.write_text(found + "\n")
 
     def _spec(self, vocabulary: Sequence[str], whole: bool) -> DatasetSpec:
         return DatasetSpec(
@@ -110,14 +175,14 @@ class CaptionedImages(DatasetSource):
                 Modality(
                     name="caption",
                     title="Caption",
-                    shape=(text.LENGTH,),
+                    shape=(texts.LENGTH,),
                     network="caption_conv",
                     latent=32,
                     likelihood="categorical",
                     weight=5.0,
                     vocabulary=tuple(vocabulary),
-                    end=text.END,
-                    unprinted=(text.UNKNOWN, text.PADDING),
+                    end=texts.END,
+                    unprinted=(texts.UNKNOWN, texts.PADDING),
                 ),
             ),
             metrics=("caption_match", "clip_s", "fid"),
@@ -136,8 +201,8 @@ class CaptionedImages(DatasetSource):
         absent = [str(r.image.relative_to(root)) for r in listed if not r.image.is_file()]
         raise DataError(
             f"{root / self.folder} holds {len(records):,} of the {self.images:,} images of {self.title}, of {classes} "
-            f"classes{_some(absent, ' (missing: ', ')')}; {self.advice(root)}, or, to use two classes or more "
-            f"that are there under the name {self.name}_partial, add --allow-partial."
+            f"classes{_some(absent, ' (missing: ', ')')}; {self.advice(root)}, or add --allow-partial to use what is "
+            f"there (two classes or more) under the name {self.name}_partial."
         )
 
     def _read(self, root: Path, records: Sequence[Record]) -> tuple[dict[str, Tensor], list[str]]:
@@ -149,12 +214,12 @@ class CaptionedImages(DatasetSource):
             "test": [k for k, record in enumerate(records) if record.label in test],
         }
         lines = {split: [line for k in own for line in captions[k]] for split, own in rows.items()}
-        vocabulary = text.vocabulary(lines["train"])
+        vocabulary = texts.vocabulary(lines["train"])
         labels = torch.tensor([record.label for record in records])
         tensors = {}
         for split, own in rows.items():
             tensors[f"{split}.image"] = images[own]
-            tensors[f"{split}.caption"] = text.tokens(lines[split], vocabulary)
+            tensors[f"{split}.caption"] = texts.tokens(lines[split], vocabulary)
             tensors[f"{split}.label"] = labels[own]
         return tensors, list(vocabulary)
 
@@ -180,6 +245,11 @@ class CaptionedImages(DatasetSource):
                 f"{_some(damage)}; remove {'them' if len(damage) > 1 else 'it'} and {self.advice(root)}."
             )
         return images, captions
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def held_out(present: Sequence[int], test: Collection[int]) -> set[int]:
@@ -217,7 +287,7 @@ def _try_image(record: Record) -> Tensor | str:
 def _try_captions(record: Record) -> list[str] | str:
     """The captions, or what is wrong with their file."""
     try:
-        lines = text.read_captions(record.captions)
+        lines = texts.read_captions(record.captions)
     except OSError as error:
         return _reason(error, "cannot be read")
     return lines if len(lines) == CAPTIONS else f"{len(lines)} captions, not {CAPTIONS}"

@@ -12,12 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError
 from ..modality import Modality
+
+if TYPE_CHECKING:
+    from nltk.tokenize import NLTKWordTokenizer
 
 __all__ = ["END", "LENGTH", "PADDING", "UNKNOWN", "encode", "read_captions", "tidy", "tokens", "vocabulary", "words"]
 
@@ -38,12 +42,22 @@ def tidy(text: str) -> str:
     return " ".join(re.sub(r"[^a-z0-9,']", " ", text.lower()).split()) + "."
 
 
+def words(text: str) -> list[str]:
+    """The words of a caption, punctuation marks being words; the last is the full stop."""
+    return [word for chunk in tidy(text)[:-1].split() for word in _words(chunk)] + ["."]
+
+
 @cache
-def words(text: str) -> tuple[str, ...]:
-    """The words of a caption, punctuation marks being words."""
+def _words(chunk: str) -> list[str]:
+    """The words between two blanks. In tidy text NLTK's rules see no farther, and each chunk is split only once."""
+    return _tokenizer().tokenize(chunk)
+
+
+@cache
+def _tokenizer() -> NLTKWordTokenizer:
     from nltk.tokenize import NLTKWordTokenizer  # here, since it takes a second to import
 
-    return tuple(NLTKWordTokenizer().tokenize(tidy(text)))
+    return NLTKWordTokenizer()
 
 
 def vocabulary(captions: Iterable[str]) -> tuple[str, ...]:
@@ -72,7 +86,7 @@ def encode(modality: Modality, text: str) -> Tensor:
     too many.
     """
     index = {token: i for i, token in enumerate(modality.vocabulary) if i not in (*modality.unprinted, modality.end)}
-    typed = words(text) if modality.separator else tuple(text.strip().lower())
+    typed = words(text) if modality.separator else list(text.strip().lower())
     known = [token for token in typed if token in index and any(map(str.isalnum, token))]
     strange = [token for token in typed if token not in index]
     (length,) = modality.shape

@@ -6,14 +6,19 @@ Representations of Fine-grained Visual Descriptions", CVPR 2016.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from .captioned import CaptionedImages, Record
-from .sources import locate, read
+from .captioned import CaptionedImages, Drive, Record
+from .sources import download, locate, read, unpack
 
 __all__ = ["TEST_CLASSES", "Cub"]
+
+URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
+MD5 = "97eceeb196236b17998738112f37df78"
+CLASSES = frozenset(map(str, range(1, 201)))
 
 TEST_CLASSES = (
     1, 4, 6, 8, 9, 14, 23, 29, 31, 33, 34, 35, 36, 37, 38, 43, 49, 51, 53, 66, 72, 79, 83, 84, 86, 91, 95, 96, 98, 101,
@@ -38,16 +43,17 @@ class Cub(CaptionedImages):
     images: ClassVar[int] = 11_788
     test_classes: ClassVar[frozenset[int]] = frozenset(number - 1 for number in TEST_CLASSES)
     folder: ClassVar[str] = "CUB_200_2011"
+    captions: ClassVar[Drive] = Drive("cvpr2016_cub.tar.gz", "0B0ywwgffWnLLZW9uVHNjb2JmNlE", "0-8y2UVmBHAlG26HafWYNoFQ")
 
     def records(self, root: Path) -> list[Record]:
         names = self._table(root, "images.txt")
         labels = self._table(root, "image_class_labels.txt")
         folder = root / self.folder
-        unlabelled = [number for number in names if not labels.get(number, "").isdecimal()]
+        unlabelled = [number for number in names if labels.get(number) not in CLASSES]
         if unlabelled:
             raise DataError(
-                f"{folder / 'image_class_labels.txt'} gives no class to image {unlabelled[0]} of images.txt "
-                f"({len(unlabelled)} such); {self.advice(root)}."
+                f"{folder / 'image_class_labels.txt'} gives no class of 1 to 200 to {len(unlabelled)} of the images "
+                f"in images.txt, image {unlabelled[0]} for one; {self.advice(root)}."
             )
         return [
             Record(
@@ -58,8 +64,18 @@ class Cub(CaptionedImages):
             for number, name in names.items()
         ]
 
-    def advice(self, root: Path) -> str:
-        return f"run `mmbench data fetch {self.name} --data-root {root}`"
+    def fetch_images(self, root: Path) -> None:
+        archive = root / "CUB_200_2011.tgz"
+        download(URL, archive)
+        with archive.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found != MD5:
+            archive.unlink()
+            raise DataError(
+                f"{URL} sent a damaged or another file (MD5 {found}, not {MD5}); {self.advice(root)} again."
+            )
+        unpack(archive, root, self.folder)
+        archive.unlink()
 
     def _table(self, root: Path, file: str) -> dict[str, str]:
         """Lines 'number value' of one of Caltech's lists."""

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from ..errors import DataError
-from .captioned import CaptionedImages, Record
+from .captioned import CaptionedImages, Drive, Record
 from .sources import locate, read
 
 __all__ = ["Flowers"]
@@ -32,6 +32,9 @@ class Flowers(CaptionedImages):
     images: ClassVar[int] = 8_189
     test_classes: ClassVar[frozenset[int]] = frozenset(range(82, 102))
     folder: ClassVar[str] = "flowers-102"
+    captions: ClassVar[Drive] = Drive(
+        "cvpr2016_flowers.tar.gz", "0B0ywwgffWnLLcms2WWJQRFNSWXM", "0-Av8zFbeDDvNcF1sSjDR32w"
+    )
 
     def records(self, root: Path) -> list[Record]:
         folder = root / self.folder
@@ -44,8 +47,11 @@ class Flowers(CaptionedImages):
             for number, label in enumerate(self._labels(root), start=1)
         ]
 
-    def advice(self, root: Path) -> str:
-        return f"run `mmbench data fetch {self.name} --data-root {root}`"
+    def fetch_images(self, root: Path) -> None:
+        from torchvision.datasets import Flowers102  # here, since it takes a second to import
+
+        (root / self.folder / "setid.mat").unlink(missing_ok=True)  # or torchvision takes any jpg/ for whole
+        Flowers102(root, download=True)
 
     def _labels(self, root: Path) -> list[int]:
         """The class of each image, 1 to 102."""
@@ -55,9 +61,8 @@ class Flowers(CaptionedImages):
         except DataError:
             raise
         except Exception as error:  # SciPy's parser raises nearly anything on broken bytes
-            raise DataError(
-                f"{path} is damaged ({type(error).__name__}); remove it and {self.advice(root)}."
-            ) from error
+            reason = type(error).__name__
+            raise DataError(f"{path} is damaged ({reason}); remove it and {self.advice(root)}.") from error
         if not np.isin(labels, range(1, 103)).all():
             raise DataError(f"{path} must hold classes from 1 to 102; remove it and {self.advice(root)}.")
         return [int(label) for label in labels]

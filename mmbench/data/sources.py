@@ -1,21 +1,26 @@
 """Files that datasets are read from: where they lie, whether they are whole, and what to do if not.
 
 Every file of a known MD5 is checked each time it is read (0.2 s per 100 MB): a damaged file cannot pass as data.
-Downloads go through torchvision, its mirrors and its checksums.
+Downloads go through torchvision, its mirrors and its checksums, where it knows the dataset; else through `download`.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import socket
+import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import torch
@@ -23,7 +28,7 @@ from torch import Tensor
 
 from ..errors import DataError
 
-__all__ = ["FASHION", "MNIST", "IdxFiles", "check_md5", "downloading", "locate", "read"]
+__all__ = ["FASHION", "MNIST", "IdxFiles", "check_md5", "download", "downloading", "locate", "read", "unpack"]
 
 TIMEOUT = 30.0
 """Seconds without an answer after which a download gives up."""
@@ -82,6 +87,76 @@ def downloading(dataset: str, root: Path) -> Iterator[None]:
         ) from error
     finally:
         socket.setdefaulttimeout(before)
+
+
+ATTEMPTS = 5
+"""Connections that a download may take, each going on where the one before broke off."""
+
+
+def download(url: str, path: Path) -> None:
+    """Bring a file whole. What has come lies in PATH.part until then, and the next call goes on from there.
+
+    Raises OSError or HTTPException where the server refuses, or breaks off too often.
+    """
+    part = path.with_name(f"{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            if _continue(url, part):
+                part.replace(path)
+                return
+        except HTTPError:
+            raise
+        except (OSError, HTTPException):
+            if attempt == ATTEMPTS:
+                raise
+    raise OSError(f"{url} broke off {ATTEMPTS} times; the next call goes on from {part.name}")
+
+
+def _continue(url: str, part: Path) -> bool:
+    """One connection; True when the file is whole."""
+    have = part.stat().st_size if part.exists() else 0
+    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urlopen(request, timeout=TIMEOUT) as answer:
+            resumed = answer.status == 206
+            total = _total(answer.headers, resumed)
+            with part.open("ab" if resumed else "wb") as file:
+                shutil.copyfileobj(answer, file)
+    except HTTPError as error:
+        if error.code != 416:
+            raise
+        total = _total(error.headers, True)  # nothing is left to send, or the file is now another, shorter one
+        if total != have:
+            part.unlink()
+            return False
+    return total is None or part.stat().st_size == total
+
+
+def _total(headers: Message, ranged: bool) -> int | None:
+    """Bytes of the whole file, from 'Content-Range: bytes 5-9/10' or Content-Length; None where it is not said."""
+    said = (headers["Content-Range"] or "").rpartition("/")[2] if ranged else headers["Content-Length"] or ""
+    return int(said) if said.isdecimal() else None
+
+
+def unpack(archive: Path, folder: Path, inside: str) -> int:
+    """Unpack the files below the folder `inside` of a .tar.gz, wherever it lies in it, to FOLDER/INSIDE.
+
+    Links and whatever would land elsewhere are refused (tarfile's filter 'data'). Returns the number of files.
+    Raises DataError where the archive is damaged.
+    """
+    count = 0
+    try:
+        with tarfile.open(archive) as files:
+            for member in files:
+                parts = Path(member.name).parts
+                if member.isfile() and inside in parts:
+                    member.name = str(Path(*parts[parts.index(inside) :]))
+                    files.extract(member, folder, filter="data")
+                    count += 1
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{archive} is not a whole archive ({type(error).__name__}).") from error
+    return count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,7 +164,7 @@ class Contrary:
 
 def test_a_second_judge_has_rows_of_its_own(judged) -> None:  # type: ignore[no-untyped-def]
     bench = judged(second_judge="wide")
-    bench.memo |= {f"second judge/{name}": Contrary() for name in ("grey", "colour")}
+    bench.memo.update({f"second judge/{name}": Contrary() for name in ("grey", "colour")})
     metric = Coherence(bench)
     labels = bench.dataset.test.labels[ROWS]
     metric.update(Task(("colour",), ("grey",)), samples(grey=labels), ROWS)
