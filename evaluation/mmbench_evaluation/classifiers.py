@@ -13,8 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from functools import cached_property, partial
-from typing import ClassVar
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +83,7 @@ class Judge(ABC):
 
     accuracy: float
     """Share of the real test items that it reads rightly, in [0, 1]."""
-    batch: ClassVar[int] = BATCH
+    batch: int = BATCH
 
     @property
     @abstractmethod
@@ -116,7 +115,7 @@ class Classifier(Judge):
     def name(self) -> str:
         return f"lenet {100 * self.accuracy:.1f} %"
 
-    @cached_property
+    @property
     def identity(self) -> str:
         return checksum(self.network.state_dict())
 
