@@ -14,9 +14,8 @@ import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +110,7 @@ class Judge(ABC):
 
     accuracy: float
     """Share of the real test items that it reads rightly, in [0, 1]."""
-    batch: ClassVar[int] = BATCH
+    batch: int = BATCH
 
     @property
     @abstractmethod
@@ -143,7 +142,7 @@ class Classifier(Judge):
     def name(self) -> str:
         return f"{self.kind} {100 * self.accuracy:.1f} %"
 
-    @cached_property
+    @property
     def identity(self) -> str:
         return checksum(self.network.state_dict())
 

@@ -70,7 +70,7 @@ class Inception:
     ) -> None:
         self.resize, self.rounding, self.device = resize, rounding, torch.device(device)
         self.weights = _content(weights)
-        self.body = _body(weights).to(self.device, memory_format=torch.channels_last)
+        self.body = _body(weights).to(self.device).to(memory_format=torch.channels_last)
         self.batch = 32 if self.device.type == "cpu" else 256
 
     @property
@@ -222,7 +222,7 @@ def _body(weights: Mapping[str, Tensor]) -> nn.Sequential:
     for module in network.modules():
         if isinstance(module, BasicConv2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()
+            module.register_module("bn", nn.Identity())
     layers = [layer for name, layer in network.named_children() if name != "fc"]
     return nn.Sequential(*layers, nn.Flatten()).eval().requires_grad_(False)
 

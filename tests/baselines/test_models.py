@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmbench.config import BUDGETS, Schedule, from_json, to_json
 from mmbench.data.dataset import Split
+from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec, Modality, subsets
 from mmbench.model import Model, draw
@@ -230,7 +231,8 @@ def test_recipes_of_single_models() -> None:
     assert not MVTCAEConfig.recipe(small).prior_expert
     nexus = NexusConfig.recipe(small)
     assert (nexus.beta, nexus.beta_c, nexus.dropout, nexus.message, nexus.hidden) == (1.0, 5.0, 0.5, 256, 256)
-    assert nexus.top_weights == {"pen": 2.0, "sign": 1.0, "name": 3.0}
+    assert nexus.top_weights == {"pen": 192.0, "sign": 113.78, "name": 3.0}, "3072 over 16 and over 27 values"
+    assert NexusConfig.recipe(MNIST_SVHN).top_weights == {"mnist": 3.92, "svhn": 1.0}, "the paper's"
     nexus = NexusConfig.recipe(captions)
     assert (nexus.beta, nexus.beta_c, nexus.message, nexus.hidden) == (1.0, 1.0, 512, 512)
     assert nexus.top_weights == {"pen": 1.0, "sign": 1.0, "name": 128.0}
