@@ -59,7 +59,7 @@ class NexusConfig:
 
     @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> NexusConfig:
-        """Appendix C.2; where the paper is silent, `flowers` takes the row of CUB, every other dataset MNIST-SVHN's."""
+        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN."""
         row = paper_row(dataset, budget, cub_lr=1e-3)
         if row.captions:
             weights = {m.name: 128.0 if m.is_text else 1.0 for m in dataset.modalities}
