@@ -14,7 +14,6 @@ from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
 from ..errors import ConfigError
 from ..modality import Modality
-from .images import channels_last
 
 __all__ = ["KLDecoder", "KLEncoder", "kl_latent"]
 
@@ -48,7 +47,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
         h = scaled_dot_product_attention(q, k, v)
-        return x + self.out(channels_last(h.transpose(1, 2).reshape(x.shape)))
+        return x + self.out(h.transpose(1, 2).reshape(x.shape))
 
 
 class Downsample(nn.Module):
@@ -81,10 +80,9 @@ class KLEncoder(nn.Module):
             before = size
         self.body = nn.Sequential(*layers, *middle(before), norm(before), nn.SiLU(), nn.Conv2d(before, 2, 3, padding=1))
         self.heads = nn.ModuleList(nn.Conv2d(2, 1, 1) for _ in range(heads))
-        channels_last(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        h = self.body(channels_last(x))
+        h = self.body(x)
         return tuple(head(h).flatten(1) for head in self.heads)
 
 
@@ -103,10 +101,9 @@ class KLDecoder(nn.Module):
             layers += [Residual(before, size), Residual(size, size), Residual(size, size)]
             before = size
         self.body = nn.Sequential(*layers, norm(before), nn.SiLU(), nn.Conv2d(before, channels, 3, padding=1))
-        channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.body(channels_last(self.unflatten(z)))
+        return self.body(self.unflatten(z))
 
 
 def kl_latent(modality: Modality) -> int:
