@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Laplace, Normal
+from torch.distributions import Laplace, Normal
+from torch.nn.functional import cross_entropy
 
 from .modality import Modality
 
-__all__ = ["decoded", "nll", "reconstruction_skill"]
+__all__ = ["decoded", "nll", "reconstruction_quality", "reconstruction_skill", "token_accuracy"]
 
 
 def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:
@@ -26,8 +27,8 @@ def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:
     cross-entropy over all positions, padding included (methods of the paper's code).
     """
     if modality.likelihood == "categorical":
-        log_prob = Categorical(logits=output, validate_args=False).log_prob(x)
-    elif modality.likelihood == "laplace":
+        return cross_entropy(output.flatten(0, 1), x.flatten(), reduction="none").view_as(x).sum(1)
+    if modality.likelihood == "laplace":
         log_prob = Laplace(output, modality.scale, validate_args=False).log_prob(x)
     else:
         log_prob = Normal(output, modality.scale, validate_args=False).log_prob(x)
@@ -52,3 +53,17 @@ def reconstruction_skill(modality: Modality, x: Tensor, reconstruction: Tensor) 
         error = (reconstruction - x).abs().double().mean()
         baseline = (x.median(0).values - x).abs().double().mean()
     return float(1.0 - error / torch.clamp(baseline, min=1e-12))
+
+
+def token_accuracy(modality: Modality, x: Tensor, reconstruction: Tensor) -> float:
+    """Share of right tokens among those of the true texts x (n, length) that are not padding; 0 where all are."""
+    real = torch.ones_like(x, dtype=torch.bool) if modality.padding is None else x != modality.padding
+    return float(((reconstruction == x) & real).sum() / real.sum().clamp(min=1))
+
+
+def reconstruction_quality(modality: Modality, x: Tensor, reconstruction: Tensor) -> dict[str, float]:
+    """'skill', and for texts 'token accuracy': the skill of captions counts their padding, most of which is easy."""
+    quality = {"skill": reconstruction_skill(modality, x, reconstruction)}
+    if modality.is_text:
+        quality["token accuracy"] = token_accuracy(modality, x, reconstruction)
+    return quality

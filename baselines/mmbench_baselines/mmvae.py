@@ -41,7 +41,7 @@ class MMVAEConfig:
 
     @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MMVAEConfig:
-        """Appendix C.2 (on CUB beta = 1); silent cases: `flowers` as CUB, every other dataset as MNIST-SVHN."""
+        """Appendix C.2 (on CUB beta = 1); silent cases: other captions as CUB, all else as MNIST-SVHN."""
         row = paper_row(dataset, budget, cub_lr=1e-3)
         return cls(schedule=row.schedule, latent=row.latent, beta=1.0 if row.captions else row.beta)
 

@@ -46,7 +46,7 @@ class MVTCAEConfig:
 
     @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MVTCAEConfig:
-        """Appendix C.2; where the paper is silent, `flowers` takes the row of CUB, every other dataset MNIST-SVHN's."""
+        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN."""
         row = paper_row(dataset, budget, cub_lr=5e-4)
         return cls(schedule=row.schedule, latent=row.latent, beta=row.beta)
 

@@ -59,7 +59,7 @@ class NexusConfig:
 
     @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> NexusConfig:
-        """Appendix C.2; where the paper is silent, `flowers` takes the row of CUB, every other dataset MNIST-SVHN's.
+        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN.
 
         There g is 3.92 for MNIST and 1 for SVHN, 3072 over the number of values, and so it is for every image: with
         g = 1 for two images of 28x28, beta_c = 5 outweighs all that the nexus can explain, and it collapses.

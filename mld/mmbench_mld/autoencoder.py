@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import TrainingError
-from mmbench.likelihoods import decoded, nll, reconstruction_skill
+from mmbench.likelihoods import decoded, nll, reconstruction_quality
 from mmbench.modality import Modality
-from mmbench.networks import Networks
+from mmbench.networks import Networks, in_parts
 
 __all__ = ["COLLAPSED", "Autoencoder", "check_reconstruction"]
 
@@ -27,12 +27,12 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, *shape) -> (B, latent)."""
-        (z,) = self.encoder(x)
+        (z,) = in_parts(self.encoder, self.modality, x)
         return z.float()
 
     def decode(self, z: Tensor) -> Tensor:
         """(B, latent) -> items (B, *shape): images in [0, 1], or tokens."""
-        return decoded(self.modality, self.decoder(z))
+        return decoded(self.modality, in_parts(self.decoder, self.modality, z))
 
     def loss(self, x: Tensor) -> Tensor:
         """-log p(x | d(e(x))), mean over the batch."""
@@ -41,16 +41,18 @@ class Autoencoder(nn.Module):
 
 @torch.no_grad()
 def check_reconstruction(autoencoder: Autoencoder, x: Tensor, stage: str) -> dict[str, float]:
-    """The skill of the reconstruction of held-out items x (n, *shape).
+    """The skill of the reconstruction of held-out items x (n, *shape), and for texts the share of right tokens.
 
     Raises TrainingError where the autoencoder has collapsed: with the L1 loss it can fall into answering one constant
     image within its first epoch, and every later stage still runs.
     """
-    skill = reconstruction_skill(autoencoder.modality, x, autoencoder.decode(autoencoder.encode(x)))
+    reconstruction = autoencoder.decode(autoencoder.encode(x))
+    quality = reconstruction_quality(autoencoder.modality, x, reconstruction)
+    skill = quality["skill"]
     if not skill >= COLLAPSED:  # a NaN too
         raise TrainingError(
             f"stage {stage!r} has collapsed: its reconstructions of held-out {autoencoder.modality.name!r} items are "
             f"hardly better than one constant item (skill {skill:.3f}, needed {COLLAPSED}); lower its learning rate, "
             f"lengthen its warm-up, or try another seed"
         )
-    return {"skill": skill}
+    return quality

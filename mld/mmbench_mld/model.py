@@ -2,99 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.config import Budget, Schedule
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
-from mmbench.networks import Networks
+from mmbench.networks import Architecture, Networks
+from mmbench.networks.kl_autoencoder import KLDecoder, KLEncoder, kl_latent
 from mmbench.seeding import Noise
 
+from .augmentation import trivial_augment
 from .autoencoder import Autoencoder, check_reconstruction
+from .config import MLDConfig
 from .diffusion import T_MIN, choose_given, masked_multi_time_loss
 from .latents import Layout, Standardiser
 from .sampler import sample
-from .schedule import VPSDE, TimePath
+from .schedule import VPSDE
 from .score import ScoreNetwork
 
 __all__ = ["MLD", "MLDConfig"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MLDConfig:
-    """Settings of MLD; the sizes of the uni-modal latents belong to the dataset (`Modality.latent`)."""
+def autoencoded(dataset: DatasetSpec, config: MLDConfig, networks: Networks) -> list[Modality]:
+    """The modalities as their autoencoders see them: with the configuration's architecture, its latent and likelihood.
 
-    autoencoders: Mapping[str, Schedule]
-    """Training of each modality's autoencoder (Table 2)."""
-    score: Schedule
-    """Training of the score network (Table 3)."""
-    width: int = 512
-    """W, hidden width of the score network (Table 3)."""
-    time_embed: int = 256
-    """T, size of the multi-time embedding (Table 3)."""
-    blocks: int = 2
-    """Levels of the score network, down and up (Table 3)."""
-    groups: int = 8
-    """Groups of its GroupNorms (from the paper's code)."""
-    p_joint: float = 0.5
-    """Probability that a training step diffuses every modality (A2 empty); the paper's d, read as nu(empty)."""
-    std_floor: float = 0.01
-    """Smallest standard deviation in the latents' standardisation, as a share of the modality's largest."""
-    path: TimePath = TimePath()
-    """Time path of the sampler (Appendix A.4: N = 250, j = 10, r = 10)."""
-    sampling_precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the score network while sampling; the state is kept in float32."""
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.p_joint <= 1.0:
-            raise ConfigError(f"p_joint must lie in [0, 1], got {self.p_joint}")
-        if self.width < 1 or self.time_embed < 1 or self.blocks < 1 or self.groups < 1:
-            raise ConfigError("width, time_embed, blocks and groups must be >= 1")
-        if self.width % self.groups:
-            raise ConfigError(f"groups ({self.groups}) must divide width ({self.width})")
-        if not 0.0 < self.std_floor <= 1.0:
-            raise ConfigError(f"std_floor must lie in (0, 1], got {self.std_floor}")
-
-    @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MLDConfig:
-        """Tables 2 and 3: the row of MNIST-SVHN for MNIST-SVHN and every dataset of small images.
-
-        An epoch is a pass over the tuples. The smaller budgets train fewer steps with a warm-up and a cosine decay, and
-        sample along a shorter path of the same kind; architecture and objective stay.
-        """
-        autoencoder = Schedule(epochs=150, batch_size=128, lr=1e-3)
-        score = Schedule(epochs=150, batch_size=128, lr=1e-4, ema=0.999)
-        paper = cls(autoencoders=dict.fromkeys(dataset.names, autoencoder), score=score)
-        if budget == "paper":
-            return paper
-        laptop = budget == "laptop"
-        brief = Schedule(steps=150, batch_size=128, lr=2e-3, warmup=10, decay="cosine", precision="bfloat16")
-        return replace(
-            paper,
-            autoencoders={m.name: _brief_autoencoder(m, laptop) for m in dataset.modalities},
-            score=replace(brief, steps=4300, batch_size=256, lr=1e-3, warmup=215, ema=0.999)
-            if laptop
-            else replace(brief, ema=0.95),
-            path=TimePath(steps=45, jump=5, resample=5) if laptop else TimePath(steps=25, resample=1),
-            sampling_precision="bfloat16",
-        )
+    The squared error is a Gaussian of variance 1/2: -log p = |x - xhat|^2 + size log(pi) / 2.
+    """
+    images = [m.name for m in dataset.modalities if not m.is_text]
+    strange = sorted({*config.networks} - {*dataset.names} | {*config.squared_error} - {*images})
+    if strange:
+        raise ConfigError(f"networks or squared_error names {strange}; {dataset.name} has the images {images}")
+    modalities = []
+    for m in dataset.modalities:
+        own = replace(m, network=config.networks.get(m.name, m.network))
+        if m.name in config.squared_error:
+            own = replace(own, likelihood="gaussian", scale=math.sqrt(0.5))
+        modalities.append(replace(own, latent=networks.latent(own)))
+    return modalities
 
 
-def _brief_autoencoder(modality: Modality, laptop: bool) -> Schedule:
-    """A short training; the long warm-up keeps the L1 loss from collapsing to the median image in its first steps."""
-    small = modality.size < 1000
-    steps, size, lr, warmup = (4000 if small else 1500, 128, 4e-3, 0.15) if laptop else (400, 64, 3e-3, 0.4)
-    return Schedule(
-        steps=steps, batch_size=size, lr=lr, warmup=int(warmup * steps), decay="cosine", precision="bfloat16"
-    )
+def with_kl_width(networks: Networks, width: int) -> Networks:
+    """The registry with 'kl_autoencoder' at another width."""
+    own = Architecture(partial(KLEncoder, width=width), partial(KLDecoder, width=width), kl_latent)
+    return replace(networks, extra={**networks.extra, "kl_autoencoder": own})
 
 
 class MLD(Model):
@@ -112,14 +71,14 @@ class MLD(Model):
         if set(config.autoencoders) != set(dataset.names):
             raise ConfigError(f"autoencoders names {sorted(config.autoencoders)}, the dataset {sorted(dataset.names)}")
         self.dataset, self.config, self.sde = dataset, config, VPSDE()
-        self.layout = Layout({m.name: m.latent for m in dataset.modalities})
-        self.autoencoders = nn.ModuleDict({m.name: Autoencoder(m, networks) for m in dataset.modalities})
-        self.standardisers = nn.ModuleDict(
-            {m.name: Standardiser(m.latent, config.std_floor) for m in dataset.modalities}
-        )
+        networks = with_kl_width(networks, config.kl_width)
+        modalities = autoencoded(dataset, config, networks)
+        self.layout = Layout({m.name: m.latent for m in modalities})
+        self.autoencoders = nn.ModuleDict({m.name: Autoencoder(m, networks) for m in modalities})
+        self.standardisers = nn.ModuleDict({m.name: Standardiser(m.latent, config.std_floor) for m in modalities})
         self.score = ScoreNetwork(
             self.layout.dim,
-            len(dataset.modalities),
+            len(modalities),
             width=config.width,
             time=config.time_embed,
             blocks=config.blocks,
@@ -145,9 +104,12 @@ class MLD(Model):
     def _autoencoder_stage(self, name: str) -> Stage:
         autoencoder = self._autoencoder(name)
         stage = f"autoencoder.{name}"
+        augmented = self.config.augment == "trivial" and not autoencoder.modality.is_text
 
         def loss(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-            return {"loss": autoencoder.loss(batch[name])}
+            x = batch[name]
+            target = trivial_augment(x, generator) if augmented else x
+            return {"loss": autoencoder.loss(target)}
 
         def quality(held_out: Split) -> dict[str, float]:
             rows = torch.arange(0, len(held_out), max(1, len(held_out) // 2000))  # tuples may be sorted by class

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..errors import PluginError, near
 from ..modality import Modality
@@ -23,7 +24,7 @@ from .kl_autoencoder import KLDecoder, KLEncoder, kl_latent
 from .resnet import ResnetDecoder, ResnetEncoder
 from .text import WordDecoder, WordEncoder
 
-__all__ = ["Architecture", "Networks"]
+__all__ = ["Architecture", "Networks", "in_parts"]
 
 
 class EncoderFactory(Protocol):
@@ -81,3 +82,22 @@ class Networks:
                 + near(modality.network, known)
             )
         return known[modality.network]
+
+
+PART = 2**20
+"""Values that a network takes or gives at once where no gradient is asked for."""
+
+
+def in_parts(network: nn.Module, modality: Modality, x: Tensor) -> Any:
+    """network(x) of a modality's encoder or decoder, with rows cut into parts where no gradient is asked for.
+
+    The activations of 64x64 images take a megabyte and more each, a caption's logits nearly as much; rows do not depend
+    on each other outside of training.
+    """
+    if torch.is_grad_enabled() or network.training:
+        return network(x)
+    rows = max(1, PART // (modality.size * max(1, len(modality.vocabulary))))
+    parts = [network(part) for part in x.split(rows)]
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    return tuple(torch.cat(heads) for heads in zip(*parts, strict=True))

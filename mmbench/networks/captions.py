@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, pad
+from torch.nn.functional import embedding, linear, pad
 
 from ..errors import ConfigError
 from ..modality import Modality
 
-__all__ = ["CaptionDecoder", "CaptionEncoder", "ResBlock1d", "TokenConv1d"]
+__all__ = ["CaptionDecoder", "CaptionEncoder", "LogitConv1d", "ResBlock1d", "TokenConv1d"]
 
 BASE = 32
 """Channels after the first convolution; each residual block adds as many."""
@@ -33,6 +34,28 @@ class TokenConv1d(nn.Conv1d):
         picked = sum(rows[:, tap : tap + last : stride, tap] for tap in range(taps))
         assert isinstance(picked, Tensor)
         return (picked if self.bias is None else picked + self.bias).transpose(1, 2)
+
+
+class LogitConv1d(nn.ConvTranspose1d):
+    """nn.ConvTranspose1d(a, vocabulary, 4, 2, 1), answer (B, 2 length, vocabulary): two matrix products.
+
+    An even position sees taps 1 and 3 of its own and the position before, an odd one taps 2 and 0 of its own and the
+    next. The channels come last, where the softmax over the vocabulary wants them.
+    """
+
+    def __init__(self, a: int, vocabulary: int) -> None:
+        super().__init__(a, vocabulary, 4, 2, 1)
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        x = pad(input.transpose(1, 2), (0, 0, 1, 1))
+        before, own, after = x[:, :-2], x[:, 1:-1], x[:, 2:]
+        even = linear(torch.cat((own, before), 2), self._taps(1, 3), self.bias)
+        odd = linear(torch.cat((own, after), 2), self._taps(2, 0), self.bias)
+        return torch.stack((even, odd), 2).flatten(1, 2)
+
+    def _taps(self, *taps: int) -> Tensor:
+        """(vocabulary, 2 a)."""
+        return torch.cat([self.weight[:, :, tap] for tap in taps]).T
 
 
 class ResBlock1d(nn.Module):
@@ -90,11 +113,11 @@ class CaptionDecoder(nn.Module):
             nn.Linear(latent, widths[0]),
             nn.Unflatten(1, (widths[0], 1)),
             *(ResBlock1d(a, b, nn.ConvTranspose1d) for a, b in zip(widths, widths[1:], strict=False)),
-            nn.ConvTranspose1d(widths[-1], len(modality.vocabulary), 4, 2, 1),
+            LogitConv1d(widths[-1], len(modality.vocabulary)),
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.body(z).transpose(1, 2)
+        return self.body(z)
 
 
 def _widths(modality: Modality) -> list[int]:

@@ -1,25 +1,24 @@
 """The large image autoencoder of MLD*: the first stage of latent diffusion, made deterministic.
 
 Source: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022 (architecture, factor
-8); Bounoua et al., Appendix C.3, with the sizes of the paper's code: channels 128, 128, 256, 512, two residual blocks
-a level (three in the decoder), one attention block in the middle, one channel of latents.
+8); Bounoua et al., Appendix C.3, with the sizes of the paper's code: width 64 and levels of 2, 2, 4 and 8 times as many
+channels, two residual blocks a level (three in the decoder), one attention block in the middle, one channel of latents.
 """
 
 from __future__ import annotations
+
+import math
 
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
 from ..errors import ConfigError
 from ..modality import Modality
-from .images import channels_last
 
 __all__ = ["KLDecoder", "KLEncoder", "kl_latent"]
 
-WIDTHS = (128, 128, 256, 512)
-"""Channels of the levels, from the full resolution down to an eighth of it."""
-FIRST = 64
-"""Channels of the encoder's first convolution."""
+WIDTH = 64
+"""The published width, ch: channels of the encoder's first convolution."""
 
 
 class Residual(nn.Module):
@@ -48,7 +47,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=2)
         h = scaled_dot_product_attention(q, k, v)
-        return x + self.out(channels_last(h.transpose(1, 2).reshape(x.shape)))
+        return x + self.out(h.transpose(1, 2).reshape(x.shape))
 
 
 class Downsample(nn.Module):
@@ -70,44 +69,41 @@ class KLEncoder(nn.Module):
     channel to one: latent diffusion has one after its bottleneck, where it only rescales the latent.
     """
 
-    def __init__(self, modality: Modality, latent: int, heads: int) -> None:
+    def __init__(self, modality: Modality, latent: int, heads: int, width: int = WIDTH) -> None:
         super().__init__()
         _check(modality, latent)
-        layers: list[nn.Module] = [nn.Conv2d(modality.shape[0], FIRST, 3, padding=1)]
-        before = FIRST
-        for level, width in enumerate(WIDTHS):
-            layers += [Residual(before, width), Residual(width, width)]
-            layers += [Downsample(width)] if level + 1 < len(WIDTHS) else []
-            before = width
+        layers: list[nn.Module] = [nn.Conv2d(modality.shape[0], width, 3, padding=1)]
+        before = width
+        for level, size in enumerate(levels(width)):
+            layers += [Downsample(before)] if level else []
+            layers += [Residual(before, size), Residual(size, size)]
+            before = size
         self.body = nn.Sequential(*layers, *middle(before), norm(before), nn.SiLU(), nn.Conv2d(before, 2, 3, padding=1))
         self.heads = nn.ModuleList(nn.Conv2d(2, 1, 1) for _ in range(heads))
-        channels_last(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        h = self.body(channels_last(x))
+        h = self.body(x)
         return tuple(head(h).flatten(1) for head in self.heads)
 
 
 class KLDecoder(nn.Module):
     """(B, H W / 64) -> (B, C, H, W), without a last activation. 3 channels: 33,986,179 parameters."""
 
-    def __init__(self, modality: Modality, latent: int) -> None:
+    def __init__(self, modality: Modality, latent: int, width: int = WIDTH) -> None:
         super().__init__()
         _check(modality, latent)
-        channels, height, width = modality.shape
-        self.unflatten = nn.Unflatten(1, (1, height // 8, width // 8))
-        before = WIDTHS[-1]
+        channels, high, wide = modality.shape
+        self.unflatten = nn.Unflatten(1, (1, high // 8, wide // 8))
+        before = levels(width)[-1]
         layers: list[nn.Module] = [nn.Conv2d(1, before, 3, padding=1), *middle(before)]
-        for level, size in enumerate(reversed(WIDTHS)):
+        for level, size in enumerate(reversed(levels(width))):
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, before, 3, padding=1)] if level else []
             layers += [Residual(before, size), Residual(size, size), Residual(size, size)]
-            if level + 1 < len(WIDTHS):
-                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(size, size, 3, padding=1)]
             before = size
         self.body = nn.Sequential(*layers, norm(before), nn.SiLU(), nn.Conv2d(before, channels, 3, padding=1))
-        channels_last(self)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.body(channels_last(self.unflatten(z)))
+        return self.body(self.unflatten(z))
 
 
 def kl_latent(modality: Modality) -> int:
@@ -120,8 +116,14 @@ def kl_latent(modality: Modality) -> int:
     return modality.shape[1] * modality.shape[2] // 64
 
 
+def levels(width: int) -> tuple[int, ...]:
+    """Channels of the levels, from the full resolution down to an eighth of it."""
+    return 2 * width, 2 * width, 4 * width, 8 * width
+
+
 def norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(32, channels, eps=1e-6)
+    """32 groups; fewer where a small width cannot be cut into so many."""
+    return nn.GroupNorm(math.gcd(32, channels), channels, eps=1e-6)
 
 
 def middle(width: int) -> tuple[nn.Module, ...]:

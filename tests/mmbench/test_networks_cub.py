@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mmbench.errors import ConfigError
 from mmbench.modality import Modality
 from mmbench.networks import Networks
-from mmbench.networks.captions import ResBlock1d, TokenConv1d
+from mmbench.networks.captions import LogitConv1d, ResBlock1d, TokenConv1d
 from mmbench.networks.kl_autoencoder import Attention
 from mmbench.networks.resnet import ResBlock
 from mmbench.seeding import seeded_globally, seeded_init
@@ -120,6 +120,14 @@ def test_token_convolution_is_a_convolution_of_the_one_hot_code(kernel: int, str
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
     of_dense = torch.autograd.grad((expected * weights).sum(), list(layer.parameters()))
     torch.testing.assert_close(torch.autograd.grad((got * weights).sum(), list(layer.parameters())), of_dense)
+
+
+def test_the_last_layer_is_a_transposed_convolution_with_the_words_last() -> None:
+    with seeded_init(0):
+        layer = LogitConv1d(5, 11)
+    x = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
+    expected = F.conv_transpose1d(x, layer.weight, layer.bias, stride=2, padding=1).transpose(1, 2)
+    torch.testing.assert_close(layer(x), expected)
 
 
 def test_the_caption_encoder_makes_no_one_hot_code() -> None:

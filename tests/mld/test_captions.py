@@ -1,0 +1,190 @@
+"""MLD on images with captions: the paper's row of CUB, MLD*, and the augmentation of the images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from mmbench.config import BUDGETS, Schedule, from_json, override, to_json
+from mmbench.data.dataset import Split
+from mmbench.errors import ConfigError
+from mmbench.modality import DatasetSpec, Modality
+from mmbench.model import Model, draw
+from mmbench.networks import Networks
+from mmbench.seeding import generator, seeded_init
+from mmbench.training import train
+from mmbench_mld.augmentation import trivial_augment
+from mmbench_mld.config import MLDConfig
+from mmbench_mld.model import MLD
+from mmbench_mld.star import MLDStar
+
+IMAGE = Modality(name="image", shape=(3, 64, 64), network="cub_resnet", latent=64, weight=32 / 64**2)
+CAPTION = Modality(
+    name="caption",
+    shape=(32,),
+    network="caption_conv",
+    latent=32,
+    likelihood="categorical",
+    weight=5.0,
+    vocabulary=tuple(f"word{k}" for k in range(1590)),
+    padding=1,
+)
+CUB = DatasetSpec(name="cub", title="CUB", modalities=(IMAGE, CAPTION))
+TINY = DatasetSpec(
+    name="tiny",
+    title="Tiny",
+    modalities=(replace(IMAGE, shape=(3, 16, 8), latent=5), replace(CAPTION, shape=(4,), vocabulary=tuple("abcdef"))),
+)
+PLAIN = DatasetSpec(
+    name="plain",
+    title="Plain",
+    modalities=tuple(Modality(name=n, shape=(1, 28, 28), network="mnist_mlp", latent=3) for n in "ab"),
+)
+
+
+@pytest.mark.parametrize("cls", [MLD, MLDStar])
+def test_the_papers_row(cls: type[Model]) -> None:
+    """Tables 2 and 3 of the paper."""
+    config = cls.recipe(CUB)
+    shared: dict[str, Any] = {"batch_size": 128, "weight_decay": 1e-6}
+    assert config.autoencoders == {
+        "image": Schedule(epochs=300, lr=1e-4, **shared),
+        "caption": Schedule(epochs=500, lr=1e-3, **shared),
+    }
+    assert config.score == Schedule(epochs=3000, batch_size=64, lr=1e-4, ema=0.999)
+    assert (config.width, config.time_embed, config.blocks, config.groups) == (1024, 512, 2, 32)
+    assert (config.p_joint, config.augment) == (0.7, "trivial")
+    assert (config.path.steps, config.path.jump, config.path.resample) == (250, 10, 10)
+
+
+@pytest.mark.parametrize("cls", [MLD, MLDStar])
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("spec", [CUB, TINY], ids=lambda spec: spec.name)
+def test_budgets_scale_schedules_and_sampling_only(cls: type[Model], budget: Any, spec: DatasetSpec) -> None:
+    config, paper = cls.recipe(spec, budget), cls.recipe(spec)
+    free = ("autoencoders", "score", "path", "sampling_precision")
+    assert replace(config, **{name: getattr(paper, name) for name in free}) == paper
+    assert from_json(MLDConfig, to_json(config)) == config
+
+
+def test_what_follows_from_captions_follows_from_their_network() -> None:
+    assert MLD.recipe(replace(CUB, name="somebodys")) == MLD.recipe(CUB)
+    assert MLD.recipe(PLAIN).augment == "none"
+    assert MLD.recipe(PLAIN).width == 512
+
+
+def test_the_published_size_of_the_score_network() -> None:
+    with seeded_init(0):
+        model = MLD.build(CUB, MLD.recipe(CUB), Networks())
+    assert sum(p.numel() for p in model.score.parameters()) == 32_509_024
+
+
+def test_mld_star_replaces_the_rgb_image_alone() -> None:
+    config = MLDStar.recipe(TINY)
+    assert replace(config, networks={}, squared_error=()) == MLD.recipe(TINY)
+    with seeded_init(0):
+        model = MLDStar.build(TINY, replace(config, kl_width=8, width=64), Networks())
+    image, caption = (model._autoencoder(name).modality for name in ("image", "caption"))
+    assert (image.network, image.latent, caption) == ("kl_autoencoder", 16 * 8 // 64, TINY.modality("caption"))
+    assert model.layout.sizes == {"image": 2, "caption": 32}
+    assert model.dataset == TINY
+
+
+def test_mld_stars_image_loss_is_the_squared_error_up_to_a_constant() -> None:
+    with seeded_init(0):
+        model = MLDStar.build(TINY, replace(MLDStar.recipe(TINY), kl_width=8, width=64), Networks())
+    autoencoder = model._autoencoder("image")
+    x = torch.rand(3, 3, 16, 8, generator=generator(0, "x"))
+    weight = autoencoder.decoder.body[-1].weight
+    (got,) = torch.autograd.grad(autoencoder.loss(x), weight)
+    made = autoencoder.decoder(autoencoder.encode(x))
+    (expected,) = torch.autograd.grad((made - x).square().sum() / 3, weight)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_mld_star_needs_a_fitting_image() -> None:
+    with pytest.raises(ConfigError, match="mld_star needs an RGB image whose sides are multiples of 8, and plain has"):
+        MLDStar.recipe(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"networks": {"picture": "kl_autoencoder"}},
+        {"squared_error": ("caption",)},
+    ],
+)
+def test_unknown_modalities_in_the_settings_are_refused(settings: dict[str, Any]) -> None:
+    config = replace(MLD.recipe(TINY), **settings)
+    with pytest.raises(ConfigError, match=r"networks or squared_error names .*; tiny has the images .'image'."):
+        MLD.build(TINY, config, Networks())
+
+
+def test_the_settings_can_be_typed() -> None:
+    config = override(MLD.recipe(TINY), ['networks={"image": "kl_autoencoder"}', 'squared_error=["image"]'])
+    assert config == replace(MLD.recipe(TINY), networks={"image": "kl_autoencoder"}, squared_error=("image",))
+    with pytest.raises(ConfigError, match="augment"):
+        override(config, ["augment=trival"])
+
+
+# ------------------------------------------------------------------------------------------------- augmentation
+
+
+def pictures(count: int = 40) -> torch.Tensor:
+    return torch.randint(256, (count, 3, 16, 16), generator=generator(1, "pictures"), dtype=torch.uint8).float() / 255
+
+
+def test_augmentation_depends_on_its_generator_alone() -> None:
+    before = torch.get_rng_state()
+    one = trivial_augment(pictures(), generator(0, "augment"))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(5)
+    assert torch.equal(one, trivial_augment(pictures(), generator(0, "augment")))
+    assert not torch.equal(one, trivial_augment(pictures(), generator(1, "augment")))
+
+
+def test_augmentation_moves_its_generator() -> None:
+    rng = generator(0, "augment")
+    assert not torch.equal(trivial_augment(pictures(), rng), trivial_augment(pictures(), rng))
+
+
+def test_augmented_images_are_images_and_differ_one_by_one() -> None:
+    """The same picture forty times: many different answers (an operation for each image), in [0, 1]."""
+    same = pictures(1).expand(40, -1, -1, -1)
+    out = trivial_augment(same, generator(0, "augment"))
+    assert (out.shape, out.dtype) == (same.shape, same.dtype)
+    assert float(out.min()) >= 0
+    assert float(out.max()) <= 1
+    assert len(torch.unique(out.flatten(1), dim=0)) > 20
+
+
+def test_only_the_images_training_is_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not captions, not the latents, not the held-out items; and training ends in samples of every kind."""
+    seen: list[torch.Size] = []
+
+    def note(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        seen.append(x.shape)
+        return x
+
+    monkeypatch.setattr("mmbench_mld.model.trivial_augment", note)
+    config = MLD.recipe(TINY, "smoke")
+    few = Schedule(steps=3, batch_size=8, lr=1e-3)
+    config = replace(config, autoencoders=dict.fromkeys(TINY.names, few), score=few, width=64)
+    with seeded_init(0):
+        model = MLD.build(TINY, config, Networks())
+    rng = generator(0, "items")
+    items = {
+        "image": torch.randint(256, (16, 3, 16, 8), generator=rng, dtype=torch.uint8),
+        "caption": torch.randint(6, (16, 4), generator=rng, dtype=torch.int16),
+    }
+    split = Split(items, torch.arange(16)[:, None].expand(16, 2).contiguous())
+    monkeypatch.setattr("mmbench_mld.autoencoder.COLLAPSED", -1e9)
+    records = train(model, split, split, seed=0)
+    assert seen == [torch.Size((8, 3, 16, 8))] * 3
+    assert set(records["autoencoder.caption"].quality) == {"skill", "token accuracy"}
+    for given in ((), ("image",), ("caption",)):
+        batch = split.gather(torch.arange(5), given) if given else {}
+        draw(model, batch, TINY.names, count=5, generator=generator(0, "draw"))
