@@ -83,7 +83,7 @@ class Protocol:
     count: int | None = None
     """Test tuples for coherence (N of Equation 12); None for all of them."""
     quality_count: int = 5000
-    """Samples for the Frechet distances."""
+    """Samples for the Frechet distances and for the metrics of images with captions."""
     fid_count: int | None = None
     """Samples for FID, whose network is slow on a CPU; None for `quality_count`."""
     resize: Literal["pytorch-fid", "torch-fidelity"] = "pytorch-fid"
@@ -108,14 +108,14 @@ class Protocol:
             raise ConfigError("eval.quality_count must be >= 2 and eval.batch_size >= 1")
 
     @classmethod
-    def recipe(cls, budget: Budget, quality_count: int = 5000) -> Protocol:
+    def recipe(cls, budget: Budget, quality_count: int = 5000, laptop_count: int = 5000) -> Protocol:
         """The paper's protocol, or the same with fewer samples and a shorter training of the judges."""
 
         def brief(steps: int) -> Schedule:
             return Schedule(steps=steps, batch_size=256, lr=3e-3, warmup=steps // 20, decay="cosine")
 
         if budget == "laptop":
-            return cls(count=5000, quality_count=5000, fid_count=1000, judge=brief(3000))
+            return cls(count=5000, quality_count=laptop_count, fid_count=500, judge=brief(3000))
         if budget == "smoke":
             return cls(count=400, quality_count=400, fid_count=64, judge=brief(300))
         return cls(quality_count=quality_count)

@@ -68,6 +68,11 @@ class Modality:
         """Number of values in one item."""
         return math.prod(self.shape)
 
+    @property
+    def padding(self) -> int | None:
+        """The token that fills a text up to its length; None where there is none."""
+        return self.unprinted[-1] if self.unprinted else None
+
     def text(self, tokens: Sequence[int]) -> str:
         """The printed form of one text, tokens (length,)."""
         printed = takewhile(lambda i: i != self.end, tokens)
@@ -101,7 +106,9 @@ class DatasetSpec:
     metrics: tuple[str, ...] = ()
     """Names of the `mmbench.metrics` plugins that measure a cell of this dataset."""
     quality_count: int = 5000
-    """Samples for the Frechet distances at the budget 'paper'."""
+    """Samples for quality (Frechet distances, CLIP-S) at the budget 'paper'."""
+    laptop_count: int = 5000
+    """The same at the budget 'laptop': fewer where a sample is dear to make."""
 
     def __post_init__(self) -> None:
         names = self.names

@@ -146,7 +146,7 @@ class Runner:
         """Every cell of the request. Raises ConfigError or PluginError for a setting or name that will not do."""
         spec = self.dataset.spec
         own, protocol_settings = _split_settings(self.request.settings, list(self.models))
-        protocol = override(Protocol.recipe(self.budget, spec.quality_count), protocol_settings)
+        protocol = override(Protocol.recipe(self.budget, spec.quality_count, spec.laptop_count), protocol_settings)
         plans = []
         for name, cls in self.models.items():
             with _blaming(name):

@@ -187,6 +187,7 @@ class CaptionedImages(DatasetSource):
             ),
             metrics=("caption_match", "clip_s", "fid"),
             quality_count=10_000,
+            laptop_count=1_000,
         )
 
     def _present(self, root: Path) -> tuple[list[Record], bool]:
