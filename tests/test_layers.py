@@ -30,13 +30,17 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "networks": {
         "errors",
         "modality",
-        *(f"networks.{m}" for m in ("images", "text", "captions", "resnet", "kl_autoencoder")),
+        "networks.captions",
+        "networks.images",
+        "networks.kl_autoencoder",
+        "networks.resnet",
+        "networks.text",
     },
-    "networks.images": {"modality"},
-    "networks.text": {"modality"},
     "networks.captions": {"errors", "modality"},
+    "networks.images": {"modality"},
+    "networks.kl_autoencoder": {"errors", "modality"},
     "networks.resnet": {"errors", "modality", "networks.images"},
-    "networks.kl_autoencoder": {"errors", "modality", "networks.images"},
+    "networks.text": {"modality"},
     "model": {"config", "errors", "modality", "data.dataset", "networks"},
     "metric": {"config", "data.dataset", "modality", "progress"},
     "training": {"config", "data.dataset", "errors", "model", "progress", "seeding"},
@@ -48,17 +52,8 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "figures": {"config", "progress", "errors", "modality", "store", "comparison", "report"},
 }
 TORCH_FREE = (
-    "errors",
-    "modality",
-    "config",
-    "progress",
-    "store",
-    "report",
-    "comparison",
-    "claims",
-    "figures",
-    "cli",
-    "plugins",
+    *("errors", "modality", "config", "progress", "store", "report", "comparison", "claims", "figures"),
+    *("cli", "plugins"),
 )
 
 

@@ -118,10 +118,13 @@ def _caption_recipe(dataset: DatasetSpec, budget: Budget) -> MLDConfig:
 
 
 CAPTION_BRIEF: Mapping[Budget, Mapping[str, tuple[int, int, float]]] = {
-    "laptop": {"image": (560, 32, 1e-3), "text": (2000, 128, 3e-3), "score": (1500, 128, 1e-3)},
-    "smoke": {"image": (12, 16, 1e-3), "text": (60, 64, 3e-3), "score": (30, 64, 1e-3)},
+    "laptop": {"image": (480, 32, 1e-3), "text": (2400, 64, 1e-3), "score": (1700, 128, 1e-3)},
+    "smoke": {"image": (10, 16, 1e-3), "text": (60, 64, 3e-3), "score": (20, 32, 1e-3)},
 }
-"""Steps, batch size and learning rate of the autoencoders and of the score network."""
+"""Steps, batch size and learning rate of the autoencoders and of the score network.
+
+On two cores, in bfloat16: 0.8 s, 0.05 s and 0.14 s a step of the laptop budget.
+"""
 
 
 def _brief(schedule: Schedule, steps: int, batch_size: int, lr: float) -> Schedule:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import ConfigError
+from mmbench.likelihoods import quality_count
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Architecture, Networks
@@ -112,7 +113,7 @@ class MLD(Model):
             return {"loss": autoencoder.loss(target)}
 
         def quality(held_out: Split) -> dict[str, float]:
-            rows = torch.arange(0, len(held_out), max(1, len(held_out) // 2000))  # tuples may be sorted by class
+            rows = held_out.spread(quality_count(autoencoder.modality))
             x = held_out.gather(rows, (name,))[name].to(self.device)
             return check_reconstruction(autoencoder, x, stage)
 
@@ -127,14 +128,22 @@ class MLD(Model):
 
     @torch.no_grad()
     def _to_latents(self, train: Split) -> Split:
-        """The training set in latent space: every distinct item encoded once, standardised over the items in use."""
+        """The training set in latent space: every distinct item in use encoded once, standardised over those.
+
+        A schedule that sees less than half of the tuples gets no more than it needs, at even distances.
+        """
+        schedule, device = self.config.score, self.device
+        seen = schedule.total_steps(len(train)) * schedule.batch_size
+        if 2 * seen < len(train):
+            train = train.take(train.spread(seen))
         latents = {}
         for name, items in train.items.items():
-            parts = [self._encode(name, as_input(chunk.to(self.device))) for chunk in items.split(2048)]
-            z = torch.cat(parts)
+            used = train.used(name)
+            parts = [self._encode(name, as_input(items[rows].to(device))) for rows in used.split(2048)]
             standardiser = self._standardiser(name)
-            standardiser.fit(z[train.used(name).to(z.device)])
-            latents[name] = standardiser(z)
+            standardiser.fit(torch.cat(parts))
+            latents[name] = torch.zeros(len(items), self.layout.sizes[name], device=device)
+            latents[name][used.to(device)] = standardiser(torch.cat(parts))
         return Split(latents, train.index, train.labels)
 
     def _score_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

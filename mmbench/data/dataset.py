@@ -56,6 +56,10 @@ class Split:
         columns = {name: k for k, name in enumerate(self.items)}
         return {name: as_input(self.items[name][picked[:, columns[name]].long()]) for name in names or self.items}
 
+    def spread(self, least: int) -> Tensor:
+        """Rows at even distances, `least` of them or a few more, or all: tuples may be sorted by class."""
+        return torch.arange(0, len(self), max(1, len(self) // least), device=self.index.device)
+
     def used(self, name: str) -> Tensor:
         """Indices of the distinct items of one modality that some tuple holds, ascending."""
         return torch.unique(self.index[:, self.names.index(name)].long())

@@ -93,6 +93,28 @@ def test_mld_star_replaces_the_rgb_image_alone() -> None:
     assert model.dataset == TINY
 
 
+def test_a_short_schedule_has_few_tuples_encoded() -> None:
+    """20 tuples are asked for, of 100 of ten captions to an image: every fifth, so each image; the rest is not read."""
+    config = replace(MLD.recipe(TINY, "smoke"), width=64, score=Schedule(steps=5, batch_size=4, lr=1e-3))
+    with seeded_init(0):
+        model = MLD.build(TINY, config, Networks()).eval()
+    rng = generator(0, "items")
+    items = {
+        "image": torch.randint(256, (10, 3, 16, 8), generator=rng, dtype=torch.uint8),
+        "caption": torch.randint(6, (100, 4), generator=rng, dtype=torch.int16),
+    }
+    rows = torch.arange(100)
+    split = Split(items, torch.stack((rows // 10, rows), 1))
+    (*_, stage) = model.stages()
+    assert stage.prepare is not None
+    latents = stage.prepare(split)
+    assert latents.index.tolist() == split.index[::5].tolist()
+    assert [int(z.any(1).sum()) for z in latents.items.values()] == [10, 20]
+    z = latents.gather(torch.arange(20))
+    for values in z.values():  # standardised over the distinct items, and here all are seen equally often
+        torch.testing.assert_close(values.mean(0), torch.zeros(values.shape[1]), atol=1e-5, rtol=0)
+
+
 def test_mld_stars_image_loss_is_the_squared_error_up_to_a_constant() -> None:
     with seeded_init(0):
         model = MLDStar.build(TINY, replace(MLDStar.recipe(TINY), kl_width=8, width=64), Networks())
