@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -64,20 +65,17 @@ def measure(
     result = Measurement(metric_seconds=dict.fromkeys(metrics, 0.0))
     names = bench.dataset.spec.names
     with _clock(result.seconds, "references"):
-        paired = {name: metric for name, metric in metrics.items() if metric.paired}
-        other, note = _other(bench)
-        _reference(other, metrics, "real", _real(other), result, note)
-        _reference(bench, paired, "shuffled", _shuffled(bench), result)
+        _references(bench, metrics, result)
     tasks = bench.dataset.spec.tasks()
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for given in dict.fromkeys(task.given for task in tasks):
         group = [task for task in tasks if task.given == given]
         _generate(sampler, bench, chosen, group, result, figures)
-    _collect(chosen, "model", result)
+    result.rows += chain(*_collect(chosen, "model", result).values())
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for name in names:
         _generate(sampler, bench, chosen, [Task((name,), (name,))], result, figures)
-    _collect(chosen, "reconstruction", result)
+    result.rows += chain(*_collect(chosen, "reconstruction", result).values())
     result.calls = sampler.calls
     return result
 
@@ -142,6 +140,18 @@ Samples = Iterator[tuple[int, Tensor, dict[str, Tensor]]]
 """Of a reference point: (start, test tuples, a batch of every modality)."""
 
 
+def _references(bench: Bench, metrics: Mapping[str, type[Metric]], result: Measurement) -> None:
+    """The rows of real and shuffled tuples; they belong to the data, so a process measures them once."""
+    fresh = {name: metric for name, metric in metrics.items() if f"reference/{name}" not in bench.memo}
+    if fresh:
+        other, note = _other(bench)
+        real = _reference(other, fresh, "real", _real(other), result, note)
+        paired = {name: metric for name, metric in fresh.items() if metric.paired}
+        shuffled = _reference(bench, paired, "shuffled", _shuffled(bench), result)
+        bench.memo.update({f"reference/{name}": real[name] + shuffled.get(name, []) for name in fresh})
+    result.rows += [dict(row) for name in metrics for row in bench.memo[f"reference/{name}"]]
+
+
 def _reference(
     bench: Bench,
     metrics: Mapping[str, type[Metric]],
@@ -149,11 +159,11 @@ def _reference(
     samples: Samples,
     result: Measurement,
     note: str = "",
-) -> None:
+) -> dict[str, list[dict[str, Any]]]:
     chosen = {name: metric(bench) for name, metric in metrics.items()}
     for start, rows, batch in samples:
         _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start, result)
-    _collect(chosen, source, result, note)
+    return _collect(chosen, source, result, note)
 
 
 def _count(bench: Bench) -> int:
@@ -200,15 +210,20 @@ def _shuffled(bench: Bench) -> Samples:
         yield start, rows, {name: test.gather(permuted[name][cut], (name,))[name] for name in test.names}
 
 
-def _collect(metrics: Mapping[str, Metric], source: str, result: Measurement, note: str = "") -> None:
+def _collect(
+    metrics: Mapping[str, Metric], source: str, result: Measurement, note: str = ""
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each metric, as a cell's file holds them. Raises PluginError for a number that is not finite."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for name, metric in metrics.items():
         with _clock(result.metric_seconds, name):
             rows = metric.compute()
         for row in rows:
             if not math.isfinite(row.value):
                 raise PluginError(f"{row.metric} of {row.task} ({row.modality}) is {row.value}; look at the samples")
-            notes = "; ".join(part for part in (row.note, note) if part)
-            result.rows.append({**asdict(row), "source": source, "note": notes})
+        notes = ["; ".join(part for part in (row.note, note) if part) for row in rows]
+        found[name] = [{**asdict(row), "source": source, "note": n} for row, n in zip(rows, notes, strict=True)]
+    return found
 
 
 @contextmanager
