@@ -198,6 +198,65 @@ def evaluate(
 
 
 @app.command()
+def sample(
+    out: Annotated[Path, typer.Option("--out", help="The picture to write, a PNG.")],
+    dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs",
+    model: Annotated[str, typer.Option("--model", help="A model with a finished cell.")] = "mld",
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--given",
+            metavar="MODALITY=VALUE",
+            help="A text or an image file; may be given several times.",
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="What to generate, where not all that is not given."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Number of samples.")] = 8,
+    noise: Annotated[int, typer.Option("--noise-seed", min=0, help="Another seed, other samples.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of this training seed's cell.")] = None,
+    budget: Annotated[
+        Literal["smoke", "laptop", "paper"] | None, typer.Option("--budget", help="Of a cell of this budget.")
+    ] = None,
+    allow_partial: AllowPartial = False,
+    data_root: DataRoot = DATA,
+    results: Results = RESULTS,
+    runs: Runs = RUNS,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Generate from a finished cell's model, given anything or nothing; draw a picture, print texts.
+
+    \b
+    mmbench sample --out joint.png
+    mmbench sample --dataset glyphs --given name=seven --out sevens.png
+    mmbench sample --dataset cub --given caption="a small yellow bird with black wings" --out birds.png
+    mmbench sample --dataset mnist_svhn --given mnist=digit.png --count 20 --out svhn.png
+    """
+    from .figures import given_grid, save
+    from .runner import Request, Runner
+
+    request = Request(
+        models=(model,),
+        dataset=dataset,
+        seeds=() if seed is None else (seed,),
+        budget=budget,
+        data_root=data_root,
+        results=results,
+        runs=runs,
+        device=device,
+        allow_partial=allow_partial,
+    )
+    sampled = Runner(request, Terminal()).sample(given or (), target or (), count, noise)
+    for name, values in sampled.made.items():
+        if values.dtype.kind == "U":
+            typer.echo("\n".join(f"{name}: {text}" for text in values.tolist()))
+    title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
+    console.print(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
+
+
+@app.command()
 def report(
     results: Results = RESULTS,
     dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,

@@ -29,7 +29,16 @@ from .errors import ResultError
 from .progress import Progress
 from .store import Cell, CellKey, read_samples, sample_key
 
-__all__ = ["sample_grid", "seed_spread", "trade_off", "training_curves", "write_figures"]
+__all__ = [
+    "caption_table",
+    "given_grid",
+    "sample_grid",
+    "save",
+    "seed_spread",
+    "trade_off",
+    "training_curves",
+    "write_figures",
+]
 
 DPI = 150
 SHOWN = 10
@@ -59,7 +68,7 @@ def write_figures(cells: Iterable[Cell], runs: Path, out: Path, progress: Progre
     written: list[Path] = []
     for stem, group in _stems(groups(cells)).items():
         for name, figure in _figures(group, runs, progress):
-            written.append(_save(figure, out / f"{stem}-{name}.png"))
+            written.append(save(figure, out / f"{stem}-{name}.png"))
     return written
 
 
@@ -110,23 +119,84 @@ def sample_grid(group: Group, task: str, samples: Mapping[Line, Samples]) -> Fig
     rows = _grid_rows(group, task, samples)
     if not rows:
         return None
+    title = f"{group.dataset['title']}, {_words(group, task)}, budget {group.budget}"
+    return _grid(rows, title, apart=0.17 if len(_targets(group, task)) > 1 else 0.05)
+
+
+def given_grid(given: Samples, made: Samples, title: str) -> Figure:
+    """Samples of one model for one condition: the given items (1, ...) on top, a row for each generated modality.
+
+    Both by modality: images (n, C, H, W) uint8 or float in [0, 1], texts (n,) unicode.
+    """
+    rows = [(GIVEN, f"given\n{name}", values) for name, values in given.items()]
+    rows += [(name, name, values) for name, values in made.items()]
+    return _grid(rows, title, apart=0.1)
+
+
+def caption_table(group: Group, task: str, samples: Mapping[Line, Samples]) -> Figure | None:
+    """One conditional task between images and captions in the form of the paper's Figure 2: a line for each condition,
+    what is given on the left, what each model makes of it to the right. None if there is nothing to show."""
+    rows = _grid_rows(group, task, samples)
+    if not rows:
+        return None
     count = min(SHOWN, *(len(values) for _, _, values in rows))
+    widths = [1.9 if values.dtype.kind == "U" else CELL for _, _, values in rows]
+    gap, top, tall = 0.12, 0.72, CELL + 0.08
+    width, height = sum(widths) + gap * (len(rows) + 1), top + tall * count + 0.08
+    with _style(grid=False):
+        figure = _figure(width, height, layout=None)
+        left = gap
+        for (block, title, values), wide in zip(rows, widths, strict=True):
+            weight = "bold" if block == GIVEN else "normal"
+            at = ((left + wide / 2) / width, 1 - (top - 0.06) / height)
+            figure.text(*at, title, ha="center", va="bottom", fontsize=8, weight=weight)
+            for k in range(count):
+                box = (left / width, 1 - (top + tall * k + CELL) / height, wide / width, CELL / height)
+                _draw_cell(figure.add_axes(box), values[k], framed=block == GIVEN)
+            left += wide + gap
+        words = f"{group.dataset['title']}, {_words(group, task)}\nbudget {group.budget}"
+        figure.text(0.5, 1 - 0.08 / height, words, ha="center", va="top", fontsize=10)
+    return figure
+
+
+def _draw_cell(ax: Axes, value: Any, *, framed: bool) -> None:
+    """One picture, or one text wrapped to its box."""
+    ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
+    for side in ax.spines.values():
+        side.set_visible(framed)
+        side.set(color="0.3", linewidth=1.0)
+    if isinstance(value, str):
+        text = "\n".join(textwrap.wrap(str(value), 32, max_lines=7, placeholder=" …")) or "∅"
+        ax.text(0.5, 0.5, text, fontsize=6.5, ha="center", va="center", parse_math=False)
+    else:
+        ax.imshow(_rgb(value), extent=(0, 1, 0, 1), interpolation="nearest", aspect="auto")
+
+
+def _long(samples: Iterable[Samples], task: str) -> bool:
+    """Whether a task has texts that do not fit into a cell of a grid."""
+    own = [a for arrays in samples for k, a in arrays.items() if k.startswith(f"{task}/") and a.dtype.kind == "U"]
+    return any(len(text) > 40 for array in own for text in array.tolist())
+
+
+def _grid(rows: Sequence[tuple[str, str, np.ndarray]], title: str, *, apart: float) -> Figure:
+    """Rows of (block, title, items) one under the other, `apart` inches between blocks."""
+    count = min(SHOWN, max(len(values) for _, _, values in rows))
     heights = [_tall(values[:count]) for _, _, values in rows]
     blocks = [block for block, _, _ in rows]
-    apart = 0.17 if len(_targets(group, task)) > 1 else 0.05
     gaps = [0.05 if one == other else 0.14 if one == GIVEN else apart for one, other in pairwise(blocks)]
     left = 0.2 + 0.088 * max(len(part) for _, title, _ in rows for part in title.split("\n"))
-    width, height, top = left + CELL * count + 0.1, sum(heights) + sum(gaps) + 0.45, 0.37
+    wide = 1.35 if any(v.dtype.kind == "U" and max(map(len, v.tolist()), default=0) > 40 for *_, v in rows) else CELL
+    width, height, top = left + wide * count + 0.1, sum(heights) + sum(gaps) + 0.45, 0.37
     with _style(grid=False):
         figure = _figure(width, height, layout=None)
         for (block, title, values), tall, gap in zip(rows, heights, [*gaps, 0], strict=True):
-            box = (left / width, 1 - (top + tall) / height, CELL * count / width, tall / height)
+            items = min(count, len(values))
+            box = (left / width, 1 - (top + tall) / height, wide * items / width, tall / height)
             ax = figure.add_axes(box)
             _draw_row(ax, values[:count], framed=block == GIVEN)
             weight = "bold" if block == GIVEN else "normal"
             ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9, labelpad=6, weight=weight)
             top += tall + gap
-        title = f"{group.dataset['title']}, {_words(group, task)}, budget {group.budget}"
         figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=11)
     return figure
 
@@ -382,7 +452,8 @@ def _figures(group: Group, runs: Path, progress: Progress) -> Iterator[tuple[str
     drawn: dict[str, Figure | None] = {"trade-off": trade_off(group), "seeds": seed_spread(group)}
     samples = _load_samples(group, runs, progress)
     for task in _tasks(samples.values()):
-        drawn[f"samples-{_file_word(task.replace('->', '-to-'))}"] = sample_grid(group, task, samples)
+        draw = caption_table if _given(task) and _long(samples.values(), task) else sample_grid
+        drawn[f"samples-{_file_word(task.replace('->', '-to-'))}"] = draw(group, task, samples)
     for line in group.lines:
         drawn[f"training-{_file_word(group.title(line))}"] = training_curves(group, line)
     yield from ((name, figure) for name, figure in drawn.items() if figure is not None)
@@ -399,7 +470,11 @@ def _stems(found: Sequence[Group]) -> dict[str, Group]:
     return stems
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG (or in the form that the path's ending names) and return the path.
+
+    Raises ResultError if it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DPI, metadata={"Software": None})

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
@@ -26,16 +27,17 @@ from . import plugins, store
 from .config import BUDGETS, Budget, Protocol, digest, from_json, override, to_json
 from .data.dataset import Dataset, DatasetSource
 from .errors import ConfigError, MmbenchError, PluginError, ResultError, StorageError, UnavailableError, near
+from .given import parse_given
 from .measuring import Measurement, evaluation_order, measure
 from .metric import Bench, Metric
-from .model import Model
+from .model import Model, draw
 from .networks import Networks
 from .progress import Progress
-from .sampling import Sampler
-from .seeding import seeded_init
+from .sampling import Sampler, as_array
+from .seeding import generator, seeded_init
 from .training import StageRecord, has_model, train
 
-__all__ = ["CellPlan", "Outcome", "Request", "Runner", "resolve_device"]
+__all__ = ["CellPlan", "Outcome", "Request", "Runner", "Sampled", "resolve_device"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,17 @@ class Outcome:
     """Why models of 'all' were left out."""
     left_out: list[str] = field(default_factory=list)
     """Why metrics that were asked for by name could not be measured."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Samples for what a user gave, as arrays: images uint8 (n, C, H, W), texts unicode (n,)."""
+
+    key: store.CellKey
+    """The cell whose model made them."""
+    given: dict[str, np.ndarray]
+    """One item of each given modality."""
+    made: dict[str, np.ndarray]
 
 
 class _BusyError(ResultError):
@@ -203,6 +216,44 @@ class Runner:
         if not plans:
             raise ResultError(f"{request.results} holds no such cells of {spec.name}: compute them with `mmbench run`")
         return plans
+
+    def sample(self, given: Sequence[str], targets: Sequence[str], count: int, noise: int) -> Sampled:
+        """`count` samples of a trained model for what a user gives; nothing is trained or written.
+
+        Of several finished cells the one of the lowest seed is taken, of several settings the newest.
+
+        Arguments:
+            given: 'modality=text' or 'modality=image-file'.
+            targets: modalities to generate; none for all that are not given.
+            noise: seed of the samples' noise.
+        """
+        spec = self.dataset.spec
+        conditions = parse_given(spec, given)
+        wanted = tuple(spec.modality(name).name for name in targets) or tuple(
+            name for name in spec.names if name not in conditions
+        )
+        if not wanted:
+            raise ConfigError("everything is given: name what to generate with --target, or give less")
+        results = self.request.results
+        plans = sorted(self.stored(), key=lambda plan: (plan.key.seed, -plan.key.path(results).stat().st_mtime))
+        plan = plans[0]
+        if len(plans) > 1:
+            self.progress.say(f"of {len(plans)} finished cells, {plan.key.path(results)} is taken")
+        tune(self.device)
+        model, _ = self._trained(plan, may_train=False)
+        rows = {name: item.expand(count, *item.shape[1:]) for name, item in conditions.items()}
+        with self.progress.phase("generate", count, "sample") as advance:
+            made = draw(
+                model,
+                rows,
+                wanted,
+                count=count,
+                generator=generator(noise, "sample", "given", *conditions),
+                batch_size=plan.protocol.batch_size,
+                advance=advance,
+            )
+        arrays = [{n: as_array(spec.modality(n), v) for n, v in part.items()} for part in (conditions, made)]
+        return Sampled(plan.key, arrays[0], arrays[1])
 
     def run(self) -> Outcome:
         """Compute the cells that are not complete yet, and of the others the metrics that they lack.

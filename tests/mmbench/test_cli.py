@@ -100,6 +100,23 @@ def test_report_in_every_format(home):
     assert len(list((home / "fig").glob("*.png"))) > 5
 
 
+def test_sample_draws_from_a_finished_cell_for_what_is_typed(home):
+    from matplotlib.image import imread
+
+    done = call("sample", "--given", "name=seven", "--count", "3", "--out", "sevens.png", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert imread(home / "sevens.png").std() > 0.01
+    again = call(
+        "sample", "--model", "mvae", "--given", "pen=sevens.png", "--target", "name", "--out", "n.png", cwd=home
+    )
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("name: ") == 8
+    same = call(
+        "sample", "--model", "mvae", "--given", "pen=sevens.png", "--target", "name", "--out", "n.png", cwd=home
+    )
+    assert same.stdout == again.stdout
+
+
 def test_dry_run_shows_settings_and_computes_nothing(home):
     done = call("run", "--budget", "paper", "--dry-run", "--set", "width=256", "--out", "nothing", cwd=home)
     assert done.returncode == 0, done.stderr
@@ -161,6 +178,12 @@ MISTAKES = [
     (["data", "fetch", "glyfs"], "did you mean 'glyphs'"),
     (["data", "verify", "mnist_svhn", "--data-root", "nowhere"], "mmbench data fetch mnist_svhn"),
     (["check", "mdl"], "did you mean 'mld'"),
+    (["sample", "--given", "nam=seven", "--out", "x.png"], "did you mean 'name'"),
+    (["sample", "--given", "name=sieben", "--out", "x.png"], "name"),
+    (["sample", "--given", "pen=nowhere.png", "--out", "x.png"], "nowhere.png is missing"),
+    (["sample", "--model", "mopoe", "--out", "x.png"], "compute them with `mmbench run`"),
+    (["evaluate", "--metrics", "fdi"], "did you mean 'fid'"),
+    (["evaluate", "--results", "nowhere"], "compute them with `mmbench run`"),
 ]
 
 

@@ -12,9 +12,9 @@ from matplotlib.image import imread
 
 from mmbench.comparison import Group, groups
 from mmbench.errors import ResultError
-from mmbench.figures import sample_grid, seed_spread, trade_off, training_curves, write_figures
+from mmbench.figures import caption_table, sample_grid, seed_spread, trade_off, training_curves, write_figures
 from mmbench.progress import Progress
-from mmbench.store import CellKey, read_samples
+from mmbench.store import CellKey, read_samples, sample_key, write_samples
 
 from .cells import cell, keep_samples, row
 
@@ -141,3 +141,33 @@ def test_a_folder_that_cannot_be_made(group: Group, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(ResultError, match="name another folder for figures"):
         write_figures(group.cells, tmp_path, tmp_path / "out")
+
+
+def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> None:
+    """The form of Figure 2: a column for what is given and one for each model, a line for each condition."""
+    rows = [row("caption_match", "caption->image", "image", 60.0)]
+    made = [cell(m, rows=rows, dataset="cub", modalities=["image", "caption"], stages={}) for m in ("mopoe", "mld")]
+    (group,) = groups(made)
+    words = np.array([f"this bird number {k} has a long red beak and small black wings" for k in range(6)])
+    images = np.random.default_rng(0).integers(0, 255, (6, 3, 64, 64), dtype=np.uint8)
+    task = "caption->image"
+    arrays = {sample_key(task, "given", "caption"): words, sample_key(task, "target", "image"): images}
+    figure = caption_table(group, task, dict.fromkeys(group.lines, arrays))
+    assert figure is not None
+    shown = [text.get_text().replace("\n", " ") for ax in figure.axes for text in ax.texts]
+    assert shown == words.tolist()
+    assert sum(len(ax.images) for ax in figure.axes) == 12
+    titles = [text.get_text() for text in figure.texts]
+    assert {"MOPOE", "MLD"} <= set(titles)
+    other = {
+        sample_key("image->caption", "given", "image"): images,
+        sample_key("image->caption", "target", "caption"): words,
+    }
+    back = caption_table(group, "image->caption", dict.fromkeys(group.lines, other))
+    assert back is not None
+    assert sum(len(ax.texts) for ax in back.axes) == 12
+    for each in made:
+        write_samples(CellKey.of(each).samples(tmp_path), arrays | other)
+    names = [path.name for path in write_figures(made, tmp_path, tmp_path / "figures")]
+    assert "cub-paper-samples-caption-to-image.png" in names
+    assert "cub-paper-samples-image-to-caption.png" in names
