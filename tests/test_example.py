@@ -89,3 +89,12 @@ def test_it_installs_and_runs_like_a_strangers(python: Path, tmp_path: Path) -> 
     report = run(python, "-m", "mmbench", "report", "--results", "results", cwd=tmp_path)
     assert "joint_vae" in report
     assert "glyphs" in report.lower()
+
+
+def test_the_readme_shows_the_example_itself() -> None:
+    """README's section "Add your own model" is the example, in under 60 lines of code."""
+    readme = (EXAMPLE.parents[1] / "README.md").read_text()
+    section = readme[readme.index("## Add your own model") : readme.index("## Where we differ")]
+    (block,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    assert block == SOURCE.read_text()
+    assert sum(bool(line.strip()) for line in block.splitlines()) < 60

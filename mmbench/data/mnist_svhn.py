@@ -33,7 +33,7 @@ SPEC = DatasetSpec(
         Modality(name="svhn", title="SVHN", shape=(3, 32, 32), network="svhn_conv", latent=64),
     ),
     classes=10,
-    metrics=("coherence", "fmd"),
+    metrics=("coherence", "fmd", "fid"),
 )
 
 
