@@ -75,6 +75,11 @@ class Model(nn.Module, ABC):
         return cls.Config.recipe(dataset, budget)  # type: ignore[attr-defined]
 
     @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        """Why `--model all` leaves this model out of a dataset, in a few words; '' where it does not."""
+        return ""
+
+    @classmethod
     @abstractmethod
     def build(cls, dataset: DatasetSpec, config: Any, networks: Networks) -> Self:
         """A new model. `networks` gives the suite's encoder and decoder of each modality."""

@@ -162,6 +162,10 @@ class Runner:
         protocol = override(Protocol.recipe(self.budget, spec.quality_count, spec.laptop_count), protocol_settings)
         plans = []
         for name, cls in self.models.items():
+            reason = cls.unfit(spec) if name not in self.request.models else ""
+            if reason:
+                self.progress.say(f"{name}: left out of 'all': {reason}")
+                continue
             with _blaming(name):
                 recipe = cls.recipe(spec, self.budget)
             config = override(recipe, own[name])

@@ -26,6 +26,12 @@ class MLDStar(MLD):
     check_settings = (*MLD.check_settings, "kl_width=8")
 
     @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        """MLD* is the paper's for images with captions; for small images 57 million parameters are a waste."""
+        large = any(fits(m) and min(m.shape[1:]) >= 64 for m in dataset.modalities)
+        return "" if large else "its image autoencoder is for RGB images of 64x64 and more"
+
+    @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MLDConfig:
         """MLD's row; its schedules too, the image autoencoder's among them ("we kept the same configuration").
 

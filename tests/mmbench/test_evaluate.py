@@ -227,3 +227,13 @@ def test_without_a_model_or_a_cell_the_error_says_what_to_do(home: Path) -> None
     assert not list((home / "results").rglob("*.failed.json"))
     with pytest.raises(ResultError, match="compute them with `mmbench run`"):
         runner(home, models=("mopoe",))[0].evaluate()
+
+
+def test_all_leaves_out_what_does_not_fit_the_dataset(home: Path) -> None:
+    everything, notes = runner(home, models=("all",), settings=())
+    names = {plan.key.model for plan in everything.plan()}
+    assert {"mld", "mvae", "nexus"} <= names
+    assert "mld_star" not in names
+    assert any(line.startswith("mld_star: left out of 'all'") for line in notes.said)
+    asked, _ = runner(home, models=("mld_star",), settings=())
+    assert [plan.key.model for plan in asked.plan()] == ["mld_star"], "asked for by name it is run"
