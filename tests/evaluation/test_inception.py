@@ -37,7 +37,7 @@ from mmbench_evaluation.moments import Moments
 Resize = str
 RESIZES = ("pytorch-fid", "torch-fidelity")
 COUNTS = [16, pytest.param(512, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
-"""Images of each of the two sets. 512 take a quarter of an hour on two cores."""
+"""Images of each of the two sets. 512 pass Inception 4,096 times: about 13 minutes of one core."""
 
 
 @pytest.fixture(scope="module")
