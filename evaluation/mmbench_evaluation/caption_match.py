@@ -54,7 +54,8 @@ class Settings:
     """At most so many distinct training images."""
     captions: int = 2
     """Captions of each of them, of those that it has."""
-    steps: int = 600
+    steps: int = 150
+    """Chosen on training images that were held out."""
     batch_size: int = 512
     lr: float = 1e-3
     weight_decay: float = 1.0
