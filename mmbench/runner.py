@@ -122,6 +122,8 @@ class Runner:
         self.device = resolve_device(request.device)
         self.broken: list[str] = []
         self.models = self._load_models()
+        for name in request.metrics:
+            plugins.find(plugins.METRICS, name)
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         self.source: DatasetSource = source()
         self.source.allow_partial = request.allow_partial

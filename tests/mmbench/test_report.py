@@ -281,3 +281,33 @@ def test_a_report_needs_no_torch() -> None:
     code = "import sys, mmbench.report; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def second(model: str, first: float, other: float) -> Cell:
+    """A cell whose M -> S coherence is read by two judges."""
+    rows = [
+        row("coherence", "mnist->svhn", "svhn", first),
+        row("coherence_second", "mnist->svhn", "svhn", other, higher_is_better=True, unit="%", judge="wide 95.0 %"),
+    ]
+    return cell(model, rows=rows)
+
+
+def test_an_order_that_flips_with_the_judge_is_flagged() -> None:
+    text = render([second("mvae", 50.0, 60.0), second("mld", 55.0, 58.0), second("mopoe", 20.0, 21.0)])
+    (line,) = [line for line in text.splitlines() if "in the other order" in line]
+    assert "MVAE and MLD" in line
+    assert "(-5.00 and +2.00 points apart)" in line
+    assert "in the other order" not in render([second("mvae", 50.0, 60.0), second("mld", 55.0, 65.0)])
+
+
+def test_a_metric_that_was_left_out_is_named_with_what_to_do() -> None:
+    text = render([cell(left_out={"clip_s": "no weights: give --weights-root"})])
+    assert "CLIP-S is left out: no weights: give --weights-root. Then: mmbench evaluate --dataset mnist_svhn" in text
+
+
+def test_intervals_of_one_seed_stand_in_the_csv() -> None:
+    made = cell(rows=[row("coherence", "joint", "mnist+svhn", 50.0, interval=[47.5, 52.5])])
+    found = pick(table([made]), source="model")
+    assert (found["interval_low"], found["interval_high"]) == (47.5, 52.5)
+    two = [cell(seed=k, rows=[row("coherence", "joint", "mnist+svhn", 50.0, interval=[47.5, 52.5])]) for k in (0, 1)]
+    assert np.isnan(float(pick(table(two), source="model")["interval_low"]))
