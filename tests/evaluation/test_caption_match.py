@@ -275,4 +275,3 @@ def test_real_flowers_of_unseen_kinds(data_root, make_bench, captioned) -> None:
         values.append(metric.compute()[0].value)
     assert 40 < values[1] < 60
     assert values[0] > values[1] + 12
-    print(judge.name, values)
