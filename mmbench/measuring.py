@@ -2,7 +2,7 @@
 
 Every cell of a dataset is measured on the same test tuples in the same order. Each set of given modalities is sampled
 once, for all its targets; metrics see the samples in batches. The reference points are measured by the same metrics:
-real data (other test tuples), shuffled tuples (chance), and the model's reconstruction of each modality.
+real data (for distances: other tuples), shuffled tuples (chance), and the model's reconstruction of each modality.
 """
 
 from __future__ import annotations
@@ -141,12 +141,19 @@ Samples = Iterator[tuple[int, Tensor, dict[str, Tensor]]]
 
 
 def _references(bench: Bench, metrics: Mapping[str, type[Metric]], result: Measurement) -> None:
-    """The rows of real and shuffled tuples; they belong to the data, so a process measures them once."""
+    """The rows of real and shuffled tuples; they belong to the data, so a process measures them once.
+
+    What judges the pairs within a sample reads the evaluated tuples themselves; a distance to them is taken from others.
+    """
     fresh = {name: metric for name, metric in metrics.items() if f"reference/{name}" not in bench.memo}
     if fresh:
-        other, note = _other(bench)
-        real = _reference(other, fresh, "real", _real(other), result, note)
         paired = {name: metric for name, metric in fresh.items() if metric.paired}
+        distances = {name: metric for name, metric in fresh.items() if not metric.paired}
+        same = replace(bench, order=bench.order[: _count(bench)])
+        real = _reference(same, paired, "real", _real(same), result)
+        if distances:
+            other, note = _other(bench)
+            real |= _reference(other, distances, "real", _real(other), result, note)
         shuffled = _reference(bench, paired, "shuffled", _shuffled(bench), result)
         bench.memo.update({f"reference/{name}": real[name] + shuffled.get(name, []) for name in fresh})
     result.rows += [dict(row) for name in metrics for row in bench.memo[f"reference/{name}"]]

@@ -95,6 +95,12 @@ class Spy(Metric):
         ]
 
 
+class Distance(Spy):
+    """The same for a metric that compares with real data, and does not look at pairs."""
+
+    paired = False
+
+
 def bench(batch_size=50, count=250):
     data = dataset()
     protocol = Protocol(count=count, quality_count=100, batch_size=batch_size)
@@ -108,10 +114,10 @@ def bench(batch_size=50, count=250):
     )
 
 
-def run(**changes):
+def run(metric=Spy, **changes):
     Spy.instances = []
     model = Echo()
-    return model, measure(Sampler(lambda: model, seed=0), bench(**changes), {"spy": Spy}), Spy.instances
+    return model, measure(Sampler(lambda: model, seed=0), bench(**changes), {"spy": metric}), Spy.instances
 
 
 def test_each_condition_is_drawn_once_for_all_its_targets():
@@ -143,7 +149,7 @@ def test_metrics_see_as_many_as_they_want_and_the_right_rows():
 def test_reference_points():
     _, result, (real, shuffled, _, reconstruction) = run()
     order = evaluation_order(dataset().test, 0)
-    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[250:]), "other tuples"
+    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[:250]), "the pairs that are evaluated"
     mixed = {n: torch.cat([s[n] for s, _ in shuffled.seen["joint"]]).flatten(1)[:, 0] for n in "abc"}
     for name in "abc":
         expected = dataset().test.gather(order[:250])[name].flatten(1)[:, 0]
@@ -153,9 +159,16 @@ def test_reference_points():
     assert {row["source"] for row in result.rows} == {"model", "real", "shuffled", "reconstruction"}
 
 
+def test_the_floor_of_a_distance_is_other_real_data():
+    _, result, (real, *_) = run(Distance)
+    order = evaluation_order(dataset().test, 0)
+    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[250:])
+    assert {row["source"] for row in result.rows} == {"model", "real", "reconstruction"}, "nothing to shuffle"
+
+
 def test_where_no_other_test_tuples_are_left_the_floor_is_training_data():
     """count = all test tuples (as at budget 'paper'): the real rows come from the training split, and say so."""
-    _, result, (real, *_) = run(count=300)
+    _, result, (real, *_) = run(Distance, count=300)
     assert {row["note"] for row in result.rows if row["source"] == "real"} == {"training data"}
     assert sum(len(rows) for _, rows in real.seen["joint"]) == 250
 
