@@ -143,7 +143,7 @@ Samples = Iterator[tuple[int, Tensor, dict[str, Tensor]]]
 def _references(bench: Bench, metrics: Mapping[str, type[Metric]], result: Measurement) -> None:
     """The rows of real and shuffled tuples; they belong to the data, so a process measures them once.
 
-    What judges the pairs within a sample reads the evaluated tuples themselves; a distance to them is taken from others.
+    What judges pairs within a sample reads the evaluated tuples themselves; a distance to them is taken from others.
     """
     fresh = {name: metric for name, metric in metrics.items() if f"reference/{name}" not in bench.memo}
     if fresh:
