@@ -141,7 +141,7 @@ def caption_table(group: Group, task: str, samples: Mapping[Line, Samples]) -> F
         return None
     count = min(SHOWN, *(len(values) for _, _, values in rows))
     widths = [1.9 if values.dtype.kind == "U" else CELL for _, _, values in rows]
-    gap, top, tall = 0.12, 0.72, CELL + 0.08
+    gap, top, tall = 0.12, 0.86, CELL + 0.08
     width, height = sum(widths) + gap * (len(rows) + 1), top + tall * count + 0.08
     with _style(grid=False):
         figure = _figure(width, height, layout=None)
@@ -178,14 +178,15 @@ def _long(samples: Iterable[Samples], task: str) -> bool:
     return any(len(text) > 40 for array in own for text in array.tolist())
 
 
-def _grid(rows: Sequence[tuple[str, str, np.ndarray]], title: str, *, apart: float) -> Figure:
+def _grid(rows: Sequence[tuple[str, str, np.ndarray]], heading: str, *, apart: float) -> Figure:
     """Rows of (block, title, items) one under the other, `apart` inches between blocks."""
     count = min(SHOWN, max(len(values) for _, _, values in rows))
-    heights = [_tall(values[:count]) for _, _, values in rows]
+    long = any(v.dtype.kind == "U" and max(map(len, v.tolist()), default=0) > 40 for *_, v in rows)
+    wide = 1.35 if long else CELL
+    heights = [_tall(values[:count], wide) for _, _, values in rows]
     blocks = [block for block, _, _ in rows]
     gaps = [0.05 if one == other else 0.14 if one == GIVEN else apart for one, other in pairwise(blocks)]
     left = 0.2 + 0.088 * max(len(part) for _, title, _ in rows for part in title.split("\n"))
-    wide = 1.35 if any(v.dtype.kind == "U" and max(map(len, v.tolist()), default=0) > 40 for *_, v in rows) else CELL
     width, height, top = left + wide * count + 0.1, sum(heights) + sum(gaps) + 0.45, 0.37
     with _style(grid=False):
         figure = _figure(width, height, layout=None)
@@ -197,7 +198,7 @@ def _grid(rows: Sequence[tuple[str, str, np.ndarray]], title: str, *, apart: flo
             weight = "bold" if block == GIVEN else "normal"
             ax.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=9, labelpad=6, weight=weight)
             top += tall + gap
-        figure.text(0.5, 1 - 0.12 / height, title, ha="center", va="top", fontsize=11)
+        figure.text(0.5, 1 - 0.12 / height, heading, ha="center", va="top", fontsize=11)
     return figure
 
 
@@ -368,10 +369,10 @@ def _draw_row(ax: Axes, values: np.ndarray, *, framed: bool) -> None:
     ax.set(xlim=(0, count), ylim=(0, 1))
 
 
-def _tall(values: np.ndarray) -> float:
-    """Height of a row in inches: square pictures, texts as high as the longest of them."""
+def _tall(values: np.ndarray, wide: float) -> float:
+    """Height of a row in inches: square pictures, `wide` as a cell, texts as high as the longest of them."""
     if values.dtype.kind != "U":
-        return CELL
+        return wide
     return max(0.48, *(0.16 + 0.095 * (1 + _fitted(str(text))[0].count("\n")) for text in values))
 
 

@@ -440,9 +440,11 @@ def _flips(group: Group) -> list[str]:
 def _left_out(group: Group) -> list[str]:
     """A line for each metric that some cells lack."""
     reasons = {name: reason for cell in group.cells for name, reason in cell["left_out"].items()}
+    whole = group.dataset["name"].removesuffix("_partial")
+    flag = "" if whole == group.dataset["name"] else " --allow-partial"
     return [
         f"{metric_title(name)} is left out: {reason.rstrip('.')}. Then: mmbench evaluate --dataset "
-        f"{group.dataset['name']} --metrics {name}."
+        f"{whole}{flag} --metrics {name}."
         for name, reason in reasons.items()
     ]
 

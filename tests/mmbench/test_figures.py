@@ -163,6 +163,7 @@ def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> Non
         sample_key("image->caption", "given", "image"): images,
         sample_key("image->caption", "target", "caption"): words,
     }
+    assert any("caption → image" in title and "CUB" in title for title in titles), "the heading says what is shown"
     back = caption_table(group, "image->caption", dict.fromkeys(group.lines, other))
     assert back is not None
     assert sum(len(ax.texts) for ax in back.axes) == 12
@@ -171,3 +172,18 @@ def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> Non
     names = [path.name for path in write_figures(made, tmp_path, tmp_path / "figures")]
     assert "cub-paper-samples-caption-to-image.png" in names
     assert "cub-paper-samples-image-to-caption.png" in names
+
+
+def test_long_texts_widen_a_grid_and_pictures_stay_square(tmp_path: Path) -> None:
+    """Figure 9's form: joint samples, each picture over its caption, under a heading of the figure's own."""
+    rows = [row("caption_match", "joint", "image+caption", 60.0)]
+    (group,) = groups([cell("mld", rows=rows, dataset="cub", modalities=["image", "caption"], stages={})])
+    words = np.array([f"this bird number {k} has a long red beak and small black wings" for k in range(6)])
+    images = np.random.default_rng(0).integers(0, 255, (6, 3, 64, 64), dtype=np.uint8)
+    arrays = {sample_key("joint", "target", "image"): images, sample_key("joint", "target", "caption"): words}
+    figure = sample_grid(group, "joint", dict.fromkeys(group.lines, arrays))
+    assert figure is not None
+    box = figure.axes[0].get_position()
+    width, height = figure.get_size_inches()
+    assert box.width * width / 6 == pytest.approx(box.height * height, rel=1e-6)
+    assert [text.get_text() for text in figure.texts] == ["CUB, joint generation, budget paper"]
