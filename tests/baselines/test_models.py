@@ -53,7 +53,7 @@ CUB = DatasetSpec(
             likelihood="categorical",
             weight=5.0,
             vocabulary=tuple(f"word{k}" for k in range(1590)),
-            padding=1,
+            unprinted=(1,),
         ),
     ),
 )

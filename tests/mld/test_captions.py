@@ -30,7 +30,7 @@ CAPTION = Modality(
     likelihood="categorical",
     weight=5.0,
     vocabulary=tuple(f"word{k}" for k in range(1590)),
-    padding=1,
+    unprinted=(1,),
 )
 CUB = DatasetSpec(name="cub", title="CUB", modalities=(IMAGE, CAPTION))
 TINY = DatasetSpec(

@@ -27,7 +27,7 @@ CAPTION = Modality(
     latent=3,
     likelihood="categorical",
     vocabulary=tuple("abcdefg"),
-    padding=1,
+    unprinted=(1,),
 )
 SPEC = DatasetSpec(name="tiny_birds", title="Tiny birds", modalities=(IMAGE, CAPTION))
 SCHEDULE = Schedule(steps=8, batch_size=8, lr=1e-3, ema=0.5)
@@ -174,6 +174,6 @@ def test_token_accuracy_leaves_the_padding_out() -> None:
     x = torch.tensor([[3, 4, 2, 1], [5, 2, 1, 1]])
     made = torch.tensor([[3, 0, 2, 1], [5, 2, 1, 6]])
     assert token_accuracy(CAPTION, x, made) == pytest.approx(4 / 5)
-    assert token_accuracy(replace(CAPTION, padding=None), x, made) == pytest.approx(6 / 8)
+    assert token_accuracy(replace(CAPTION, unprinted=()), x, made) == pytest.approx(6 / 8)
     assert token_accuracy(CAPTION, torch.ones_like(x), made) == 0.0
     assert set(reconstruction_quality(CAPTION, x, made)) == {"skill", "token accuracy"}
