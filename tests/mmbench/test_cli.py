@@ -185,7 +185,7 @@ MISTAKES = [
     (["sample", "--given", "name=sieben", "--out", "x.png"], "name"),
     (["sample", "--given", "pen=nowhere.png", "--out", "x.png"], "nowhere.png is missing"),
     (["sample", "--model", "mopoe", "--out", "x.png"], "compute them with `mmbench run`"),
-    (["evaluate", "--metrics", "fdi"], "did you mean 'fid'"),
+    (["evaluate", "--metrics", "coherense"], "did you mean 'coherence'"),
     (["evaluate", "--results", "nowhere"], "compute them with `mmbench run`"),
 ]
 
