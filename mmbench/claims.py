@@ -40,6 +40,10 @@ class Claim:
     numbers: str
     """What the verdict rests on, or what it lacks."""
 
+    @property
+    def judged(self) -> bool:
+        return self.verdict != "not judged"
+
 
 class _LackingError(Exception):
     """A number that a claim needs was not measured."""
@@ -84,7 +88,7 @@ class Evidence:
 
     @staticmethod
     def _lack(model: str, task: str) -> float:
-        raise _LackingError(f"{model_title(model)} {task} was not measured")
+        raise _LackingError(f"no number of {model_title(model)}, {task}")
 
 
 def claims(group: Group) -> list[Claim]:

@@ -236,7 +236,7 @@ def _markdown(group: Group, failed: Sequence[Cell]) -> str:
     for sheet in _sheets(group, MARKDOWN):
         parts.append(f"### {sheet.title}\n\n{_pipe_table(sheet)}")
     parts.append(_bullets(_footnotes(group)))
-    if lines := [f"**{c.letter}. {c.verdict}**: {c.text}. {c.numbers}." for c in claims(group)]:
+    if lines := _claims(group, MARKDOWN):
         parts.append(f"### The paper's claims on this data\n\n{_bullets(lines)}")
     return "\n\n".join(part for part in parts if part)
 
@@ -302,7 +302,7 @@ def _latex(group: Group, failed: Sequence[Cell]) -> str:
     """Tables for the packages booktabs and graphicx, with what a reader must know as comments above them."""
     words = [f"{group.dataset['title']} ({group.dataset['name']}), budget {group.budget}."]
     words += [*_about(group), *_warnings(group, failed), *_footnotes(group)]
-    words += [f"Claim {c.letter} {c.verdict}: {c.text}. {c.numbers}." for c in claims(group)]
+    words += _claims(group, LATEX)
     sheets = enumerate(_sheets(group, LATEX), 1)
     return "\n".join([*(f"% {line}" for line in words), *(_latex_table(group, s, k) for k, s in sheets)])
 
@@ -364,6 +364,15 @@ def _about(group: Group) -> list[str]:
     for line in group.lines:
         if group.title(line) != model_title(line.model):
             lines.append(f"{group.title(line)}: {group.settings(line) or 'equal in all recorded settings'}.")
+    return lines
+
+
+def _claims(group: Group, style: Style) -> list[str]:
+    """A line for each of the paper's claims that can be judged, and one for those that cannot."""
+    found, bold = claims(group), style.bold if style is MARKDOWN else ("", "")
+    lines = [f"{bold[0]}{c.letter}. {c.verdict}{bold[1]}: {c.text}. {c.numbers}." for c in found if c.judged]
+    if rest := [f"{c.letter} ({c.numbers})" for c in found if not c.judged]:
+        lines.append(f"Not judged: {', '.join(rest)}.")
     return lines
 
 

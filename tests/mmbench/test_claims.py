@@ -75,4 +75,7 @@ def test_the_report_prints_verdicts_and_numbers() -> None:
     text = render(cells(paper()))
     assert "**f. holds**" in text
     assert "MVTCAE 82.0 %, MLD 83.8 %" in text
+    few = render(cells({k: v for k, v in paper().items() if k[0] in ("mld", "mvtcae")}))
+    assert "**f. holds**" in few
+    assert few.count("Not judged: a (") == 1
     assert "claims" not in render(cells({k: v for k, v in paper().items() if k[0] != "mld"}))
