@@ -77,10 +77,17 @@ class Evidence:
     def coherence(self, model: str, task: str) -> float:
         return self._number(model, ("coherence", task, task.partition("->")[2]))
 
-    def quality(self, model: str, task: str, modality: str, metrics: Sequence[str] = ("fid", "fmd")) -> float:
-        """A Frechet distance, of the first of `metrics` that was measured."""
-        found = [self.look(model, (metric, task, modality)) for metric in metrics]
-        return next((value for value in found if value is not None), None) or self._lack(model, task)
+    def quality(
+        self, models: Sequence[str], task: str, modality: str, metrics: Sequence[str] = ("fid", "fmd")
+    ) -> dict[str, float]:
+        """Frechet distances of these models, by the first of `metrics` that was measured for all of them: the two have
+        different scales and are never compared."""
+        found = [{m: self.look(m, (metric, task, modality)) for m in models} for metric in metrics]
+        for distances in found:
+            if all(value is not None for value in distances.values()):
+                return {m: value for m, value in distances.items() if value is not None}
+        lacking = next(m for m, value in found[-1].items() if value is None)
+        raise _LackingError(f"no distance of one kind for all, {model_title(lacking)}, {task}")
 
     def _number(self, model: str, point: Point) -> float:
         value = self.look(model, point)
@@ -145,7 +152,7 @@ def _joint(of: Evidence) -> Verdict:
 
 def _mixtures(of: Evidence) -> Verdict:
     read = {m: of.coherence(m, of.across) for m in MIXTURES}
-    far = {m: of.quality(m, of.across, of.rich) for m in (*MIXTURES, *PRODUCTS)}
+    far = of.quality((*MIXTURES, *PRODUCTS), of.across, of.rich)
     lost = all(value <= 2 * of.chance for value in read.values())
     worst = min(far[m] for m in MIXTURES) > max(far[m] for m in PRODUCTS)
     return lost and worst, f"coherence {_said(read)} (chance {of.chance:.1f}); distance {_said(far)}"
@@ -153,7 +160,7 @@ def _mixtures(of: Evidence) -> Verdict:
 
 def _products(of: Evidence) -> Verdict:
     tasks = ("joint", of.across)
-    far = {task: {m: of.quality(m, task, of.rich) for m in (*MIXTURES, *PRODUCTS)} for task in tasks}
+    far = {task: of.quality((*MIXTURES, *PRODUCTS), task, of.rich) for task in tasks}
     read = {m: of.coherence(m, of.back) for m in (*PRODUCTS, "mld")}
     good = all(max(d[m] for m in PRODUCTS) < min(d[m] for m in MIXTURES) for d in far.values())
     poor = all(read["mld"] - read[m] >= MARGIN for m in PRODUCTS)
@@ -163,7 +170,7 @@ def _products(of: Evidence) -> Verdict:
 def _lower(of: Evidence) -> Verdict:
     ratios = {}
     for task in ("joint", of.back):
-        far = {m: of.quality(m, task, of.simple, ("fmd",)) for m in (*VAES, "mld")}
+        far = of.quality((*VAES, "mld"), task, of.simple, ("fmd",))
         ratios[task] = min(far[m] for m in VAES) / far["mld"]
     said = ", ".join(f"{task} {ratio:.1f} times lower" for task, ratio in ratios.items())
     return min(ratios.values()) >= LOWER, f"than the best VAE: {said}"
@@ -174,7 +181,7 @@ def _between(of: Evidence) -> Verdict:
     inside = max(read[m] for m in MIXTURES) < read["nexus"] < min(read[m] for m in PRODUCTS)
     parts = [f"coherence {_said(read)}"]
     for task in ("joint", of.across):
-        far = {m: of.quality(m, task, of.rich) for m in (*MIXTURES, *PRODUCTS, "nexus")}
+        far = of.quality((*MIXTURES, *PRODUCTS, "nexus"), task, of.rich)
         inside &= max(far[m] for m in PRODUCTS) < far["nexus"] < min(far[m] for m in MIXTURES)
         parts.append(f"distance {task} {_said(far)}")
     return inside, "; ".join(parts)

@@ -65,6 +65,18 @@ def test_a_lacking_model_leaves_a_claim_unjudged() -> None:
     assert found["b"] == found["c"] == found["f"] == "holds"
 
 
+def test_distances_of_two_kinds_are_never_compared() -> None:
+    """FID of some models and FMD of the others say nothing about their order; FMD of all of them does."""
+    mixed = {key: value for key, value in paper().items() if key != ("mopoe", "fid", "mnist->svhn")}
+    fmd = {(m, "fmd", "mnist->svhn"): 1.0 for m in ("mopoe",)}
+    assert verdicts(mixed | fmd)["b"] == "not judged"
+    all_fmd = {
+        (m, "fmd", "mnist->svhn"): mixed.get((m, "fid", "mnist->svhn"), 400.0)
+        for m in ("mvae", "mvtcae", "mmvae", "mopoe")
+    }
+    assert verdicts(mixed | all_fmd)["b"] == "holds"
+
+
 def test_a_model_under_two_configurations_is_not_judged() -> None:
     more = cell("mvtcae", rows=[row("coherence", "mnist->svhn", "svhn", 99.0)], hash="another")
     (group,) = groups([*cells(paper()), more])
