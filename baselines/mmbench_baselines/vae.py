@@ -167,7 +167,7 @@ Kind = Literal["small", "large", "captions"]
 BRIEF: Mapping[tuple[Budget, Kind], tuple[int, int]] = {
     ("laptop", "small"): (8000, 256),
     ("laptop", "large"): (2000, 128),
-    ("laptop", "captions"): (600, 32),
+    ("laptop", "captions"): (1600, 16),
     ("smoke", "small"): (250, 256),
     ("smoke", "large"): (100, 64),
     ("smoke", "captions"): (12, 32),

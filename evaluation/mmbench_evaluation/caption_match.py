@@ -1,7 +1,7 @@
 r"""Caption match: an image-caption judge that needs no download. It is not CLIP, and its numbers are no CLIP scores.
 
 Features of two frozen networks (`towers`) are brought into one space by two linear maps, trained on the real training
-pairs with the symmetric InfoNCE loss
+pairs, each image as it is and blurred, with the symmetric InfoNCE loss
 
     L = 1/2 [CE(s U V^T, I) + CE(s V U^T, I)],    u_i = W_x f(x_i) / |W_x f(x_i)|,   v_i = W_y g(y_i) / |W_y g(y_i)|
 
@@ -25,6 +25,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms.v2.functional import gaussian_blur
 
 from mmbench.config import digest
 from mmbench.data.dataset import Split, as_input
@@ -40,6 +41,8 @@ from .towers import ImageTower, SentenceTower, versions
 
 __all__ = ["CaptionMatch", "Heads", "Matcher", "Settings", "info_nce", "recall", "train_heads"]
 
+BLUR = 1 / 128, 3 / 32
+"""Smallest and largest standard deviation of a blur, as a share of the image's height: 0.5 to 6 of 64 pixels."""
 EQUAL = 1e-6
 """Cosines that differ by less are equal: the same caption, read in another batch, comes out so."""
 
@@ -52,10 +55,16 @@ class Settings:
     """Size of the common space."""
     images: int = 10_000
     """At most so many distinct training images."""
-    captions: int = 2
+    captions: int = 4
     """Captions of each of them, of those that it has."""
-    steps: int = 150
-    """Of held-out training images of flowers, 3.7 % then found their caption first, 23 % among ten."""
+    blurred: int = 2
+    """Blurred views of each of them, beside the sharp one. Generated images are smoother than photographs, and a judge
+    that learnt from sharp images alone sees next to nothing in them."""
+    steps: int = 600
+    """Of 1,000 real images of held-out training classes, the share of captions that fit less well than the own was then
+    86.0 % (cub_partial) and 86.0 % (flowers), of blurred ones 81.9 % and 85.1 %."""
+    dropout: float = 0.4
+    """Share of the standardised features that a training step leaves out, of images and captions alike."""
     batch_size: int = 512
     lr: float = 1e-3
     weight_decay: float = 1.0
@@ -93,18 +102,23 @@ class Heads(nn.Module):
             getattr(self, f"{name}_mean").copy_(features.mean(dim=0))
             getattr(self, f"{name}_std").copy_(features.std(dim=0).clamp(min=1e-6))
 
-    def images(self, features: Tensor) -> Tensor:
-        """(B, image_dim) -> unit vectors (B, dim)."""
-        return F.normalize(self.image((features - self.image_mean) / self.image_std), dim=1)
+    def images(self, features: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None) -> Tensor:
+        """(B, image_dim) -> unit vectors (B, dim); in training a share of the features is left out."""
+        return F.normalize(self.image(_drop((features - self.image_mean) / self.image_std, dropout, rng)), dim=1)
 
-    def texts(self, features: Tensor) -> Tensor:
-        """(B, text_dim) -> unit vectors (B, dim)."""
-        return F.normalize(self.text((features - self.text_mean) / self.text_std), dim=1)
+    def texts(self, features: Tensor, dropout: float = 0.0, rng: torch.Generator | None = None) -> Tensor:
+        """(B, text_dim) -> unit vectors (B, dim); likewise."""
+        return F.normalize(self.text(_drop((features - self.text_mean) / self.text_std, dropout, rng)), dim=1)
 
     @property
     def scale(self) -> Tensor:
         """The inverse temperature s, at most 100."""
         return self.log_scale.clamp(max=math.log(100)).exp()
+
+
+def _drop(x: Tensor, share: float, rng: torch.Generator | None) -> Tensor:
+    """Dropout that takes a generator."""
+    return x if not share else x * (torch.rand(x.shape, generator=rng) >= share) / (1 - share)
 
 
 def info_nce(u: Tensor, v: Tensor, scale: Tensor | float) -> Tensor:
@@ -122,16 +136,18 @@ def recall(u: Tensor, v: Tensor, k: int) -> float:
 
 
 def train_heads(
-    images: Tensor, texts: Tensor, owner: Tensor, settings: Settings, progress: Progress | None = None
+    views: Tensor, texts: Tensor, owner: Tensor, settings: Settings, progress: Progress | None = None
 ) -> Heads:
-    """Heads for image features (N, image_dim) and features of captions (M, text_dim), caption j of image owner[j].
+    """Heads for features of V views of N images (V, N, image_dim) and of captions (M, text_dim), caption j of image
+    owner[j].
 
-    A batch holds distinct images, each with one of its captions. The same settings give the same heads; the global
-    random state is untouched. Raises TrainingError if the loss is not finite.
+    A batch holds distinct images, a random view of each, with one of its captions. The same settings give the same
+    heads; the global random state is untouched. Raises TrainingError if the loss is not finite.
     """
     with seeded_init(derive(settings.seed, "caption match")):
-        heads = Heads(images.shape[1], texts.shape[1], settings.dim)
-    heads.standardise(images, texts)
+        heads = Heads(views.shape[2], texts.shape[1], settings.dim)
+    heads.standardise(views.flatten(0, 1), texts)
+    rng = generator(settings.seed, "caption match", "views")
     maps, rest = [heads.image.weight, heads.text.weight], [heads.image.bias, heads.text.bias, heads.log_scale]
     groups = [{"params": maps, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups)
@@ -139,7 +155,9 @@ def train_heads(
     with (progress or Progress()).phase("train the caption match", settings.steps) as advance:
         for step in range(settings.steps):
             captions = next(batches)
-            loss = info_nce(heads.images(images[owner[captions]]), heads.texts(texts[captions]), heads.scale)
+            view = torch.randint(len(views), captions.shape, generator=rng)
+            u = heads.images(views[view, owner[captions]], settings.dropout, rng)
+            loss = info_nce(u, heads.texts(texts[captions], settings.dropout, rng), heads.scale)
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss of the caption match is {loss.item()}: look at the images for NaNs")
             optimiser.zero_grad()
@@ -273,10 +291,11 @@ def _train(bench: Bench, pair: Pair, towers: tuple[ImageTower, SentenceTower], s
     train, test = bench.dataset.train, bench.dataset.test
     rng = generator(settings.seed, "caption match", "pairs")
     rows = _choose(train, pair, rng, settings.images, settings.captions)
-    images, texts, owner = _features(train, rows, pair, towers, bench.progress)
-    heads = train_heads(images, texts, owner, settings, bench.progress)
-    images, texts, owner = _features(test, _choose(test, pair, rng, settings.pairs, 1), pair, towers, bench.progress)
-    u, v = heads.images(images)[owner], heads.texts(texts)
+    views, texts, owner = _features(train, rows, pair, towers, bench.progress, settings)
+    heads = train_heads(views, texts, owner, settings, bench.progress)
+    rows = _choose(test, pair, rng, settings.pairs, 1)
+    views, texts, owner = _features(test, rows, pair, towers, bench.progress)
+    u, v = heads.images(views[0])[owner], heads.texts(texts)
     return Matcher(towers, heads, v, recall(u, v, 1), recall(u, v, 10))
 
 
@@ -289,15 +308,34 @@ def _choose(split: Split, pair: Pair, rng: torch.Generator, images: int, caption
 
 
 def _features(
-    split: Split, rows: Tensor, pair: Pair, towers: tuple[ImageTower, SentenceTower], progress: Progress
+    split: Split,
+    rows: Tensor,
+    pair: Pair,
+    towers: tuple[ImageTower, SentenceTower],
+    progress: Progress,
+    blurred: Settings | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of tuples: features of their distinct images (N, 1280), of their captions (M, 384), and each one's image (M,)."""
+    """Of tuples: features of their N distinct images (V, N, 1472), of their captions (M, 384), each one's image (M,).
+
+    The first view of an image is the image, the others are `blurred` (none without settings).
+    """
     columns = [split.names.index(name) for name in (pair.image.name, pair.caption.name)]
     picked = split.index[rows.to(split.index.device)][:, columns].long()
     used, owner = torch.unique(picked[:, 0], return_inverse=True)
-    with progress.phase("look at images", len(used), "image") as advance:
-        images = towers[0](split.items[pair.image.name][used], advance)
+    images = as_input(split.items[pair.image.name][used])
+    count = blurred.blurred if blurred else 0
+    rng = generator(blurred.seed if blurred else 0, "caption match", "blur")
+    with progress.phase("look at images", (1 + count) * len(used), "image") as advance:
+        views = [towers[0](images, advance), *(towers[0](blur(images, rng), advance) for _ in range(count))]
     tokens = as_input(split.items[pair.caption.name][picked[:, 1]])
     with progress.phase("read captions", len(tokens), "caption") as advance:
         texts = towers[1]([pair.caption.text(words) for words in tokens.tolist()], advance)
-    return images, texts, owner.cpu()
+    return torch.stack(views), texts, owner.cpu()
+
+
+def blur(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Images (N, C, H, W), each blurred by a Gaussian of its own width: 1/128 to 3/32 of its height, evenly in log."""
+    smallest, largest = (share * images.shape[2] for share in BLUR)
+    widths = smallest * (largest / smallest) ** torch.rand(len(images), generator=rng)
+    pairs = zip(images, widths.tolist(), strict=True)
+    return torch.stack([gaussian_blur(image, [2 * math.ceil(3 * sd) + 1] * 2, [sd, sd]) for image, sd in pairs])

@@ -1,7 +1,7 @@
 """Frozen networks that see images and read captions, loaded from a folder or an installed package, never downloaded.
 
-`ImageTower` is EfficientNet-Lite0, trained on ImageNet; `SentenceTower` is all-MiniLM-L6-v2, trained on sentence pairs.
-Neither has seen the other: `caption_match` learns how their features go together.
+`ImageTower` is EfficientNet-Lite0, trained on ImageNet, and the image's colours beside it; `SentenceTower` is
+all-MiniLM-L6-v2, trained on sentence pairs. Neither has seen the other: `caption_match` learns how their features go together.
 
 References: Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; Wang et al.,
 "MiniLM: deep self-attention distillation for task-agnostic compression of pre-trained transformers", 2020.
@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 from torchvision.transforms.v2 import functional as transforms
 
 from mmbench.errors import UnavailableError
@@ -61,13 +62,15 @@ def resized(x: Tensor, size: int) -> Tensor:
 
 
 class ImageTower:
-    """EfficientNet-Lite0 without its last layer: images -> 1280 features, averaged over space.
+    """EfficientNet-Lite0 without its last layer, 1280 features averaged over space, then 3 x 8 x 8 mean colours.
 
-    Input is resized to `size` x `size` and normalised as (x - 127) / 128 of 0..255. Raises UnavailableError where
-    its packages are not installed.
+    For the network an image is resized to `size` x `size` and normalised as (x - 127) / 128 of 0..255; the colours,
+    in [0, 1], are means over the cells of a grid. Raises UnavailableError where its packages are not installed.
     """
 
-    dim = 1280
+    grid = 8
+    """The network hardly sees the colours of a blurred image; a grid of mean colours is the same for both."""
+    dim = 1280 + 3 * grid**2
     size = 128
     """Twice the 64 pixels of the data: 224, the network's own, costs six times as much."""
 
@@ -84,13 +87,14 @@ class ImageTower:
 
     @torch.no_grad()
     def __call__(self, x: Tensor, advance: Advance | None = None) -> Tensor:
-        """Images (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 1280) on the CPU."""
+        """Images (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 1472) on the CPU."""
         parts = []
         for part in x.split(IMAGES):
             pixels = part.to(self.device).float() * (1 if part.dtype == torch.uint8 else 255)
             image = (resized(pixels, self.size) - 127) / 128
             features = self.network.extract_features(image.contiguous(memory_format=torch.channels_last))
-            parts.append(features.mean(dim=(2, 3)).cpu())
+            colours = adaptive_avg_pool2d(pixels / 255, self.grid).flatten(1)
+            parts.append(torch.cat((features.mean(dim=(2, 3)), colours), dim=1).cpu())
             if advance:
                 advance(len(part))
         return torch.cat(parts)

