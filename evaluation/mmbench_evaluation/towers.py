@@ -1,7 +1,8 @@
 """Frozen networks that see images and read captions, loaded from a folder or an installed package, never downloaded.
 
 `ImageTower` is EfficientNet-Lite0, trained on ImageNet, and the image's colours beside it; `SentenceTower` is
-all-MiniLM-L6-v2, trained on sentence pairs. Neither has seen the other: `caption_match` learns how their features go together.
+all-MiniLM-L6-v2, trained on sentence pairs. Neither has seen the other: `caption_match` learns how their features go
+together.
 
 References: Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019; Wang et al.,
 "MiniLM: deep self-attention distillation for task-agnostic compression of pre-trained transformers", 2020.
