@@ -325,9 +325,12 @@ def fetch(
 def verify(
     name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
     data_root: DataRoot = DATA,
+    allow_partial: AllowPartial = False,
 ) -> None:
     """Check a dataset's files."""
-    typer.echo(_source(name).verify(data_root))
+    source = _source(name)
+    source.allow_partial = allow_partial
+    typer.echo(source.verify(data_root))
 
 
 def main() -> NoReturn:

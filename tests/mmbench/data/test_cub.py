@@ -294,6 +294,15 @@ def test_verify_counts(tmp_path: Path) -> None:
     )
 
 
+def test_a_part_can_be_verified(tmp_path: Path) -> None:
+    write(tmp_path)
+    command = ["data", "verify", "cub", "--data-root", str(tmp_path)]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, DataError)
+    assert "--allow-partial" in str(refused.exception)
+    assert CliRunner().invoke(app, [*command, "--allow-partial"]).output.startswith("CUB: 8 images of 4 classes")
+
+
 # --- fetching ------------------------------------------------------------------------------------------------------
 
 
