@@ -26,7 +26,7 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "progress": set(),
     "plugins": {"errors"},
     "likelihoods": {"modality"},
-    "data.dataset": {"errors", "modality"},
+    "data.dataset": {"errors", "modality", "seeding"},  # random rows
     "networks": {
         "errors",
         "modality",
