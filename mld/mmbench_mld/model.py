@@ -19,12 +19,12 @@ from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Architecture, Networks
 from mmbench.networks.kl_autoencoder import KLDecoder, KLEncoder, kl_latent
-from mmbench.seeding import Noise
+from mmbench.seeding import Noise, generator
 
 from .augmentation import trivial_augment
 from .autoencoder import Autoencoder, check_reconstruction
 from .config import MLDConfig
-from .diffusion import T_MIN, choose_given, masked_multi_time_loss
+from .diffusion import T_MIN, check_score, choose_given, masked_multi_time_loss
 from .latents import Layout, Standardiser
 from .sampler import sample
 from .schedule import VPSDE
@@ -99,6 +99,7 @@ class MLD(Model):
                 schedule=self.config.score,
                 loss=self._score_loss,
                 prepare=self._to_latents,
+                quality=self._score_quality,
             ),
         )
 
@@ -154,11 +155,19 @@ class MLD(Model):
         loss = masked_multi_time_loss(self.score, z, t, eps, given, self.layout, self.sde)
         return {"loss": loss, "conditional" if given else "joint": loss.detach()}
 
+    @torch.no_grad()
+    def _score_quality(self, held_out: Split) -> dict[str, float]:
+        rows = held_out.spread(min(quality_count(m) for m in self.dataset.modalities))
+        batch = {name: x.to(self.device) for name, x in held_out.gather(rows).items()}
+        z = self.layout.concat(self._latents(batch)).repeat(-(-2000 // len(rows)), 1)
+        rng = generator(0, "quality", device=z.device)
+        return check_score(self.score, z, self.layout, self.sde, rng, "score")
+
     def generate(
         self, given: Batch, targets: Sequence[str], *, count: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         noise = Noise(generator, count, self.device)
-        latents = {name: self._standardiser(name)(self._encode(name, x)) for name, x in given.items()}
+        latents = self._latents(given)
         if any(name not in given for name in targets):
             latents = self._complete(latents, count, noise)
         return {name: self._decode(name, latents[name]) for name in targets}
@@ -177,6 +186,10 @@ class MLD(Model):
             return out.float() / self.sde.sigma(t)
 
         return self.layout.split(sample(score, z, mask, path=self.config.path, sde=self.sde, noise=noise))
+
+    def _latents(self, batch: Batch) -> dict[str, Tensor]:
+        """Standardised latents of the batch's modalities."""
+        return {name: self._standardiser(name)(self._encode(name, x)) for name, x in batch.items()}
 
     def _encode(self, name: str, x: Tensor) -> Tensor:
         return self._autoencoder(name).encode(x)

@@ -204,7 +204,8 @@ def test_only_the_images_training_is_augmented(monkeypatch: pytest.MonkeyPatch) 
         "caption": torch.randint(6, (16, 4), generator=rng, dtype=torch.int16),
     }
     split = Split(items, torch.arange(16)[:, None].expand(16, 2).contiguous())
-    monkeypatch.setattr("mmbench_mld.autoencoder.COLLAPSED", -1e9)
+    for part in ("autoencoder", "diffusion"):
+        monkeypatch.setattr(f"mmbench_mld.{part}.COLLAPSED", -1e9)
     records = train(model, split, split, seed=0)
     assert seen == [torch.Size((8, 3, 16, 8))] * 3
     assert set(records["autoencoder.caption"].quality) == {"skill", "token accuracy"}
