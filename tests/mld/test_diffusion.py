@@ -143,8 +143,9 @@ def test_skill_of_the_exact_score_of_a_gaussian():
     assert list(got.values()) == pytest.approx([expected(given) for given in GIVEN], abs=0.01)
 
 
-def test_a_score_that_answers_nothing_is_refused():
-    with pytest.raises(TrainingError, match=r"stage 'score' has collapsed.* needed 0\.05\); lower its learning rate"):
-        check_score(
-            lambda r, tau: torch.zeros_like(r), batch(10)[0], THREE, VPSDE(), torch.Generator().manual_seed(0), "score"
-        )
+@pytest.mark.parametrize("answer", [0.0, 0.2, float("nan")])
+def test_a_score_that_answers_nothing_is_refused(answer):
+    """0, a constant, which is worse, and a NaN."""
+    z, rng = batch(10)[0], torch.Generator().manual_seed(0)
+    with pytest.raises(TrainingError, match=r"stage 'score' has collapsed.* no better than 0 .*; lower its learning"):
+        check_score(lambda r, tau: torch.full_like(r, answer), z, THREE, VPSDE(), rng, "score")
