@@ -119,7 +119,7 @@ def _caption_recipe(dataset: DatasetSpec, budget: Budget) -> MLDConfig:
 
 CAPTION_BRIEF: Mapping[Budget, Mapping[str, tuple[int, int, float]]] = {
     "laptop": {"image": (1600, 16, 1e-3), "text": (6000, 64, 3e-3), "score": (8000, 64, 5e-4)},
-    "smoke": {"image": (10, 16, 1e-3), "text": (60, 64, 3e-3), "score": (20, 32, 3e-4)},
+    "smoke": {"image": (120, 8, 1e-3), "text": (60, 64, 3e-3), "score": (20, 32, 3e-4)},
 }
 """Steps, batch size and learning rate of the autoencoders and of the score network.
 
