@@ -310,7 +310,7 @@ def test_real_flowers_of_unseen_kinds(data_root, make_bench, captioned) -> None:
         pytest.importorskip(package)
     root = data_root / "flowers-102"
     if not root.is_dir():
-        pytest.skip(f"{root} does not exist")
+        pytest.skip(f"no real data: {root} does not exist")
     lines = (path.read_text().lower() for path in sorted(root.glob("text_c10/class_000[0-8]*/*.txt"))[::4])
     counts = Counter(word for text in lines for word in text.replace(",", " ").replace(".", " ").split())
     vocabulary = ("", *sorted(word for word, n in counts.items() if n > 3))
