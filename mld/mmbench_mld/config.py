@@ -126,9 +126,9 @@ CAPTION_BRIEF: Mapping[Budget, Mapping[str, tuple[int, int, float]]] = {
 On two cores, in bfloat16: 0.34 s, 0.05 s and 0.1 s a step of the laptop budget. A step of 16 images teaches an image
 autoencoder as much as one of 32. A caption autoencoder that is trained less loses the rare words, colours among them,
 and with them what an image could follow. The score network denoises better after many small batches than after few
-large ones: at high noise, 3,000 of 64 (at 6e-4) came nearer than 2,400 of 256 (at 5e-4) in three fifths of the time; of
-the condition it learns about as much either way. At 1e-3, which suits a width of 512, that of width 1024 fell back after 100 steps to
-answering nothing (loss D), and stayed there.
+large ones: at high noise, 3,000 of 64 (at 6e-4) came nearer than 2,400 of 256 (at 5e-4) in three fifths of the time;
+of the condition it learns about as much either way. At 1e-3, which suits a width of 512, that of width 1024 fell back
+after 100 steps to answering nothing (loss D), and stayed there.
 """
 
 

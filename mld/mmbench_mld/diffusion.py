@@ -26,8 +26,8 @@ T_MIN = 1e-6
 """The smallest training time; t ~ U(T_MIN, 1)."""
 
 COLLAPSED = 0.002
-"""A score network whose best skill is below this answers nothing. The suite's shortest trainings came to 0.008 and more;
-the exact score of N(0, I) has 0.7."""
+"""A score network whose best skill is below this answers nothing. The suite's shortest trainings came to 0.008 and
+more; the exact score of N(0, I) has 0.7."""
 
 
 def proper_subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
