@@ -80,6 +80,9 @@ class Schedule:
 class Protocol:
     """How a cell is measured: the same for every model. The defaults are the paper's (Appendix B.2)."""
 
+    split: Literal["test", "validation"] = "test"
+    """'validation': models and judges are trained without the validation tuples and measured on them, to choose
+    settings by; such cells never share a table with those of the test split."""
     count: int | None = None
     """Test tuples for coherence (N of Equation 12); None for all of them."""
     quality_count: int = 5000

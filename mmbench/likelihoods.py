@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from .modality import Modality
 
-__all__ = ["decoded", "nll", "quality_count", "reconstruction_quality", "reconstruction_skill", "token_accuracy"]
+__all__ = ["decoded", "nll", "skill_count", "reconstruction_skills", "reconstruction_skill", "token_accuracy"]
 
 
 def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:
@@ -61,14 +61,14 @@ def token_accuracy(modality: Modality, x: Tensor, reconstruction: Tensor) -> flo
     return float(((reconstruction == x) & real).sum() / real.sum().clamp(min=1))
 
 
-def quality_count(modality: Modality) -> int:
-    """Held-out items that a stage's quality is measured on: fewer of large images, which take a while to decode."""
+def skill_count(modality: Modality) -> int:
+    """Held-out items that a stage's skill is measured on: fewer of large images, which take a while to decode."""
     return 2000 if modality.size < 10_000 else 200
 
 
-def reconstruction_quality(modality: Modality, x: Tensor, reconstruction: Tensor) -> dict[str, float]:
+def reconstruction_skills(modality: Modality, x: Tensor, reconstruction: Tensor) -> dict[str, float]:
     """'skill', and for texts 'token accuracy': the skill of captions counts their padding, most of which is easy."""
-    quality = {"skill": reconstruction_skill(modality, x, reconstruction)}
+    skills = {"skill": reconstruction_skill(modality, x, reconstruction)}
     if modality.is_text:
-        quality["token accuracy"] = token_accuracy(modality, x, reconstruction)
-    return quality
+        skills["token accuracy"] = token_accuracy(modality, x, reconstruction)
+    return skills

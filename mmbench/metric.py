@@ -36,9 +36,14 @@ class Row:
     """The frozen network that judged, with its own test accuracy, or 'exact' where none was needed."""
     higher_is_better: bool | None
     """None for a number that is only described, such as an entropy."""
+    identity: str = ""
+    """8 hex digits of what the judge's answers depend on (its weights), joined by '+' where there are several; '' where
+    none judged. Numbers of different judges share no table, whatever their names."""
+    reference: str = ""
+    """8 hex digits of the reference autoencoder that the value is relative to; '' where there is none."""
     unit: str = ""
     interval: tuple[float, float] | None = None
-    """95 % confidence interval of the value over its samples, where there is a closed form; None elsewhere."""
+    """95 % confidence interval of the value over its samples, where one is known; None elsewhere."""
     note: str = ""
     """A warning that belongs beside the number, for instance 'biased: 500 samples for 2048 dimensions'."""
 

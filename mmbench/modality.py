@@ -101,6 +101,8 @@ class DatasetSpec:
     title: str
     """The name in print, for instance 'MNIST-SVHN'."""
     modalities: tuple[Modality, ...]
+    family: str = "digits"
+    """The family of recipes that fit this dataset: 'digits' (the paper's row of MNIST-SVHN), 'captions' (of CUB)."""
     classes: int = 0
     """Number of classes of the shared label; 0 where there is none."""
     metrics: tuple[str, ...] = ()
@@ -121,8 +123,7 @@ class DatasetSpec:
 
     @property
     def captions(self) -> bool:
-        """Whether a text of this dataset is a caption: recipes then take the paper's row of CUB."""
-        return any(m.network == "caption_conv" for m in self.modalities)
+        return self.family == "captions"
 
     def modality(self, name: str) -> Modality:
         for m in self.modalities:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -45,8 +45,17 @@ class Stage:
     """Once, before the stage: turn the training set into another one (MLD encodes the images into latents)."""
     modalities: tuple[str, ...] | None = None
     """The modalities that a batch holds; None for all of them."""
-    quality: Callable[[Split], dict[str, float]] | None = None
-    """Once, after the stage, on held-out tuples: named numbers to record; raise TrainingError if they show collapse."""
+    skill: Callable[[Split], dict[str, float]] | None = None
+    """Once, after the stage, on validation tuples: named numbers to record, 1 for perfect and 0 for no better than one
+    constant answer."""
+    least: Mapping[str, float] = field(default_factory=dict)
+    """Names of `skill` -> the least value of a stage that has not collapsed. What becomes of a collapsed model is the
+    harness's matter (--on-collapse), and the same for all."""
+    settings: Mapping[str, Any] | None = None
+    """The part of the configuration that this stage's training depends on, as JSON data; None for all of it. Models
+    whose stages agree in name, loss, settings, schedule, first weights and code share the trained stage."""
+    needs: tuple[str, ...] | None = None
+    """Names of the earlier stages whose results this one's training depends on; None for all of them."""
 
 
 class Model(nn.Module, ABC):

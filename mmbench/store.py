@@ -109,7 +109,7 @@ class MetricRecord(TypedDict):
 class StageRecord(TypedDict):
     steps: int  # optimiser steps
     seconds: float  # wall time
-    quality: dict[str, float]  # what the stage said of itself on held-out tuples
+    skill: dict[str, float]  # what the stage said of itself on held-out tuples
     history: dict[str, list[float | None]]  # 'step' and every loss term, equally long; None where it was not computed
 
 

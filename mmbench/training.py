@@ -46,7 +46,7 @@ class StageRecord:
 
     steps: int = 0
     seconds: float = 0.0
-    quality: dict[str, float] = field(default_factory=dict)
+    skill: dict[str, float] = field(default_factory=dict)
     history: dict[str, list[float | None]] = field(default_factory=lambda: {"step": []})
     """'step' and, for each loss term, its mean since the point before (None where the term did not occur)."""
 
@@ -215,8 +215,8 @@ def _train_stage(
         _loop(model, run, done, checkpoint, advance)
     run.finish()
     model.eval()
-    if stage.quality:
-        run.record.quality = stage.quality(held_out)
+    if stage.skill:
+        run.record.skill = stage.skill(held_out)
     return run.record
 
 

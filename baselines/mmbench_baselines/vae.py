@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmbench.config import Budget, Schedule
 from mmbench.data.dataset import Split
 from mmbench.errors import ConfigError
-from mmbench.likelihoods import decoded, nll, quality_count, reconstruction_quality
+from mmbench.likelihoods import decoded, nll, skill_count, reconstruction_skills
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Networks, in_parts
@@ -64,18 +64,18 @@ class MultimodalVAE(Model, Generic[C]):
         return cls(dataset, config, networks)
 
     def stages(self) -> Sequence[Stage]:
-        return (Stage(name="elbo", module=self, schedule=self.config.schedule, loss=self.loss, quality=self.quality),)
+        return (Stage(name="elbo", module=self, schedule=self.config.schedule, loss=self.loss, skill=self.skill),)
 
-    def quality(self, held_out: Split) -> dict[str, float]:
+    def skill(self, held_out: Split) -> dict[str, float]:
         """How well each modality is reconstructed from itself; a low skill is a result, not a failure."""
-        rows = held_out.spread(min(quality_count(m) for m in self.dataset.modalities))
+        rows = held_out.spread(min(skill_count(m) for m in self.dataset.modalities))
         found = {}
         for modality in self.dataset.modalities:
             x = held_out.gather(rows, (modality.name,))[modality.name].to(self.device)
             given = {modality.name: x}
             made = self.generate(given, (modality.name,), count=len(x), generator=torch.Generator().manual_seed(0))
-            quality = reconstruction_quality(modality, x, made[modality.name])
-            found |= {f"{key} {modality.name}": value for key, value in quality.items()}
+            skills = reconstruction_skills(modality, x, made[modality.name])
+            found |= {f"{key} {modality.name}": value for key, value in skills.items()}
         return found
 
     @abstractmethod

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import TrainingError
-from mmbench.likelihoods import decoded, nll, reconstruction_quality
+from mmbench.likelihoods import decoded, nll, reconstruction_skills
 from mmbench.modality import Modality
 from mmbench.networks import Networks, in_parts
 
@@ -47,7 +47,7 @@ def check_reconstruction(autoencoder: Autoencoder, x: Tensor, stage: str) -> dic
     image within its first epoch, and every later stage still runs.
     """
     reconstruction = autoencoder.decode(autoencoder.encode(x))
-    quality = reconstruction_quality(autoencoder.modality, x, reconstruction)
+    quality = reconstruction_skills(autoencoder.modality, x, reconstruction)
     skill = quality["skill"]
     if not skill >= COLLAPSED:  # a NaN too
         raise TrainingError(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import ConfigError
-from mmbench.likelihoods import quality_count
+from mmbench.likelihoods import skill_count
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Architecture, Networks
@@ -99,7 +99,7 @@ class MLD(Model):
                 schedule=self.config.score,
                 loss=self._score_loss,
                 prepare=self._to_latents,
-                quality=self._score_quality,
+                skill=self._score_skill,
             ),
         )
 
@@ -113,8 +113,8 @@ class MLD(Model):
             target = trivial_augment(x, generator) if augmented else x
             return {"loss": autoencoder.loss(target)}
 
-        def quality(held_out: Split) -> dict[str, float]:
-            rows = held_out.spread(quality_count(autoencoder.modality))
+        def skill(held_out: Split) -> dict[str, float]:
+            rows = held_out.spread(skill_count(autoencoder.modality))
             x = held_out.gather(rows, (name,))[name].to(self.device)
             return check_reconstruction(autoencoder, x, stage)
 
@@ -124,7 +124,7 @@ class MLD(Model):
             schedule=self.config.autoencoders[name],
             loss=loss,
             modalities=(name,),
-            quality=quality,
+            skill=skill,
         )
 
     @torch.no_grad()
@@ -156,11 +156,11 @@ class MLD(Model):
         return {"loss": loss, "conditional" if given else "joint": loss.detach()}
 
     @torch.no_grad()
-    def _score_quality(self, held_out: Split) -> dict[str, float]:
-        rows = held_out.spread(min(quality_count(m) for m in self.dataset.modalities))
+    def _score_skill(self, held_out: Split) -> dict[str, float]:
+        rows = held_out.spread(min(skill_count(m) for m in self.dataset.modalities))
         batch = {name: x.to(self.device) for name, x in held_out.gather(rows).items()}
         z = self.layout.concat(self._latents(batch)).repeat(-(-2000 // len(rows)), 1)
-        rng = generator(0, "quality", device=z.device)
+        rng = generator(0, "skill", device=z.device)
         return check_score(self.score, z, self.layout, self.sde, rng, "score")
 
     def generate(

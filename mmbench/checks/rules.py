@@ -250,17 +250,17 @@ def check_learning(subject: Subject) -> None:
 
 
 @_check("losses")
-def check_quality(subject: Subject) -> None:
-    """A stage's `quality` returns finite numbers by name, or raises TrainingError."""
+def check_skill(subject: Subject) -> None:
+    """A stage's `skill` returns finite numbers by name, or raises TrainingError."""
     for name, trial in subject.trial[1].items():
-        if trial.stage.quality is None:
+        if trial.stage.skill is None:
             continue
         try:
-            found = trial.stage.quality(subject.data.test)
+            found = trial.stage.skill(subject.data.test)
         except TrainingError:  # after so few steps a collapse is no fault
             continue
         good = isinstance(found, Mapping) and all(isinstance(v, float) and math.isfinite(v) for v in found.values())
-        _refuse(not good, f"stage {name!r}: quality must return a dict of finite floats, got {found!r}")
+        _refuse(not good, f"stage {name!r}: skill must return a dict of finite floats, got {found!r}")
 
 
 # ---------------------------------------------------------------- generation

@@ -162,6 +162,7 @@ class CaptionedImages(DatasetSource):
         return DatasetSpec(
             name=self.name if whole else f"{self.name}_partial",
             title=self.title if whole else f"{self.title} (partial)",
+            family="captions",
             modalities=(
                 # weights: the paper's code for CUB (32 / 64^2, and 5 for captions)
                 Modality(

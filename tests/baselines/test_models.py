@@ -268,7 +268,7 @@ def test_images_with_captions_are_trained_and_generated(cls: type[Model]) -> Non
     words = torch.randint(1590, (4, 32), generator=rng, dtype=torch.int16)
     split = Split({"image": pictures, "caption": words}, torch.arange(4)[:, None].expand(4, 2).contiguous())
     records = train(model, split, split, seed=0)
-    assert set(records["elbo"].quality) == {"skill image", "skill caption", "token accuracy caption"}
+    assert set(records["elbo"].skill) == {"skill image", "skill caption", "token accuracy caption"}
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
     for given in ((), ("image",), ("caption",)):
         batch = split.gather(torch.arange(4), given) if given else {}

@@ -208,7 +208,7 @@ class WrongSign(Tiny):
 class BadQuality(Tiny):
     def stages(self) -> Sequence[Stage]:
         (stage,) = super().stages()
-        return (replace(stage, quality=lambda held_out: {"skill": float("nan")}),)
+        return (replace(stage, skill=lambda held_out: {"skill": float("nan")}),)
 
 
 class Answers(Tiny):
@@ -411,7 +411,7 @@ FAULTS: Mapping[type[Model], tuple[str, str]] = {
     LossPerItem: ("losses", "scalar"),
     LossWithoutName: ("losses", "as 'loss'"),
     WrongSign: ("learning", "check its sign"),
-    BadQuality: ("quality", "finite"),
+    BadQuality: ("skill", "finite"),
     NaNSamples: ("answers", "NaN"),
     WrongShape: ("answers", "must be torch.float32 .5, 1, 8, 8., got"),
     WrongType: ("answers", "float64"),

@@ -208,7 +208,7 @@ def test_only_the_images_training_is_augmented(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(f"mmbench_mld.{part}.COLLAPSED", -1e9)
     records = train(model, split, split, seed=0)
     assert seen == [torch.Size((8, 3, 16, 8))] * 3
-    assert set(records["autoencoder.caption"].quality) == {"skill", "token accuracy"}
+    assert set(records["autoencoder.caption"].skill) == {"skill", "token accuracy"}
     for given in ((), ("image",), ("caption",)):
         batch = split.gather(torch.arange(5), given) if given else {}
         draw(model, batch, TINY.names, count=5, generator=generator(0, "draw"))

@@ -63,12 +63,12 @@ def trained():
     return model, records
 
 
-def test_stages_and_their_quality(trained):
+def test_stages_and_their_skill(trained):
     _, records = trained
     assert list(records) == ["autoencoder.a", "autoencoder.b", "autoencoder.c", "score"]
-    assert all(records[f"autoencoder.{name}"].quality["skill"] > 0.5 for name in "abc")
-    assert set(records["score"].quality) == {"skill", *(f"skill given {' and '.join(s)}" for s in subsets("abc")[:-1])}
-    assert all(skill > 0.5 for skill in records["score"].quality.values())
+    assert all(records[f"autoencoder.{name}"].skill["skill"] > 0.5 for name in "abc")
+    assert set(records["score"].skill) == {"skill", *(f"skill given {' and '.join(s)}" for s in subsets("abc")[:-1])}
+    assert all(skill > 0.5 for skill in records["score"].skill.values())
     score = records["score"].history
     assert score["loss"][-1] < 0.6 * score["loss"][0]
     assert score["joint"][-1] is not None or score["conditional"][-1] is not None

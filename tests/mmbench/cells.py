@@ -83,7 +83,7 @@ def cell(model: str = "mvae", seed: int = 0, rows: list[dict[str, Any]] | None =
             "elbo": {
                 "steps": 20,
                 "seconds": 1.0,
-                "quality": {},
+                "skill": {},
                 "history": {"step": [10, 20], "loss": [5.0, 4.0], "kl": [None, 1.0]},
             }
         },

@@ -57,7 +57,7 @@ def test_every_cell_is_there_and_whole(home):
         assert cell["config"]
     mld = next(c for c in cells(home) if c["model"]["name"] == "mld")
     assert mld["calls"]["joint"]["score"] == 4
-    assert mld["stages"]["autoencoder.name"]["quality"]["skill"] > 0.9
+    assert mld["stages"]["autoencoder.name"]["skill"]["skill"] > 0.9
 
 
 def test_a_second_run_skips_everything(home):

@@ -12,7 +12,7 @@ from torch import nn
 
 from mmbench.config import Schedule
 from mmbench.data.dataset import Split
-from mmbench.likelihoods import nll, reconstruction_quality, token_accuracy
+from mmbench.likelihoods import nll, reconstruction_skills, token_accuracy
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Model, Stage
 from mmbench.networks import Networks, in_parts
@@ -176,4 +176,4 @@ def test_token_accuracy_leaves_the_padding_out() -> None:
     assert token_accuracy(CAPTION, x, made) == pytest.approx(4 / 5)
     assert token_accuracy(replace(CAPTION, unprinted=()), x, made) == pytest.approx(6 / 8)
     assert token_accuracy(CAPTION, torch.ones_like(x), made) == 0.0
-    assert set(reconstruction_quality(CAPTION, x, made)) == {"skill", "token accuracy"}
+    assert set(reconstruction_skills(CAPTION, x, made)) == {"skill", "token accuracy"}
