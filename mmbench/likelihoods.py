@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from .modality import Modality
 
-__all__ = ["decoded", "nll", "skill_count", "reconstruction_skills", "reconstruction_skill", "token_accuracy"]
+__all__ = ["decoded", "nll", "reconstruction_skill", "reconstruction_skills", "skill_count", "token_accuracy"]
 
 
 def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mmbench.config import Budget, Schedule
 from mmbench.data.dataset import Split
 from mmbench.errors import ConfigError
-from mmbench.likelihoods import decoded, nll, skill_count, reconstruction_skills
+from mmbench.likelihoods import decoded, nll, reconstruction_skills, skill_count
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Networks, in_parts
