@@ -12,9 +12,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from .errors import ConfigError, near
 
@@ -24,7 +24,9 @@ __all__ = [
     "Protocol",
     "Schedule",
     "canonical",
+    "check_settings",
     "digest",
+    "flat",
     "from_json",
     "override",
     "to_json",
@@ -155,10 +157,7 @@ def override(config: C, settings: Iterable[str]) -> C:
         path, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set takes field=value, got {setting!r}")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = None if text.lower() == "none" else text
+        value = parsed(text)
         *parents, leaf = path.strip().split(".")
         target, node = data, config
         for parent in parents:
@@ -174,6 +173,60 @@ def override(config: C, settings: Iterable[str]) -> C:
         if leaf in ("steps", "epochs") and isinstance(node, Schedule) and value is not None:
             target["epochs" if leaf == "steps" else "steps"] = None
     return from_json(type(config), data)
+
+
+def check_settings(cls: type, settings: Iterable[str]) -> None:
+    """Refuse what is wrong with 'field=value' whatever the dataset: a name that no configuration of this class has, a
+    value of the wrong type. Raises ConfigError, before any data are loaded."""
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set takes field=value, got {setting!r}")
+        kind: Any = cls
+        for name in path.strip().split("."):
+            if not dataclasses.is_dataclass(kind):
+                kind = _values_of(kind)
+                continue
+            hints = get_type_hints(kind)
+            if name not in hints:
+                raise ConfigError(f"there is no setting {path!r}; {near(name, hints)}")
+            kind = hints[name]
+        _check_value(path, kind, parsed(text))
+
+
+def parsed(text: str) -> Any:
+    """The value that a user typed: JSON where it is, 'none' for None, else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None if text.lower() == "none" else text
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested fields by their dotted names."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else key)
+    return found
+
+
+def _values_of(kind: Any) -> Any:
+    """The type of a mapping's values; Any where it is none."""
+    arguments = get_args(kind)
+    return arguments[1] if len(arguments) == 2 and isinstance(get_origin(kind) or kind, type) else Any
+
+
+def _check_value(path: str, kind: Any, value: Any) -> None:
+    if kind is Any or dataclasses.is_dataclass(kind):
+        return
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(f"{path} = {value!r} will not do: {error.errors()[0]['msg'].lower()}") from None
+    except PydanticUserError:
+        return  # a type of a stranger's that pydantic does not know
 
 
 def canonical(data: Any) -> str:

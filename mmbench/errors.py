@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "BusyError",
     "ConfigError",
+    "DamagedError",
     "DataError",
     "MmbenchError",
     "PluginError",
@@ -44,6 +46,14 @@ class UnavailableError(MmbenchError):
 
 class ResultError(MmbenchError):
     """A result file is unreadable, stale or cannot be written."""
+
+
+class DamagedError(ResultError):
+    """A file is not what was written: it is set aside and made again, never believed."""
+
+
+class BusyError(ResultError):
+    """Another process is at it: nothing failed, nothing is recorded."""
 
 
 class StorageError(ResultError):

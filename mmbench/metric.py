@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from .config import Protocol
 from .data.dataset import Dataset
+from .errors import UnavailableError
 from .modality import Task
 from .progress import Progress
+from .store.artefacts import Artefacts
 
-__all__ = ["Bench", "Metric", "Row"]
+__all__ = ["Bench", "Memory", "Metric", "Row"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,28 @@ class Row:
     """A warning that belongs beside the number, for instance 'biased: 500 samples for 2048 dimensions'."""
 
 
+class Memory:
+    """What is shared within a process: each thing by its kind and a key, made at first use."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[type, Hashable], Any] = {}
+
+    def knows(self, kind: type, key: Hashable) -> bool:
+        return (kind, key) in self._kept
+
+    def recall(self, kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
+        """The `kind` of this key. What cannot be had (UnavailableError) is not asked for again."""
+        if (kind, key) not in self._kept:
+            try:
+                self._kept[kind, key] = make()
+            except UnavailableError as error:
+                self._kept[kind, key] = error
+        found = self._kept[kind, key]
+        if isinstance(found, UnavailableError):
+            raise found
+        return found
+
+
 @dataclass(frozen=True)
 class Bench:
     """What the harness lends to every metric of a cell."""
@@ -59,19 +85,22 @@ class Bench:
     """Test tuples in the order in which cells are evaluated, (number of test tuples,): the first n are the conditions
     of all models' samples, and the real data that they are compared with."""
     cache: Path
-    """A folder for what is computed once per dataset (judges, statistics of real data)."""
+    """A folder for downloads."""
+    artefacts: Artefacts
+    """What is computed once per dataset: judges, reference autoencoders, statistics of real data."""
     progress: Progress
     weights: Path | None = None
     """A folder of pretrained weights (--weights-root, MMBENCH_WEIGHTS), looked at before any package or download."""
-    memo: dict[str, Any] = field(default_factory=dict)
-    """What metrics share within a process, by a key of their own (a loaded judge)."""
+    memory: Memory = field(default_factory=Memory)
+    """What metrics share within a process: a loaded judge, moments of real data."""
 
 
 class Metric(ABC):
     """Measures samples of a dataset's tasks; the harness feeds it batches and then asks for its rows.
 
     One instance measures one source of samples: the model, or a reference point (real data, shuffled tuples,
-    reconstructions).
+    reconstructions). A distance is always taken to the evaluated tuples, `bench.order`; for its floor the harness
+    passes other real data as samples.
     """
 
     name: ClassVar[str]
@@ -101,7 +130,8 @@ class Metric(ABC):
     def update(self, task: Task, samples: Mapping[str, Tensor], rows: Tensor) -> None:
         """Add a batch: samples of the task's targets (B, *shape), made for the test tuples `rows` (B,).
 
-        At most `wants(task)` samples in all are passed. For joint generation `rows` mean nothing.
+        At most `wants(task)` samples in all are passed. For joint generation, and for the floor of a distance, `rows`
+        only say which tuples the samples are compared with.
         """
 
     @abstractmethod

@@ -17,7 +17,8 @@ from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Model, Stage
 from mmbench.networks import Networks, in_parts
 from mmbench.seeding import seeded_globally, seeded_init
-from mmbench.training import train
+from mmbench.store import Artefacts
+from mmbench.training import Keeper, train
 
 IMAGE = Modality(name="image", shape=(3, 8, 8), network="cub_resnet", latent=3)
 CAPTION = Modality(
@@ -87,6 +88,10 @@ def pair(alive: int = 10**9) -> Pair:
     return model
 
 
+def keeper(folder: Any) -> Keeper:
+    return Keeper(artefacts=Artefacts(folder), identity={}, config={}, owner="toy")
+
+
 def same(a: Model, b: Model) -> bool:
     """Parameters, and buffers: running means, variances and counters."""
     left, right = a.state_dict(), b.state_dict()
@@ -120,12 +125,12 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, alive: int
 ) -> None:
     """With dropout, BatchNorm's statistics and counters, and weights whose channels lie last in memory."""
-    monkeypatch.setattr("mmbench.training.CHECKPOINT_SECONDS", -1.0)  # after every step
+    monkeypatch.setattr("mmbench.training.loop.CHECKPOINT_SECONDS", -1.0)  # after every step
     whole, cut, resumed = pair(), pair(alive), pair()
-    train(whole, data(), data(), seed=3, folder=tmp_path / "whole")
+    train(whole, data(), data(), seed=3, keeper=keeper(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        train(cut, data(), data(), seed=3, folder=tmp_path / "cut")
-    train(resumed, data(), data(), seed=3, folder=tmp_path / "cut")
+        train(cut, data(), data(), seed=3, keeper=keeper(tmp_path / "cut"))
+    train(resumed, data(), data(), seed=3, keeper=keeper(tmp_path / "cut"))
     assert resumed.alive == 10**9 - (SCHEDULE.total_steps(24) - alive), "the finished steps were not repeated"
     assert same(whole, resumed)
     assert whole.state_dict()["encoders.caption.body.1.skip.1.num_batches_tracked"] == SCHEDULE.steps
@@ -134,8 +139,8 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(
 def test_running_statistics_are_kept_and_used(tmp_path: Any) -> None:
     """A finished model, loaded: the same statistics; and eval mode does not look at the batch."""
     first, second = pair(), pair()
-    train(first, data(), data(), seed=0, folder=tmp_path)
-    train(second, data(), data(), seed=0, folder=tmp_path)
+    train(first, data(), data(), seed=0, keeper=keeper(tmp_path))
+    train(second, data(), data(), seed=0, keeper=keeper(tmp_path))
     assert same(first, second)
     assert not second.training
     tokens = data().items["caption"].long()

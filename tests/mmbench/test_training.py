@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from mmbench.config import Schedule
+from mmbench.config import Schedule, to_json
 from mmbench.data.dataset import Split
 from mmbench.errors import ResultError, TrainingError
 from mmbench.modality import DatasetSpec, Modality
@@ -18,7 +18,8 @@ from mmbench.model import Model, Stage
 from mmbench.networks import Networks
 from mmbench.progress import Progress
 from mmbench.seeding import seeded_init
-from mmbench.training import learning_rate, train
+from mmbench.store import Artefacts
+from mmbench.training import Keeper, learning_rate, train
 
 SPEC = DatasetSpec(
     name="toy",
@@ -80,6 +81,16 @@ class Line(Model):
 def model(**changes):
     with seeded_init(0):
         return Line(Config(schedule=replace(SCHEDULE, **changes)))
+
+
+def keeper(folder, **more):
+    return Keeper(
+        artefacts=Artefacts(folder),
+        identity={"data": "toy"},
+        config={"schedule": to_json(SCHEDULE)},
+        owner="toy",
+        **more,
+    )
 
 
 def weights(m):
@@ -177,14 +188,24 @@ class _Phase:
             signal.raise_signal(signal.SIGINT)
 
 
+class Telling(Progress):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, message):
+        self.said.append(message)
+
+
 @pytest.mark.parametrize("after", [2, 30, 62, 63, 90])
 def test_interrupted_and_resumed_is_the_same_as_uninterrupted(tmp_path, after):
     whole = model()
-    expected = train(whole, split(), split(), seed=3, folder=tmp_path / "whole")
+    expected = train(whole, split(), split(), seed=3, keeper=keeper(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        train(model(), split(), split(), seed=3, folder=tmp_path / "cut", progress=Interrupting(after))
+        train(model(), split(), split(), seed=3, keeper=keeper(tmp_path / "cut"), progress=Interrupting(after))
     resumed = model()
-    got = train(resumed, split(), split(), seed=3, folder=tmp_path / "cut")
+    got = train(resumed, split(), split(), seed=3, keeper=keeper(tmp_path / "cut"))
     assert same(weights(whole), weights(resumed))
     assert {n: r.history for n, r in got.items()} == {n: r.history for n, r in expected.items()}
     assert len(resumed.seen) < len(whole.seen), "the finished steps were not repeated"
@@ -192,13 +213,13 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(tmp_path, after):
 
 def test_a_finished_model_is_loaded_not_trained(tmp_path):
     first = model()
-    train(first, split(), split(), seed=0, folder=tmp_path)
+    train(first, split(), split(), seed=0, keeper=keeper(tmp_path))
     second = model()
-    records = train(second, split(), split(), seed=0, folder=tmp_path)
+    records = train(second, split(), split(), seed=0, keeper=keeper(tmp_path))
     assert second.seen == []
     assert same(weights(first), weights(second))
     assert records["second"].steps == 60
-    assert not (tmp_path / "training.safetensors").exists()
+    assert not list(tmp_path.glob("stage/*/training*"))
 
 
 def test_nan_names_stage_step_and_rate():
@@ -208,16 +229,45 @@ def test_nan_names_stage_step_and_rate():
         train(m, split(), split(), seed=0)
 
 
-def test_damaged_or_foreign_checkpoint_is_one_sentence(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
-    with pytest.raises(ResultError, match="damaged"):
-        train(model(), split(), split(), seed=0, folder=tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    train(model(), split(), split(), seed=0, folder=tmp_path)
-    other = model()
-    other.extra = nn.Linear(2, 2)
-    with pytest.raises(ResultError, match="another version"):
-        train(other, split(), split(), seed=0, folder=tmp_path)
+def folders(tmp_path):
+    return sorted(p.parent for p in tmp_path.glob("stage/*/card.json"))
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "card.json"])
+@pytest.mark.parametrize("damage", [b"not safetensors", b"", b"{}", None])
+def test_a_damaged_stage_is_set_aside_and_trained_again(tmp_path, name, damage):
+    """Whole files of rubbish, and (None) one flipped bit in the middle."""
+    first, second, told = model(), model(), Telling()
+    train(first, split(), split(), seed=0, keeper=keeper(tmp_path))
+    path = folders(tmp_path)[0] / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(bytes(content) if damage is None else damage)
+    train(second, split(), split(), seed=0, keeper=keeper(tmp_path), progress=told)
+    assert same(weights(first), weights(second))
+    assert len(second.seen) == 60, "one of the two stages was trained again"
+    assert len(told.said) == 1
+    assert "set aside" in told.said[0]
+    assert len(list(tmp_path.glob("stage/*.damaged-1"))) == 1, "and nothing was lost"
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("mmbench.training.loop.CHECKPOINT_SECONDS", -1.0)  # after every step
+    whole, resumed, told = model(), model(), Telling()
+    train(whole, split(), split(), seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), split(), split(), seed=3, keeper=keeper(tmp_path), progress=Interrupting(30))
+    newest = next(tmp_path.glob("stage/*/training.safetensors"))
+    newest.write_bytes(newest.read_bytes()[:-1] + b"!")
+    train(resumed, split(), split(), seed=3, keeper=keeper(tmp_path), progress=told)
+    assert same(weights(whole), weights(resumed))
+    assert len(resumed.seen) == 91, "29 of 60 steps of the first stage were kept"
+    assert "damaged" in told.said[0]
+
+
+def test_what_may_not_be_trained_is_refused(tmp_path):
+    with pytest.raises(ResultError, match="no trained first of toy"):
+        train(model(), split(), split(), seed=0, keeper=keeper(tmp_path, may_train=False))
 
 
 def test_history_holds_each_term():

@@ -1,29 +1,24 @@
 """The protocol on a model whose samples are known: what is drawn, in which order, and what metrics are shown."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
 
-from mmbench import measuring
+from mmbench.cells.measuring import KEPT, measure
+from mmbench.cells.references import evaluation_order, floor, references
+from mmbench.cells.sampling import Sampler
 from mmbench.config import Protocol, Schedule
 from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import PluginError
-from mmbench.measuring import KEPT, _other, evaluation_order, measure
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Model, draw
 from mmbench.progress import Progress
-from mmbench.sampling import Sampler
 from mmbench.seeding import Noise
-
-
-@pytest.fixture(autouse=True)
-def few_tuples_make_a_floor(monkeypatch):
-    """The toys are small."""
-    monkeypatch.setattr(measuring, "FEWEST", 10)
-
+from mmbench.store import Artefacts
 
 SPEC = DatasetSpec(
     name="toy",
@@ -38,7 +33,8 @@ def dataset(n=300):
         for name in "abc"
     }
     split = Split(items, torch.arange(n)[:, None].expand(n, 3).contiguous())
-    return Dataset(SPEC, split, split)
+    train = Split({n: (v + 7) % 256 for n, v in items.items()}, split.index)
+    return Dataset(SPEC, train, split)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +106,7 @@ def bench(batch_size=50, count=250):
         device=torch.device("cpu"),
         order=evaluation_order(data.test, 0),
         cache=None,
+        artefacts=Artefacts(Path("nowhere")),
         progress=Progress(),
     )
 
@@ -159,30 +156,74 @@ def test_reference_points():
     assert {row["source"] for row in result.rows} == {"model", "real", "shuffled", "reconstruction"}
 
 
-def test_the_floor_of_a_distance_is_other_real_data():
-    _, result, (real, *_) = run(Distance)
-    order = evaluation_order(dataset().test, 0)
-    assert torch.equal(torch.cat([r for _, r in real.seen["joint"]]), order[250:])
-    assert {row["source"] for row in result.rows} == {"model", "real", "reconstruction"}, "nothing to shuffle"
+def floor_pixels(real):
+    return torch.cat([samples["a"] for samples, _ in real.seen["joint"]])
 
 
-def test_where_no_other_test_tuples_are_left_the_floor_is_training_data():
-    """count = all test tuples (as at budget 'paper'): the real rows come from the training split, and say so."""
-    _, result, (real, *_) = run(Distance, count=300)
-    assert {row["note"] for row in result.rows if row["source"] == "real"} == {"training data"}
-    assert sum(len(rows) for _, rows in real.seen["joint"]) == 250
+class Hungry(Distance):
+    """Wants more than half of the 300 test tuples."""
+
+    def wants(self, task):
+        return 200
+
+
+class Small(Distance):
+    def wants(self, task):
+        return 100
+
+
+def test_the_floor_is_other_test_tuples_where_enough_are_left():
+    _, result, (_, real, *_) = run(Small, count=None)
+    order, data = evaluation_order(dataset().test, 0), dataset()
+    assert torch.equal(floor_pixels(real), data.test.gather(order[100:200])["a"]), "whatever coherence uses"
+    assert {row["data"] for row in result.rows if row["source"] == "real"} == {"other test tuples"}
+    rows = torch.cat([rows for _, rows in real.seen["joint"]])
+    assert torch.equal(rows, order[:100]), "in the place of the tuples that it is compared with"
+
+
+def test_where_fewer_test_tuples_are_left_the_floor_is_training_data_at_the_same_count():
+    """300 test tuples, 200 used, 100 left: training tuples, and the row says so."""
+    _, result, (_, real, *_) = run(Hungry)
+    data = dataset()
+    assert torch.equal(floor_pixels(real), data.train.gather(evaluation_order(data.train, 0)[:200])["a"])
+    assert {row["data"] for row in result.rows if row["source"] == "real"} == {"training tuples"}
 
 
 def test_real_tuples_that_share_an_image_are_not_the_floor():
     """Every image stands in two tuples: none of the other tuples' images may be among the evaluated ones."""
     data = dataset()
     doubled = Split(data.test.items, (torch.arange(300) // 2)[:, None].expand(300, 3).contiguous())
-    lent = replace(bench(count=120), dataset=Dataset(SPEC, data.train, doubled))
-    other, note = _other(lent)
-    assert note == ""
-    evaluated, floor = doubled.index[lent.order[:120], 0], doubled.index[other.order, 0]
-    assert len(floor) > 0
-    assert not set(evaluated.tolist()) & set(floor.tolist())
+    lent = replace(bench(), dataset=Dataset(SPEC, data.train, doubled))
+    other = floor(lent, 60)
+    assert other.data == "other test tuples"
+    evaluated, used = doubled.index[lent.order[:60], 0], doubled.index[other.rows, 0]
+    assert len(used) == 60
+    assert not set(evaluated.tolist()) & set(used.tolist())
+
+
+def test_words_of_a_class_may_be_shared_with_the_floor():
+    """A third modality of ten texts that say the class: every tuple shares one with the evaluated tuples."""
+    word = Modality(name="c", shape=(1,), network="word_mlp", latent=2, likelihood="categorical",
+                    vocabulary=tuple("0123456789"), classes=tuple("0123456789"))  # fmt: skip
+    spec = replace(SPEC, modalities=(*SPEC.modalities[:2], word))
+    data = dataset()
+    items = {**data.test.items, "c": torch.arange(10)[:, None]}
+    split = Split(items, torch.stack([torch.arange(300), torch.arange(300), torch.arange(300) % 10], dim=1))
+    lent = replace(bench(), dataset=Dataset(spec, split, split))
+    assert floor(lent, 100).data == "other test tuples"
+
+
+def test_two_distances_of_different_counts_each_have_their_own_floor():
+    _, _, instances = run(Small)
+    lent = bench()
+    points = list(references(lent, {"small": Small, "hungry": Hungry, "pairs": Spy}))
+    assert [(p.source, p.data, set(p.metrics)) for p in points] == [
+        ("real", "the evaluated test tuples", {"pairs"}),
+        ("shuffled", "the evaluated test tuples, shuffled", {"pairs"}),
+        ("real", "other test tuples", {"small"}),
+        ("real", "training tuples", {"hungry"}),
+    ]
+    assert instances
 
 
 def test_samples_do_not_depend_on_the_batches():

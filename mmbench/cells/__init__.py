@@ -1,0 +1,1 @@
+"""Cells: the points of models x datasets x seeds. plan -> cell -> sampling, measuring -> record."""

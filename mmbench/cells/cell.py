@@ -1,0 +1,213 @@
+"""One cell: its model trained or loaded, its samples drawn and measured, its record written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+from .. import plugins, store
+from ..config import digest, to_json
+from ..errors import ResultError, UnavailableError
+from ..metric import Bench, Metric
+from ..model import Model
+from ..networks import Networks
+from ..seeding import seeded_init
+from ..store.provenance import changed
+from ..store.schema import Cell
+from ..training import Keeper, StageRecord, train
+from .measuring import groups, measure, targets
+from .plan import CellPlan
+from .record import cell_record, metric_records, modality_record
+from .sampling import Sampler, Shelf
+from .workshop import Workshop
+
+__all__ = ["CellWork", "Fate"]
+
+Fate = Literal["complete", "extended", "skipped", "stale"]
+"""What became of a cell that did not fail."""
+
+
+class CellWork:
+    """What is done for one cell.
+
+    Arguments:
+        may_train: whether stages that are not there are trained.
+    """
+
+    def __init__(self, plan: CellPlan, shop: Workshop, *, may_train: bool) -> None:
+        self.plan, self.shop, self.may_train = plan, shop, may_train
+        self.request, self.say = shop.request, shop.progress.say
+        self.left_out: dict[str, str] = {}
+        """Metrics that could not be measured, with the reason."""
+
+    def compute(self) -> Fate:
+        """Compute what is missing of the cell and write it."""
+        plan, cell = self.plan, store.existing(self.request.results, self.plan.key)
+        stale = plan.stale(cell) if cell else []
+        if cell and stale and not self._anew(stale):
+            return "stale"
+        if cell and (stale or (self.may_train and self.request.again)):
+            cell = None
+        lacking = self._lacking(cell)
+        bench = self.shop.bench(plan.protocol)
+        if cell and not lacking and not self._samples_lack(cell, bench):
+            self.say(f"{plan.who}: complete already, skipped")
+            return "skipped"
+        self.say(f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
+        metrics = self._ready(bench, lacking)
+        if cell and not metrics and not self._samples_lack(cell, bench):
+            self.say(f"{plan.who}: nothing more can be measured, skipped")
+            return "skipped"
+        if cell:
+            self._extend(cell, bench, metrics)
+            return "extended"
+        self._whole(bench, metrics)
+        return "complete"
+
+    def trained(self) -> tuple[Model, dict[str, StageRecord]]:
+        """The cell's model, from its kept stages where they are there."""
+        plan, shop = self.plan, self.shop
+        with seeded_init(plan.key.seed):
+            model = plan.cls.build(plan.dataset.spec, plan.config, Networks())
+        model.to(shop.device)
+        records = train(
+            model,
+            plan.dataset.train.to(shop.device),
+            plan.dataset.validation,
+            seed=plan.key.seed,
+            keeper=self._keeper(),
+            progress=shop.progress,
+            on_collapse=self.request.on_collapse,
+        )
+        return model, records
+
+    def _anew(self, stale: Sequence[str]) -> bool:
+        """Say that a cell is stale; whether it is to be computed anew."""
+        told = f"{self.plan.who}: stale, other code made it ({'; '.join(stale)})"
+        if not self.may_train:
+            raise ResultError(f"{told}: compute it anew with `mmbench run --stale rerun`, or go back to that code")
+        if self.request.stale == "rerun":
+            self.say(f"{told}; it is computed anew")
+            return True
+        self.say(f"{told}; kept as it is, --stale rerun computes it anew")
+        return False
+
+    def _lacking(self, cell: Cell | None) -> list[str]:
+        """The metrics to measure: those that a cell has not, or has from other code where that is asked for."""
+        names = self.request.metrics or self.plan.dataset.spec.metrics
+        if cell is None or self.request.again:
+            return list(names)
+        old = self._measured_by_other_code(cell, names)
+        if old and self.request.stale == "keep":
+            self.say(
+                f"{self.plan.who}: other code measured {', '.join(old)}; kept as it is, "
+                "`mmbench evaluate --again` measures anew"
+            )
+        redo = old if self.request.stale == "rerun" else []
+        return [name for name in names if name not in cell["metrics"] or name in redo]
+
+    def _measured_by_other_code(self, cell: Cell, names: Sequence[str]) -> list[str]:
+        now = metric_records({n: _metric(n) for n in names if n in cell["metrics"]}, {})
+        return [name for name, record in now.items() if changed(cell["metrics"][name]["code"], record["code"])]
+
+    def _whole(self, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
+        """Train, measure and write the cell."""
+        plan = self.plan
+        model, records = self.trained()
+        for record in records.values():
+            for reason in record.collapsed:
+                self.say(f"{plan.who}: {reason}; it is measured and marked")
+        result = measure(self._sampler(lambda: model, _keys(records)), bench, metrics)
+        token = digest({"stages": _keys(records), **self._settings()}, 8)
+        if result.samples:
+            store.write_samples(plan.key.samples(token, self.request.runs), result.samples)
+        cell = cell_record(
+            plan,
+            self.shop.device,
+            stages=records,
+            result=result,
+            metrics=metrics,
+            left_out=self.left_out,
+            samples=plan.key.samples(token).as_posix() if result.samples else None,
+        )
+        store.write(self.request.results, cell)
+
+    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
+        """Measure more of a complete cell; nothing else in its file changes."""
+
+        @lru_cache
+        def model() -> Model:
+            return self.trained()[0]
+
+        keys = {name: record["artefact"] for name, record in cell["stages"].items()}
+        result = measure(self._sampler(model, keys), bench, metrics, figures=False)
+        cell["rows"] = [row for row in cell["rows"] if row["plugin"] not in metrics] + result.rows  # type: ignore[operator]
+        cell["metrics"] |= metric_records(metrics, result.metric_seconds)
+        cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
+        if metrics:
+            store.write(self.request.results, cell)
+
+    def _keeper(self) -> Keeper:
+        plan = self.plan
+        return Keeper(
+            artefacts=self.shop.artefacts,
+            identity={
+                "data": plan.dataset.fingerprint,
+                "split": plan.protocol.split,
+                "modalities": [modality_record(m) for m in plan.dataset.spec.modalities],
+                "code": {**plan.code["model"], "training": plan.code["harness"]["training"]},
+            },
+            config=to_json(plan.config),
+            owner=f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}",
+            may_train=self.may_train,
+        )
+
+    def _sampler(self, model: Any, keys: Mapping[str, str]) -> Sampler:
+        plan, request = self.plan, self.request
+        shelf = Shelf(
+            artefacts=self.shop.artefacts,
+            identity={"data": plan.dataset.fingerprint, "stages": dict(keys), **self._settings()},
+            owner=f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}",
+            exported=plan.key.exported(request.runs),
+        )
+        return Sampler(model=model, seed=plan.key.seed, shelf=shelf, keep=request.keep, format=request.keep_format)
+
+    def _settings(self) -> dict[str, Any]:
+        """What decides the samples of trained stages."""
+        plan = self.plan
+        return {
+            "class": f"{plan.cls.__module__}:{plan.cls.__qualname__}",
+            "config": to_json(plan.config),
+            "seed": plan.key.seed,
+            "order": plan.protocol.seed,
+            "code": {**plan.code["model"], **plan.code["harness"]},
+        }
+
+    def _samples_lack(self, cell: Cell, bench: Bench) -> bool:
+        """Whether samples shall be kept that are not yet."""
+        keys = {name: record["artefact"] for name, record in cell["stages"].items()}
+        sampler, (made, own) = self._sampler(None, keys), groups(bench)
+        return any(sampler.lacks(bench, group[0].given, targets(group)) for group in [*made, *own])
+
+    def _ready(self, bench: Bench, names: Sequence[str]) -> dict[str, type[Metric]]:
+        """The metrics that can be measured here, prepared; and why the others cannot."""
+        metrics: dict[str, type[Metric]] = {}
+        for name in names:
+            metric = _metric(name)
+            try:
+                metric.prepare(bench)
+            except UnavailableError as error:
+                self.left_out[name] = str(error)
+                self.say(f"{name} is left out: {error}")
+            else:
+                metrics[name] = metric
+        return metrics
+
+
+def _metric(name: str) -> type[Metric]:
+    return plugins.load(plugins.METRICS, name, Metric)
+
+
+def _keys(records: Mapping[str, StageRecord]) -> dict[str, str]:
+    return {name: record.artefact for name, record in records.items()}

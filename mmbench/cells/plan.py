@@ -1,0 +1,186 @@
+"""From a request to cells: every cell fully resolved, before any of them is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .. import plugins, store
+from ..config import Protocol, check_settings, digest, flat, from_json, override, to_json
+from ..data.dataset import Dataset
+from ..errors import PluginError, ResultError
+from ..model import Model
+from ..store.provenance import changed, code_of_class, harness
+from ..store.schema import Cell, CodeRecord
+from .record import modality_record
+from .request import split_settings
+from .workshop import Workshop, blaming, deciding
+
+__all__ = ["CellPlan", "Planner"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellPlan:
+    """One cell to be computed, fully resolved."""
+
+    key: store.CellKey
+    typed: str
+    """The word typed after --model."""
+    cls: type[Model]
+    source: str
+    """Who brought the model: 'mmbench 0.1.0'."""
+    config: Any
+    protocol: Protocol
+    overrides: Mapping[str, Any]
+    """Settings that are not the recipe's -> their values."""
+    code: CodeRecord
+    """The code that is here now."""
+    dataset: Dataset
+    """Its test tuples are those of the protocol's split."""
+
+    @property
+    def who(self) -> str:
+        """'mld seed 0'."""
+        return f"{self.key.model} seed {self.key.seed}"
+
+    def stale(self, cell: Cell) -> list[str]:
+        """How the code of the model and of the training differs from what made a cell; nothing where it does not."""
+        before, now = cell["code"], self.code
+        found = changed(before["model"], now["model"])
+        return found + changed({"training": before["harness"]["training"]}, now["harness"])
+
+
+class Planner:
+    """Plans the cells of a request. Models and settings are checked at once, before any data are loaded."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self.shop, self.request = shop, shop.request
+        self.broken: list[str] = []
+        self.models = self._load_models()
+        self.own, self.protocol_settings = split_settings(self.request.settings, list(self.models))
+        check_settings(Protocol, self.protocol_settings)
+        for name, cls in self.models.items():
+            check_settings(cls.Config, self.own[name])
+
+    def _load_models(self) -> dict[str, type[Model]]:
+        """The request's models by name; one of 'all' that cannot be loaded is told of and left out."""
+        every = list(plugins.available(plugins.MODELS)) if "all" in self.request.models else []
+        loaded: dict[str, type[Model]] = {}
+        for name in [n for model in self.request.models for n in (every if model == "all" else [model])]:
+            try:
+                loaded[name] = plugins.load(plugins.MODELS, name, Model)
+            except PluginError as error:
+                if name in self.request.models:
+                    raise
+                self._leave_out(name, str(error))
+        return loaded
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self.broken.append(reason)
+        self.shop.progress.say(f"{name}: left out: {reason}")
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """How new cells are measured."""
+        return override(self._recipe, self.protocol_settings)
+
+    @property
+    def _recipe(self) -> Protocol:
+        spec = self.shop.dataset.spec
+        return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count)
+
+    def plan(self) -> list[CellPlan]:
+        """Every cell of the request. Raises ConfigError or PluginError for a setting or name that will not do."""
+        dataset = self.shop.of_split(self.protocol.split)
+        return [plan for name, cls in self.models.items() for plan in self._cells(name, cls, dataset)]
+
+    def _cells(self, name: str, cls: type[Model], dataset: Dataset) -> Iterator[CellPlan]:
+        reason = cls.unfit(dataset.spec) if name not in self.request.models else ""
+        if reason:
+            self.shop.progress.say(f"{name}: left out of 'all': {reason}")
+            return
+        with blaming(name):
+            recipe = cls.recipe(dataset.spec, self.shop.budget)
+        config = override(recipe, self.own[name])
+        overrides = _differing(recipe, config) | _differing(self._recipe, self.protocol, "eval.")
+        hash = _cell_hash(name, config, dataset, self.protocol)
+        for seed in self.request.seeds:
+            yield CellPlan(
+                key=store.CellKey(dataset.spec.name, plugins.label(name), self.shop.budget, hash, seed),
+                typed=name,
+                cls=cls,
+                source=plugins.find(plugins.MODELS, name).source,
+                config=config,
+                protocol=self.protocol,
+                overrides=overrides,
+                code=self._code(cls),
+                dataset=dataset,
+            )
+
+    def stored(self) -> list[CellPlan]:
+        """The complete cells that the request names, as they were planned; for `evaluate` and `sample`.
+
+        A cell whose model is not installed any more is told of and left out. Raises ResultError if there are no cells,
+        or if the data are not those that a cell was made with.
+        """
+        request, name = self.request, self.shop.dataset.spec.name
+        cells = [cell for cell in store.cells(request.results, name) if self._asked_for(cell)]
+        if not cells:
+            raise ResultError(f"{request.results} holds no such cells of {name}: compute them with `mmbench run`")
+        plans = [self._stored(cell) for cell in cells]
+        return [plan for plan in plans if plan]
+
+    def _asked_for(self, cell: Cell) -> bool:
+        request = self.request
+        return (
+            (not self.models or cell["model"]["typed"] in self.models)
+            and (not request.seeds or cell["seed"] in request.seeds)
+            and (not request.budget or cell["budget"] == request.budget)
+        )
+
+    def _stored(self, cell: Cell) -> CellPlan | None:
+        key, typed = store.CellKey.of(cell), cell["model"]["typed"]
+        dataset = self.shop.of_split(cell["dataset"]["split"])
+        if cell["dataset"]["fingerprint"] != dataset.fingerprint:
+            raise ResultError(f"{key.path(self.request.results)} was made with other data: give its own --data-root")
+        try:
+            cls = plugins.load(plugins.MODELS, typed, Model)
+        except PluginError as error:
+            self._leave_out(f"{key.model} seed {key.seed}", str(error))
+            return None
+        return CellPlan(
+            key=key,
+            typed=typed,
+            cls=cls,
+            source=plugins.find(plugins.MODELS, typed).source,
+            config=from_json(cls.Config, cell["config"]),
+            protocol=from_json(Protocol, cell["protocol"]),
+            overrides=cell["overrides"],
+            code=self._code(cls),
+            dataset=dataset,
+        )
+
+    def _code(self, cls: type[Model]) -> CodeRecord:
+        dataset = code_of_class(type(self.shop.source))
+        return {"model": code_of_class(cls), "dataset": dataset, "harness": harness()}
+
+
+def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> str:
+    """What names a cell beside dataset, model, budget and seed: all that was run, code apart."""
+    return digest(
+        {
+            "model": name,
+            "config": to_json(config),
+            "data": dataset.fingerprint,
+            "modalities": [modality_record(m) for m in dataset.spec.modalities],
+            "protocol": deciding(protocol),
+        }
+    )
+
+
+def _differing(recipe: Any, config: Any, prefix: str = "") -> dict[str, Any]:
+    """Fields, by dotted names, whose values are not the recipe's."""
+    before, after = flat(to_json(recipe)), flat(to_json(config))
+    return {f"{prefix}{name}": value for name, value in after.items() if before.get(name, ...) != value}

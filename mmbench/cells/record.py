@@ -1,0 +1,136 @@
+"""From what was computed to the record of a cell, as `store.schema` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .. import plugins
+from ..config import to_json
+from ..data.dataset import Dataset
+from ..metric import Metric
+from ..modality import Modality
+from ..store import provenance
+from ..store.schema import SCHEMA, Cell, DatasetRecord, Environment, MetricRecord, ModalityRecord
+from ..training import StageRecord
+from .measuring import Measurement
+from .workshop import device_name
+
+if TYPE_CHECKING:
+    from .plan import CellPlan
+
+__all__ = ["cell_record", "metric_records", "modality_record"]
+
+
+def modality_record(modality: Modality) -> ModalityRecord:
+    """A modality as models saw it."""
+    return {
+        "name": modality.name,
+        "title": modality.title or modality.name,
+        "shape": list(modality.shape),
+        "network": modality.network,
+        "latent": modality.latent,
+        "likelihood": modality.likelihood,
+        "scale": modality.scale,
+        "weight": modality.weight,
+        "tokens": len(modality.vocabulary),
+    }
+
+
+def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
+    """A dataset as a cell was trained and measured on it."""
+    spec = dataset.spec
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "family": spec.family,
+        "fingerprint": dataset.fingerprint,
+        "split": "validation" if split == "validation" else "test",
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "classes": spec.classes,
+        "modalities": [modality_record(m) for m in spec.modalities],
+    }
+
+
+def metric_records(metrics: Mapping[str, type[Metric]], seconds: Mapping[str, float]) -> dict[str, MetricRecord]:
+    """Who measured, with which code."""
+    return {
+        name: {
+            "distribution": plugins.find(plugins.METRICS, name).source,
+            "seconds": seconds.get(name, 0.0),
+            "commit": provenance.commit(),
+            "code": {
+                **provenance.code_of_class(metric),
+                "measuring": provenance.harness()["measuring"],
+            },
+        }
+        for name, metric in metrics.items()
+    }
+
+
+def cell_record(
+    plan: CellPlan,
+    device: torch.device,
+    *,
+    stages: Mapping[str, StageRecord] | None = None,
+    result: Measurement | None = None,
+    metrics: Mapping[str, type[Metric]] | None = None,
+    left_out: Mapping[str, str] | None = None,
+    samples: str | None = None,
+    reason: str | None = None,
+) -> Cell:
+    """The record of a complete cell, or of a failed one where a reason is given."""
+    result, stages = result or Measurement(), stages or {}
+    training = sum(record.seconds for record in stages.values())
+    return {
+        "schema": SCHEMA,
+        "dataset": dataset_record(plan.dataset, plan.protocol.split),
+        "model": {
+            "name": plan.key.model,
+            "typed": plan.typed,
+            "class": f"{plan.cls.__module__}:{plan.cls.__qualname__}",
+            "distribution": plan.source,
+        },
+        "budget": plan.key.budget,
+        "hash": plan.key.hash,
+        "seed": plan.key.seed,
+        "config": to_json(plan.config),
+        "protocol": to_json(plan.protocol),
+        "overrides": dict(plan.overrides),
+        "code": plan.code,
+        "status": "failed" if reason else "complete",
+        "reason": reason,
+        "metrics": metric_records(metrics or {}, result.metric_seconds),
+        "left_out": dict(left_out or {}),
+        "rows": _rows(result.rows),
+        "stages": {name: asdict(record) for name, record in stages.items()},  # type: ignore[typeddict-item]
+        "time": {"train": training, "evaluate": sum(result.seconds.values()), **result.seconds},
+        "calls": result.calls,
+        "environment": environment(device),
+        "samples": samples,
+    }
+
+
+def _rows(rows: Sequence[dict[str, Any]]) -> Any:
+    return [dict(row) for row in rows]
+
+
+def environment(device: torch.device) -> Environment:
+    """Versions, device, commit and time, for the cell's file."""
+    import platform
+
+    versions = provenance.versions("torch", "mmbench")
+    return {
+        "python": versions["python"],
+        "torch": torch.__version__,
+        "mmbench": versions.get("mmbench", "not installed"),
+        "platform": platform.platform(),
+        "device": device_name(device),
+        "commit": provenance.commit(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,75 @@
+"""What was asked for on the command line, and which of its settings belong to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .. import plugins
+from ..config import BUDGETS, Budget
+from ..errors import ConfigError, near
+
+__all__ = ["Request", "budget_named", "split_settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for; the command line assembles it once (`cli.options`)."""
+
+    models: Sequence[str]
+    """Names of installed models, 'all', or 'module:Class'; for `evaluate`, none stands for every model with cells."""
+    dataset: str
+    seeds: Sequence[int]
+    """Training seeds; for `evaluate`, none stands for every seed with cells."""
+    budget: Budget | None = None
+    """None for the dataset's default; for `evaluate`, for every budget with cells."""
+    metrics: Sequence[str] = ()
+    """What is measured; none stands for the dataset's own metrics."""
+    again: bool = False
+    """Whether complete cells are computed anew (`run`), or measured anew (`evaluate`)."""
+    stale: Literal["keep", "rerun"] = "keep"
+    """What becomes of complete cells that other code made."""
+    on_collapse: Literal["keep", "refuse"] = "keep"
+    """What becomes of a model of which a stage has collapsed: measured and marked, or a failure."""
+    keep: int = 0
+    """Samples of each condition that are kept on disk."""
+    keep_format: Literal["safetensors", "png"] = "safetensors"
+    settings: Sequence[str] = ()
+    """'field=value' for the models, 'eval.field=value' for the protocol, 'MODEL.field=value' for one of several."""
+    data_root: Path
+    results: Path
+    runs: Path
+    weights: Path | None = None
+    """A folder of pretrained weights that metrics may need."""
+    device: str = "auto"
+    allow_partial: bool = False
+    """Run on a dataset of which only a part of the files is there, under a name that says so."""
+
+
+def budget_named(name: str) -> Budget:
+    """Raises ConfigError for an unknown budget."""
+    for budget in BUDGETS:
+        if budget == name:
+            return budget
+    raise ConfigError(f"there is no budget {name!r}; {near(name, BUDGETS)}")
+
+
+def split_settings(settings: Sequence[str], names: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Settings of each model, and those of the protocol ('eval.')."""
+    own: dict[str, list[str]] = {name: [] for name in names}
+    protocol: list[str] = []
+    installed = plugins.available(plugins.MODELS)
+    for setting in settings:
+        owner = next((n for n in sorted(names, key=len, reverse=True) if setting.startswith(f"{n}.")), None)
+        if setting.startswith("eval."):
+            protocol.append(setting.removeprefix("eval."))
+        elif owner is not None:
+            own[owner].append(setting.removeprefix(f"{owner}."))
+        elif setting.partition(".")[0] in installed:
+            raise ConfigError(f"{setting!r} is for a model that this run does not name; add --model to name it")
+        else:
+            for chosen in own.values():
+                chosen.append(setting)
+    return own, protocol

@@ -1,0 +1,202 @@
+"""Samples of a trained model for the test tuples: drawn, or read back where enough of them were kept on disk.
+
+The samples for given modalities S depend on the cell's seed and on S alone, and noise belongs to the sample: drawing
+more of them leaves the first ones as they were. So kept samples and fresh ones are the same, and a metric can be added
+to a finished cell from either.
+
+Kept samples are artefacts: their key holds the weights and settings that made them, so those of a model that was
+trained anew are never taken for its own. For other tools (--save-format png) they are written as files, too:
+
+    <runs>/samples/<dataset>/<model>/<budget>-<hash>/seed-<k>/joint/mnist/00000.png, joint/caption.txt
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import DamagedError
+from ..metric import Bench
+from ..model import Batch, Model, draw
+from ..seeding import generator
+from ..store.artefacts import Artefact, Artefacts
+from ..store.provenance import versions
+from ..tensors import load_tensors, save_tensors
+from .export import export, exported
+
+__all__ = ["Drawn", "Sampler", "Shelf", "batches", "title"]
+
+
+class Drawn(NamedTuple):
+    """A batch of samples."""
+
+    start: int
+    """Place of the first sample in the evaluation order."""
+    rows: Tensor
+    """Test tuples (B,) that the samples were made for."""
+    conditions: Batch
+    """The given modalities of these tuples."""
+    samples: Batch
+    """The targets (B, *shape)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """Where the samples of one cell are kept, and what made them."""
+
+    artefacts: Artefacts
+    identity: Mapping[str, Any]
+    """The model's trained stages, its settings, its code, the evaluation's order and seeds: JSON data."""
+    owner: str
+    """In print: 'mld on Glyphs, seed 0'."""
+    exported: Path
+    """The folder of files for other tools."""
+
+    def artefact(self, given: Sequence[str], targets: Sequence[str]) -> Artefact:
+        """The kept samples of one condition."""
+        return self.artefacts.of("samples", {**self.identity, "given": list(given), "targets": list(targets)})
+
+    def count(self, given: Sequence[str], targets: Sequence[str]) -> int:
+        """How many samples of a condition are kept."""
+        card = self.artefact(given, targets).card()
+        return int(card.facts.get("count", 0)) if card else 0
+
+    def folder(self, given: Sequence[str], targets: Sequence[str]) -> Path:
+        """<exported>/joint, <exported>/mnist-to-svhn."""
+        return self.exported / title(given, targets).replace("->", "-to-")
+
+
+@dataclass
+class Sampler:
+    """Where the samples of one cell come from."""
+
+    model: Callable[[], Model]
+    """Gives the trained model; not called where every sample that is asked for was kept."""
+    seed: int
+    """The cell's."""
+    shelf: Shelf | None = None
+    """Where samples are kept; None to keep and look up none."""
+    keep: int = 0
+    """How many samples of each condition are kept."""
+    format: Literal["safetensors", "png"] = "safetensors"
+    """'png' writes files for other tools beside the exact ones."""
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What was drawn -> forward calls of each of the model's modules for its first batch."""
+
+    def lacks(self, bench: Bench, given: Sequence[str], targets: Sequence[str]) -> bool:
+        """Whether samples of a condition shall be kept (or exported) that are not yet."""
+        if not self.keep or not self.shelf:
+            return False
+        count = min(len(bench.order), self.keep)
+        return self.shelf.count(given, targets) < count or self._unexported(bench, given, targets, count)
+
+    def batches(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> Iterator[Drawn]:
+        """Samples for the first `count` tuples of the evaluation order, in batches of the protocol's size.
+
+        They are kept when the last batch has been taken.
+        """
+        count = min(len(bench.order), max(count, self.keep))
+        kept = self._kept(bench, given, targets, count)
+        drawn = self._draw(given, targets) if kept is None else None
+        gathered: list[Batch] = [] if kept is None else [kept]
+        for start, rows in batches(bench.order[:count], bench.protocol.batch_size):
+            conditions = bench.dataset.test.gather(rows, given) if given else {}
+            if drawn is not None:
+                samples = drawn(start, conditions, len(rows))
+                if start < self.keep:
+                    gathered.append({name: values[: self.keep - start] for name, values in samples.items()})
+            else:
+                assert kept is not None
+                samples = {name: values[start : start + len(rows)] for name, values in kept.items()}
+            yield Drawn(start, rows, conditions, samples)
+        if self.shelf and self.keep and gathered:
+            whole = {name: torch.cat([part[name] for part in gathered]) for name in targets}
+            self._write(self.shelf, bench, given, targets, whole)
+
+    def _draw(self, given: Sequence[str], targets: Sequence[str]) -> Callable[[int, Batch, int], Batch]:
+        draws = generator(self.seed, "sample", "given", *given)
+
+        def drawn(start: int, conditions: Batch, size: int) -> Batch:
+            model = self.model()
+            with _count_calls(model) if start == 0 else nullcontext() as calls:
+                samples = draw(model, conditions, targets, count=size, generator=draws)
+            if calls is not None:
+                self.calls[title(given, targets)] = dict(calls)
+            return samples
+
+        return drawn
+
+    def _kept(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> dict[str, Tensor] | None:
+        """`count` samples or more that were kept; None where there are fewer, or they are damaged."""
+        if not self.shelf or self.shelf.count(given, targets) < count:
+            return None
+        artefact = self.shelf.artefact(given, targets)
+        try:
+            return load_tensors(artefact.tensors)[0]
+        except DamagedError as error:
+            artefact.discard(str(error), bench.progress.say)
+            return None
+
+    def _write(self, shelf: Shelf, bench: Bench, given: Sequence[str], targets: Sequence[str], made: Batch) -> None:
+        count = len(next(iter(made.values())))
+        if shelf.count(given, targets) < count:
+            artefact, name = shelf.artefact(given, targets), title(given, targets)
+            save_tensors(artefact.tensors, made)
+            artefact.finish(f"{name} by {shelf.owner}", {"count": count}, 0.0, versions("torch", "mmbench"))
+        if self._unexported(bench, given, targets, count):
+            spec, key = bench.dataset.spec, shelf.artefact(given, targets).key
+            export(shelf.folder(given, targets), {spec.modality(n): values for n, values in made.items()}, key)
+
+    def _unexported(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> bool:
+        """Whether files for other tools are asked for and are not all there, or are of other samples."""
+        if self.format != "png" or not self.shelf:
+            return False
+        return exported(self.shelf.folder(given, targets), self.shelf.artefact(given, targets).key) < count
+
+
+def title(given: Sequence[str], targets: Sequence[str]) -> str:
+    """'joint', 'mnist->svhn', 'pen->sign+name'."""
+    return f"{'+'.join(given)}->{'+'.join(targets)}" if given else "joint"
+
+
+def batches(rows: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
+    """(start, part) of consecutive parts of at most `size` rows."""
+    start = 0
+    for part in rows.split(size):
+        yield start, part
+        start += len(part)
+
+
+@contextmanager
+def _count_calls(model: Model) -> Iterator[Counter[str]]:
+    """Forward calls of the model's modules by qualified name, those that another module makes left out."""
+    calls: Counter[str] = Counter()
+    depth = 0
+
+    def enter(*_: Any) -> None:
+        nonlocal depth
+        depth += 1
+
+    def leave(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == 0:
+            calls[name] += 1
+
+    hooks = []
+    for name, module in model.named_modules():
+        if module is not model:
+            hooks.append(module.register_forward_pre_hook(enter))
+            hooks.append(module.register_forward_hook(lambda *_, name=name: leave(name)))
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,103 @@
+"""What the cells of one request share: the dataset, the benches, the device, the artefacts."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import plugins
+from ..config import Budget, Protocol, digest, to_json
+from ..data.dataset import Dataset, DatasetSource
+from ..errors import MmbenchError, PluginError
+from ..metric import Bench, Memory
+from ..progress import Progress
+from ..store.artefacts import Artefacts
+from ..store.results import DISPLAY_ONLY
+from .references import evaluation_order
+from .request import Request, budget_named
+
+__all__ = ["Workshop", "blaming", "deciding", "device_name"]
+
+
+class Workshop:
+    """Data and tools of a request, made at first use. Names are checked at once, before any data are loaded."""
+
+    def __init__(self, request: Request, device: torch.device, progress: Progress) -> None:
+        self.request, self.device, self.progress = request, device, progress
+        for name in request.metrics:
+            plugins.find(plugins.METRICS, name)
+        source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
+        self.source: DatasetSource = source()
+        self.source.allow_partial = request.allow_partial
+        self.budget: Budget = request.budget or budget_named(self.source.default_budget)
+        self.artefacts = Artefacts(request.runs / "artefacts")
+        self._memories: dict[str, Memory] = {}
+
+    @property
+    def cache(self) -> Path:
+        """Downloads, and datasets as they are read quickly."""
+        return self.request.runs / "cache"
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset, loaded at first use."""
+        with self.progress.phase(f"load {self.request.dataset}", 1, "dataset") as advance:
+            with blaming(self.request.dataset):
+                dataset = self.source.load(self.request.data_root, self.cache)
+            advance(1)
+        return dataset
+
+    @cached_property
+    def selection(self) -> Dataset:
+        """The dataset on which settings are chosen: trained without the validation tuples, measured on them."""
+        return self.dataset.for_selection()
+
+    def of_split(self, split: str) -> Dataset:
+        """'test' or 'validation': the dataset whose test tuples are those."""
+        return self.selection if split == "validation" else self.dataset
+
+    def bench(self, protocol: Protocol) -> Bench:
+        """What the metrics of a cell are lent; the cells of one protocol share its memory."""
+        dataset = self.of_split(protocol.split)
+        return Bench(
+            dataset=dataset,
+            protocol=protocol,
+            device=self.device,
+            order=evaluation_order(dataset.test, protocol.seed),
+            cache=self.cache,
+            artefacts=self.artefacts,
+            progress=self.progress,
+            weights=self.request.weights,
+            memory=self._memories.setdefault(digest(deciding(protocol)), Memory()),
+        )
+
+
+def deciding(protocol: Protocol) -> dict[str, Any]:
+    """The protocol's settings that decide a number."""
+    return {k: v for k, v in to_json(protocol).items() if k not in DISPLAY_ONLY}
+
+
+def device_name(device: torch.device) -> str:
+    """'cpu: x86_64, 2 threads'."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return f"{device.type}: {name}, {torch.get_num_threads()} threads"
+
+
+@contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """An unforeseen error of a plugin becomes one sentence that names it."""
+    try:
+        yield
+    except MmbenchError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        raise PluginError(f"{name} failed with {type(error).__name__}: {error} ({place}); tell its author") from error

@@ -1,0 +1,42 @@
+"""The command line. torch is imported inside the verbs that need it, so that `--help` and `list` answer at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from ..errors import MmbenchError
+from .cache import cache_app
+from .look import check, data_app, list_
+from .report import report
+from .run import evaluate, run
+from .sample import sample
+from .terminal import say
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Multi-modal generative models on equal terms: train, generate, evaluate, report.\n\n"
+    "Start with: mmbench run, then mmbench report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (run, evaluate, sample, report, check):
+    app.command()(verb)
+app.command(name="list")(list_)
+app.add_typer(data_app, name="data")
+app.add_typer(cache_app, name="cache")
+
+
+def main() -> NoReturn:
+    """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except MmbenchError as error:
+        say(f"mmbench: {error}")
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,69 @@
+"""mmbench cache: what was computed once and is kept, and making room."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .options import Runs
+from .terminal import say
+
+__all__ = ["cache_app"]
+
+cache_app = typer.Typer(
+    help="What was computed once and is kept: trained stages, judges, reference autoencoders, statistics, samples.",
+    no_args_is_help=True,
+)
+Results = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--results", help="Folder of results whose cells need it; may be given several times. Folders that were used "
+        "with these runs before count as well."
+    ),
+]  # fmt: skip
+
+
+@cache_app.command(name="list")
+def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
+    """List what is kept: what it is, how large, when it was made, and which cells need it."""
+    from ..store.inventory import inventory
+
+    entries = inventory(runs, results or [Path("results")])
+    table = Table("kind", "what", "key", "MB", "made", "needed by", box=None, pad_edge=False)
+    for entry in entries:
+        needed = f"{len(entry.cells)} cell{'s' * (len(entry.cells) != 1)}" if entry.cells else "no cell"
+        made = entry.card.finished[:16].replace("T", " ") if entry.card else "unfinished"
+        what = entry.card.title if entry.card else "an interrupted training"
+        table.add_row(entry.kind, what, entry.folder.name, f"{entry.size / 1e6:.1f}", made, needed)
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False).print(table)
+    total = sum(entry.size for entry in entries) / 1e6
+    typer.echo(f"{len(entries)} artefacts, {total:.1f} MB under {runs / 'artefacts'}")
+
+
+@cache_app.command()
+def clear(
+    results: Results = None,
+    runs: Runs = Path("runs"),
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also the checkpoints of trainings that were interrupted.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what cells need: it is computed again when it is asked for.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
+) -> None:
+    """Remove what no cell needs. Nothing that another process is making is touched."""
+    from ..store.inventory import inventory, removable, remove
+
+    entries = removable(inventory(runs, results or [Path("results")]), unfinished=unfinished, everything=everything)
+    gone = [entry for entry in entries if dry_run or remove(entry)]
+    for entry in gone:
+        typer.echo(f"{entry.kind} {entry.folder.name}  {entry.card.title if entry.card else 'unfinished'}")
+    busy = f", {len(entries) - len(gone)} left to the process that makes them" if len(gone) < len(entries) else ""
+    word = "would be removed" if dry_run else "removed"
+    say(f"{len(gone)} artefacts {word}, {sum(e.size for e in gone) / 1e6:.1f} MB{busy}")

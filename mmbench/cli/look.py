@@ -1,0 +1,74 @@
+"""mmbench list, check and data: what is installed, whether it keeps the contract, whether its files are there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .. import plugins
+from .options import AllowPartial, DataRoot
+
+if TYPE_CHECKING:
+    from ..data.dataset import DatasetSource
+
+__all__ = ["check", "data_app", "list_"]
+
+data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_args_is_help=True)
+
+
+def list_() -> None:
+    """List the installed models, datasets and metrics, and who brought them."""
+    table = Table("kind", "name", "class", "from", box=None, pad_edge=False)
+    for kind, group in (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS)):
+        for plugin in plugins.available(group).values():
+            table.add_row(kind, plugin.name, plugin.value, plugin.source)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def check(
+    model: Annotated[str, typer.Argument(help="An installed model, or module:Class.")],
+) -> None:
+    """Does a model keep the contract? A line for each check; exit code 1 if one fails."""
+    from ..checks import run_checks
+
+    plugins.find(plugins.MODELS, model)
+    failed = 0
+    for result in run_checks(model):
+        typer.echo(result.line())
+        failed += not result.ok
+    if failed:
+        typer.echo(f"{failed} failed")
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    data_root: DataRoot = Path("data"),
+) -> None:
+    """Bring a dataset's files to the data root and verify them."""
+    typer.echo(_source(name).fetch(data_root))
+
+
+@data_app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    data_root: DataRoot = Path("data"),
+    allow_partial: AllowPartial = False,
+) -> None:
+    """Check a dataset's files."""
+    source = _source(name)
+    source.allow_partial = allow_partial
+    typer.echo(source.verify(data_root))
+
+
+def _source(name: str) -> DatasetSource:
+    from ..data.dataset import DatasetSource
+
+    source: type[DatasetSource] = plugins.load(plugins.DATASETS, name, DatasetSource)
+    return source()

@@ -1,0 +1,120 @@
+"""Options that several verbs share, each written once; and the request that they make."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from ..cells.request import Request
+
+__all__ = ["Budget", "Measuring", "Places", "Results", "Runs", "request", "shared", "words"]
+
+Budget = Literal["smoke", "laptop", "paper"]
+DataRoot = Annotated[
+    Path, typer.Option("--data-root", envvar="MMBENCH_DATA", help="Folder that holds the datasets' files.")
+]
+Results = Annotated[Path, typer.Option("--results", "--out", help="Folder of the results, one small JSON file a cell.")]
+Runs = Annotated[
+    Path, typer.Option("--runs", envvar="MMBENCH_RUNS", help="Folder of trained models, judges and sample files.")
+]
+AllowPartial = Annotated[
+    bool, typer.Option("--allow-partial", help="Use a folder that holds only part of the images, as NAME_partial.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where everything is, and which dataset."""
+
+    dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs"
+    data_root: DataRoot = Path("data")
+    results: Annotated[Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")] = (
+        Path("results")
+    )
+    runs: Runs = Path("runs")
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto"
+    allow_partial: AllowPartial = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What is measured and kept."""
+
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metrics", help="Measure these instead of the dataset's own: fid,fmd; may be given several times."
+        ),
+    ] = None
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights-root", envvar="MMBENCH_WEIGHTS", help="Folder of pretrained weights for metrics."),
+    ] = None
+    keep: Annotated[
+        int,
+        typer.Option("--save-samples", min=0, metavar="N", help="Keep the first N samples of each condition on disk."),
+    ] = 0
+    keep_format: Annotated[
+        Literal["safetensors", "png"],
+        typer.Option("--save-format", help="png: image and text files for other tools, beside the exact values."),
+    ] = "safetensors"
+    stale: Annotated[
+        Literal["keep", "rerun"],
+        typer.Option("--stale", help="What other code made is kept and named, or computed anew."),
+    ] = "keep"
+
+
+def shared(*groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The verb's own options and, after them, those of these groups; the verb gets an instance of each group under
+    the group's name in small letters."""
+
+    def decorate(verb: Callable[..., Any]) -> Callable[..., Any]:
+        names = {group: group.__name__.lower() for group in groups}
+        fields = {group: [f.name for f in dataclasses.fields(group)] for group in groups}
+
+        def run(**values: Any) -> Any:
+            made = {names[g]: g(**{name: values.pop(name) for name in fields[g]}) for g in groups}
+            return verb(**values, **made)
+
+        own = [p for p in inspect.signature(verb).parameters.values() if p.name not in names.values()]
+        hints = get_type_hints(verb, include_extras=True)
+        parameters = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
+        for group in groups:
+            parameters += _parameters(group)
+        run.__name__, run.__doc__ = verb.__name__, verb.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def request(
+    places: Places, measuring: Measuring | None = None, *, models: Sequence[str], seeds: Sequence[int], **more: Any
+) -> Request:
+    """The request of a verb."""
+    from ..cells.request import Request
+
+    values = dataclasses.asdict(places) | (dataclasses.asdict(measuring) if measuring else {})
+    values["metrics"] = words(values.get("metrics"))
+    return Request(models=tuple(models), seeds=tuple(dict.fromkeys(seeds)), **values, **more)
+
+
+def words(values: Sequence[str] | None) -> tuple[str, ...]:
+    """'a,b' and 'c' as ('a', 'b', 'c')."""
+    return tuple(dict.fromkeys(word for value in values or () for word in value.split(",") if word))
+
+
+def _parameters(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hints[f.name])
+        for f in dataclasses.fields(group)
+    ]

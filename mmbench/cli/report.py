@@ -1,0 +1,45 @@
+"""mmbench report: tables and figures of finished cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .. import store
+from ..errors import ResultError, near
+from .options import Runs
+from .terminal import Terminal, say
+
+__all__ = ["report"]
+
+
+def report(
+    results: Annotated[
+        Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")
+    ] = Path("results"),
+    dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,
+    format: Annotated[Literal["md", "csv", "tex"], typer.Option("--format", help="Form of the tables.")] = "md",
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file, not to the terminal.")] = None,
+    figures: Annotated[Path | None, typer.Option("--figures", help="Write the plots into this folder.")] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's."""
+    from ..report import render
+
+    cells, failures = store.cells(results, dataset), store.failures(results, dataset)
+    if dataset and not cells and not failures:
+        found = {cell["dataset"]["name"] for cell in store.cells(results)}
+        raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, found)}")
+    text = render(cells, failures, format)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        store.write_text(out, text)
+        say(f"wrote {out}")
+    if figures is not None:
+        from ..report.figures import write_figures
+
+        for path in write_figures(cells, runs, figures, Terminal()):
+            say(f"wrote {path}")

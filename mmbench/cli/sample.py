@@ -1,0 +1,51 @@
+"""mmbench sample: what a finished cell's model makes of what a user gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Budget, Places, request, shared
+from .terminal import Terminal, say
+
+__all__ = ["sample"]
+
+
+@shared(Places)
+def sample(
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The picture to write, a PNG.")],
+    model: Annotated[str, typer.Option("--model", help="A model with a finished cell.")] = "mld",
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--given", metavar="MODALITY=VALUE", help="A text or an image file; may be given several times."),
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="What to generate, where not all that is not given.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Number of samples.")] = 8,
+    noise: Annotated[int, typer.Option("--noise-seed", min=0, help="Another seed, other samples.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of this training seed's cell.")] = None,
+    budget: Annotated[Budget | None, typer.Option("--budget", help="Of a cell of this budget.")] = None,
+    places: Places,
+) -> None:
+    """Generate from a finished cell's model, given anything or nothing; draw a picture, print texts.
+
+    \b
+    mmbench sample --out joint.png
+    mmbench sample --dataset glyphs --given name=seven --out sevens.png
+    mmbench sample --dataset cub --given caption="a small yellow bird with black wings" --out birds.png
+    mmbench sample --dataset mnist_svhn --given mnist=digit.png --count 20 --out svhn.png
+    """
+    from ..engine.local import Engine
+    from ..report.figures import given_grid, save
+
+    asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
+    sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
+    for name, values in sampled.made.items():
+        if values.dtype.kind == "U":
+            typer.echo("\n".join(f"{name}: {text}" for text in values.tolist()))
+    title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
+    say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")

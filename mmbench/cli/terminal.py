@@ -1,0 +1,83 @@
+"""The terminal: bars where there is one, now and then a line elsewhere; what users typed is printed as it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from ..progress import Advance, Progress
+
+__all__ = ["Terminal", "console", "say"]
+
+console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+
+def say(message: str) -> None:
+    """A sentence, without markup: brackets and colons in paths stay what they are."""
+    console.print(message, markup=False)
+
+
+class Terminal(Progress):
+    """Bars with rate and time left on a terminal; now and then a line elsewhere."""
+
+    SECONDS = 30.0
+    """Between two lines where there is no terminal."""
+
+    @contextmanager
+    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
+        show = self._bars if console.is_terminal else self._lines
+        with show(title, total, unit, done) as advance:
+            yield advance
+
+    def say(self, message: str) -> None:
+        say(message)
+
+    @contextmanager
+    def _bars(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
+        columns = (
+            TextColumn("  {task.description:<28}", markup=False),
+            BarColumn(24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        with Bars(*columns, console=console) as bars:
+            task = bars.add_task(title, total=total, completed=done, note="", rate="")
+
+            def advance(steps: int = 1, note: str = "") -> None:
+                bars.update(task, advance=steps)
+                if note:
+                    bars.update(task, note=note)
+                speed = bars.tasks[0].speed
+                bars.update(task, rate=f"{speed:.1f} {unit}s/s" if speed else "")
+
+            yield advance
+
+    @contextmanager
+    def _lines(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
+        start = last = time.monotonic()
+        fresh, latest = 0, ""
+
+        def line(now: float) -> str:
+            rate = fresh / max(now - start, 1e-9)
+            left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+            return f"  {title}: {done}/{total} {unit}s, {rate:.1f}/s, {now - start:.0f} s{left} {latest}".rstrip()
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal done, fresh, latest, last
+            done, fresh, latest = done + steps, fresh + steps, note or latest
+            now = time.monotonic()
+            if now - last > self.SECONDS and done < total:
+                last = now
+                say(line(now))
+
+        yield advance
+        say(line(time.monotonic()))

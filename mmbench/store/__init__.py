@@ -1,0 +1,65 @@
+"""Results, samples and artefacts on disk, and where they come from. No torch."""
+
+from . import provenance
+from .artefacts import Artefact, Artefacts, Card
+from .files import check_writable, exclusive, write_text
+from .results import (
+    COLUMNS,
+    DISPLAY_ONLY,
+    CellKey,
+    cells,
+    existing,
+    failures,
+    frame,
+    protocol_hash,
+    published,
+    read,
+    write,
+)
+from .samples import read_samples, sample_key, write_samples
+from .schema import (
+    SCHEMA,
+    Cell,
+    CodeRecord,
+    DatasetRecord,
+    Environment,
+    MetricRecord,
+    ModalityRecord,
+    ModelRecord,
+    RowRecord,
+    StageRecord,
+)
+
+__all__ = [
+    "COLUMNS",
+    "DISPLAY_ONLY",
+    "SCHEMA",
+    "Artefact",
+    "Artefacts",
+    "Card",
+    "Cell",
+    "CellKey",
+    "CodeRecord",
+    "DatasetRecord",
+    "Environment",
+    "MetricRecord",
+    "ModalityRecord",
+    "ModelRecord",
+    "RowRecord",
+    "StageRecord",
+    "cells",
+    "check_writable",
+    "exclusive",
+    "existing",
+    "failures",
+    "frame",
+    "protocol_hash",
+    "provenance",
+    "published",
+    "read",
+    "read_samples",
+    "sample_key",
+    "write",
+    "write_samples",
+    "write_text",
+]

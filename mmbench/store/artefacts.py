@@ -1,0 +1,170 @@
+"""Artefacts: what was computed once, each in a folder named by its key.
+
+    <runs>/artefacts/<kind>/<key>/card.json             what it is, what decided it, by which code, when, how long
+    <runs>/artefacts/<kind>/<key>/tensors.safetensors   its tensors, with a checksum inside (`mmbench.tensors`)
+
+The key is a hash of the *identity*: everything that decides the numbers (data, settings, seed, code, keys of what it
+was made from). Another identity is another folder, so nothing is ever reused for what it was not made for. An artefact
+is finished when its card is there; before that its folder may hold the checkpoints of an unfinished training.
+This module knows no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..config import canonical, digest
+from ..errors import DamagedError, ResultError
+from . import provenance
+from .files import exclusive, set_aside, write_text
+
+__all__ = ["Artefact", "Artefacts", "Card"]
+
+KEY = 16
+"""Hex digits of a key."""
+TENSORS, CARD = "tensors.safetensors", "card.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What is known of a finished artefact."""
+
+    kind: str
+    """'stage', 'judge', 'reference autoencoder', 'caption heads', 'statistics', 'samples'."""
+    key: str
+    title: str
+    """In print: 'autoencoder.pen of mld on Glyphs, seed 0'."""
+    identity: dict[str, Any]
+    """Everything that decided it; `key` is its hash."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What was measured of it: accuracy of a judge, record of a stage, number of samples."""
+    commit: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    """Versions and device."""
+    finished: str = ""
+    """When, ISO 8601, UTC."""
+    seconds: float = 0.0
+    """Wall time that it took."""
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """The store of one runs folder."""
+
+    root: Path
+    """<runs>/artefacts."""
+
+    def of(self, kind: str, identity: Mapping[str, Any]) -> Artefact:
+        """The artefact of this identity, finished or not."""
+        return Artefact(self.root, kind, dict(identity))
+
+    def cards(self) -> Iterator[tuple[Path, Card | None]]:
+        """Every folder with its card; None where it is unfinished or the card is damaged."""
+        for folder in sorted(self.root.glob("*/*/")):
+            if ".damaged-" in folder.name:
+                continue
+            try:
+                yield folder, read_card(folder / CARD)
+            except ResultError:
+                yield folder, None
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One artefact."""
+
+    root: Path
+    kind: str
+    identity: dict[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        return digest(self.identity, KEY)
+
+    @cached_property
+    def folder(self) -> Path:
+        return self.root / self.kind.replace(" ", "-") / self.key
+
+    @property
+    def name(self) -> str:
+        """'stage/0123456789abcdef', as a cell records it."""
+        return f"{self.folder.parent.name}/{self.key}"
+
+    @property
+    def tensors(self) -> Path:
+        return self.folder / TENSORS
+
+    def card(self, say: Callable[[str], None] = lambda _: None) -> Card | None:
+        """The card; None where the artefact is not finished. A damaged one is set aside, with a sentence to `say`."""
+        try:
+            return read_card(self.folder / CARD)
+        except DamagedError as error:
+            self.discard(str(error), say)
+            return None
+
+    def finish(self, title: str, facts: Mapping[str, Any], seconds: float, environment: Mapping[str, str]) -> Card:
+        """Write the card; the tensors must be in place."""
+        card = Card(
+            kind=self.kind,
+            key=self.key,
+            title=title,
+            identity=self.identity,
+            facts=dict(facts),
+            commit=provenance.commit(),
+            environment=dict(environment),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+        )
+        text = json.dumps(TypeAdapter(Card).dump_python(card, mode="json"), indent=1, allow_nan=False)
+        write_text(self.folder / CARD, text + "\n")
+        return card
+
+    def discard(self, reason: str, say: Callable[[str], None]) -> None:
+        """Set the whole folder aside under another name."""
+        aside = set_aside(self.folder)
+        say(f"{reason}; it was set aside as {aside.name} and is made again")
+
+    def alone(self, say: Callable[[], None] | None = None) -> AbstractContextManager[None]:
+        """Only one process at a time makes it; see `files.exclusive`."""
+        return exclusive(self.root / "locks" / f"{self.folder.parent.name}-{self.key}", say)
+
+
+def read_card(path: Path) -> Card | None:
+    """None where there is none. DamagedError if it is no card or not this folder's, ResultError if unreadable."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise DamagedError(f"{path} is damaged (not UTF-8)") from None
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+    try:
+        card = TypeAdapter(Card).validate_python(json.loads(text))
+    except (ValueError, RecursionError, ValidationError):
+        raise DamagedError(f"{path} is damaged (no card of an artefact)") from None
+    if card.key != path.parent.name or digest(json.loads(canonical(card.identity)), KEY) != card.key:
+        raise DamagedError(f"{path} is damaged (its identity has another key)")
+    return card
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def remove(folder: Path) -> None:
+    """Remove an artefact: its card first, so that it is never taken for whole."""
+    with suppress(FileNotFoundError):
+        (folder / CARD).unlink()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""Tensor files: safetensors with a checksum inside, written whole or not at all, verified before they are believed;
+and artefacts that hold tensors, made once.
+
+No pickle. The checksum is SHA-256 over names, types, shapes and bytes of all tensors, and over the metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import DamagedError, ResultError, StorageError
+from .progress import Progress
+from .store.artefacts import Artefact
+from .store.files import whole
+from .store.provenance import versions
+
+__all__ = ["Made", "checksum", "load_tensors", "once", "save_tensors"]
+
+Made = tuple[dict[str, Tensor], dict[str, Any]]
+"""The tensors of an artefact, and facts about it (JSON data)."""
+
+SHA = "sha256"
+"""The checksum's place in a file's metadata."""
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the bytes of all tensors, in the order of their names."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(_bytes(tensors[name]))
+    return sha.hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file whole or not at all; StorageError where it cannot be written."""
+    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with whole(path) as temporary:
+        try:
+            save_file(kept, temporary, {**(metadata or {}), SHA: _seal(kept, metadata or {})})
+        except SafetensorError as error:
+            raise StorageError(f"cannot write {path}: {error}; free some space or choose another folder") from error
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a file that `save_tensors` wrote.
+
+    Raises DamagedError where it is not what was written, ResultError where it is missing or may not be read.
+    """
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, RuntimeError, AttributeError, TypeError, OverflowError) as error:
+        raise DamagedError(f"{path} is damaged ({error})") from None
+    if metadata.pop(SHA, None) != _seal(tensors, metadata):
+        raise DamagedError(f"{path} is damaged (its checksum does not agree)")
+    return tensors, metadata
+
+
+def once(artefact: Artefact, make: Callable[[], Made], title: str, progress: Progress) -> Made:
+    """The tensors and facts of an artefact: those on disk, or made, put there and returned.
+
+    One process makes it, the others wait. One that is damaged is set aside and made again; a finished one is only read.
+
+    Arguments:
+        make: gives tensors and facts; it may keep checkpoints in the artefact's folder.
+        title: what is made, in print: 'judge of mnist'.
+    """
+    found = _found(artefact, progress)
+    if found is None:
+        with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
+            found = _found(artefact, progress) or _make(artefact, make, title)
+    return found
+
+
+def _found(artefact: Artefact, progress: Progress) -> Made | None:
+    card = artefact.card(progress.say)
+    if card is None:
+        return None
+    try:
+        return load_tensors(artefact.tensors)[0], card.facts
+    except DamagedError as error:
+        artefact.discard(str(error), progress.say)
+        return None
+
+
+def _make(artefact: Artefact, make: Callable[[], Made], title: str) -> Made:
+    started = time.monotonic()
+    tensors, facts = make()
+    save_tensors(artefact.tensors, tensors)
+    artefact.finish(title, facts, time.monotonic() - started, versions("torch", "mmbench"))
+    return tensors, facts
+
+
+def _seal(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """The checksum of a file: of the metadata too, for a stage's record stands there."""
+    sha = hashlib.sha256()
+    for key in sorted(metadata):
+        sha.update(f"{key}={metadata[key]}\n".encode())
+    for name in sorted(tensors):
+        sha.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        sha.update(_bytes(tensors[name]))
+    return sha.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy())

@@ -1,0 +1,246 @@
+"""The stages of a model, in order: each one loaded where it was trained before, else trained and kept.
+
+A trained stage is an artefact. Its key holds all that decides its weights: the data, the modalities as models see
+them, the stage's own settings and schedule, its first weights, the seed, the code, the keys of the stages that it
+needs. So a sampler's setting retrains nothing, and models share the stages that agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..config import digest, to_json
+from ..data.dataset import Split
+from ..errors import PluginError, ResultError, TrainingError
+from ..model import Model, Stage
+from ..progress import Progress
+from ..store.artefacts import Artefact, Artefacts
+from ..tensors import Made, once
+from .checkpoint import Checkpoints
+from .draws import PassDraws
+from .loop import Course, Trainer
+
+__all__ = ["Keeper", "StageRecord", "first_weights", "train"]
+
+OnCollapse = Literal["keep", "refuse"]
+
+
+@dataclass(kw_only=True)
+class StageRecord(Course):
+    """What is known of a stage's training."""
+
+    skill: dict[str, float | None] = field(default_factory=dict)
+    """What the stage says of itself on validation tuples; None where it is not finite."""
+    collapsed: list[str] = field(default_factory=list)
+    """Why it counts as collapsed, a sentence for each skill that is too small."""
+    artefact: str = ""
+    """Where it is kept, 'stage/<key>'; '' if nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeper:
+    """Where trained stages are kept, and what identifies them beside their own settings."""
+
+    artefacts: Artefacts
+    identity: Mapping[str, Any]
+    """Data, modalities and code: JSON data that goes into every key."""
+    config: Mapping[str, Any]
+    """The model's whole configuration, for stages that do not say what they depend on."""
+    owner: str
+    """In print: 'mld on Glyphs, seed 0'."""
+    may_train: bool = True
+    """Whether a stage that is not there is trained; a ResultError if not."""
+
+    def artefact(self, model: Model, stage: Stage, start: str, seed: int, needs: Mapping[str, str]) -> Artefact:
+        """The artefact of a stage; `start` is a hash of its first weights, `needs` has the keys of earlier stages."""
+        whole = stage.settings is None
+        identity = {
+            **self.identity,
+            "stage": stage.name,
+            "loss": _qualified(stage.loss),
+            "prepare": _qualified(stage.prepare) if stage.prepare else None,
+            "class": _qualified(type(model)) if whole else None,
+            "settings": dict(self.config) if whole else dict(stage.settings or {}),
+            "schedule": to_json(stage.schedule),
+            "modalities of a batch": list(stage.modalities or ()),
+            "start": start,
+            "seed": seed,
+            "needs": dict(needs),
+        }
+        return self.artefacts.of("stage", identity)
+
+
+def train(
+    model: Model,
+    train_split: Split,
+    validation: Split,
+    *,
+    seed: int,
+    keeper: Keeper | None = None,
+    progress: Progress | None = None,
+    on_collapse: OnCollapse = "keep",
+) -> dict[str, StageRecord]:
+    """Train all stages of `model` in place, or load those that are kept; returns a record for each stage.
+
+    With a `keeper`, a stage's state is saved every two minutes and on an interruption, and a later call goes on from
+    it to the same result. Skills are taken on `validation`, never on test tuples.
+
+    Raises TrainingError on a loss that is not finite and, with `on_collapse` 'refuse', on a stage that has collapsed;
+    ResultError if a stage is not there and the keeper may not train it.
+    """
+    progress = progress or Progress()
+    stages = list(model.stages())
+    starts = {stage.name: first_weights(stage.module) for stage in stages}
+    records: dict[str, StageRecord] = {}
+    keys: dict[str, str] = {}
+    for stage in stages:
+        work = partial(_train_stage, model, stage, train_split, validation, seed, progress)
+        if keeper:
+            needs = {name: keys[name] for name in (list(keys) if stage.needs is None else stage.needs)}
+            artefact = keeper.artefact(model, stage, starts[stage.name], seed, needs)
+            keys[stage.name] = artefact.key
+            records[stage.name] = _kept(model, stage, keeper, artefact, work, progress)
+        else:
+            records[stage.name] = work(None)[1]
+        if on_collapse == "refuse" and records[stage.name].collapsed:
+            raise TrainingError("; ".join(records[stage.name].collapsed))
+    model.eval()
+    return records
+
+
+def first_weights(module: nn.Module) -> str:
+    """A hash of a module's parameters as they are: names, shapes, and sums to four digits, so that it is the same on
+    machines whose random numbers differ in the last bit."""
+    found = {}
+    for name, p in module.named_parameters():
+        values = p.detach().double()
+        found[name] = [list(p.shape), f"{values.sum().item():.3e}", f"{values.abs().sum().item():.3e}"]
+    return digest(found)
+
+
+Work = Callable[[Checkpoints | None], tuple[dict[str, Tensor], StageRecord]]
+
+
+def _kept(
+    model: Model, stage: Stage, keeper: Keeper, artefact: Artefact, work: Work, progress: Progress
+) -> StageRecord:
+    """The stage from its artefact, which is made where it is not there yet."""
+
+    def make() -> Made:
+        if not keeper.may_train:
+            raise ResultError(
+                f"there is no trained {stage.name} of {keeper.owner} under {artefact.root}; give the --runs folder of "
+                "its training, or train it again with `mmbench run`"
+            )
+        tensors, record = work(checkpoints)
+        made.append(record)
+        return tensors, asdict(record)
+
+    checkpoints, made = Checkpoints(artefact.folder, progress.say), []
+    tensors, facts = once(artefact, make, f"{stage.name} of {keeper.owner}", progress)
+    if made:
+        checkpoints.clear()
+    _put(model, stage, tensors)
+    return StageRecord(**{**facts, "artefact": artefact.name})
+
+
+def _train_stage(
+    model: Model,
+    stage: Stage,
+    train_split: Split,
+    validation: Split,
+    seed: int,
+    progress: Progress,
+    checkpoints: Checkpoints | None,
+) -> tuple[dict[str, Tensor], StageRecord]:
+    """The tensors that the stage changed, and its record."""
+    model.eval()
+    live = _Changes(model, stage)
+    tuples = stage.prepare(train_split) if stage.prepare else train_split
+    trainer = _trainer(model, stage, tuples, seed, live)
+    stage.module.train()
+    course = trainer.run(checkpoints, progress)
+    model.eval()
+    record = StageRecord(**asdict(course))
+    if stage.skill:
+        _judge(stage, stage.skill(validation), record)
+    return {name: tensor.detach().clone() for name, tensor in live().items()}, record
+
+
+def _trainer(model: Model, stage: Stage, tuples: Split, seed: int, live: _Changes) -> Trainer:
+    def loss(rows: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
+        return stage.loss(tuples.gather(rows, stage.modalities), generator)
+
+    return Trainer(
+        title=f"train {stage.name}",
+        who=f"stage {stage.name!r}",
+        parameters={n: p for n, p in stage.module.named_parameters() if p.requires_grad},
+        schedule=stage.schedule,
+        total=stage.schedule.total_steps(len(tuples)),
+        draws=PassDraws(seed, stage.name, len(tuples), stage.schedule.batch_size, model.device),
+        loss=loss,
+        live=live,
+    )
+
+
+class _Changes:
+    """What a stage changes of a model: its module's tensors, and those buffers outside of it that are no longer what
+    they were when the stage began."""
+
+    def __init__(self, model: Model, stage: Stage) -> None:
+        own = {id(t) for t in (*stage.module.parameters(), *stage.module.buffers())}
+        state = model.state_dict(keep_vars=True)
+        self.inside = {name: tensor for name, tensor in state.items() if id(tensor) in own}
+        buffers = {name: t for name, t in state.items() if name not in self.inside and not isinstance(t, nn.Parameter)}
+        self.outside = {name: (tensor, tensor.detach().clone()) for name, tensor in buffers.items()}
+        trained = sum(p.requires_grad for p in stage.module.parameters())
+        if trained > sum(isinstance(t, nn.Parameter) and t.requires_grad for t in self.inside.values()):
+            raise PluginError(
+                f"stage {stage.name!r} trains a module that is no part of the model: make it an attribute"
+            )
+
+    def __call__(self) -> dict[str, Tensor]:
+        moved = {name: now for name, (now, before) in self.outside.items() if not torch.equal(now, before)}
+        return {**self.inside, **moved}
+
+
+def _put(model: Model, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
+    """Put a stage's tensors into the model."""
+    state = model.state_dict(keep_vars=True)
+    wrong = [n for n, tensor in tensors.items() if n not in state or state[n].shape != tensor.shape]
+    if wrong:
+        raise ResultError(
+            f"the kept stage {stage.name!r} is of another model ({wrong[0]}): its author should name in "
+            "`Stage.settings` all that it depends on; `mmbench cache clear` makes room"
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            state[name].copy_(tensor)
+
+
+def _judge(stage: Stage, skill: Mapping[str, float], record: StageRecord) -> None:
+    """Record the skills, and which of them are less than the least (a NaN too)."""
+    record.skill = {name: value if math.isfinite(value) else None for name, value in skill.items()}
+    for name, least in stage.least.items():
+        if name not in skill:
+            raise PluginError(f"stage {stage.name!r}: `least` names {name!r}, which `skill` does not return")
+        if not skill[name] >= least:
+            record.collapsed.append(
+                f"stage {stage.name!r} has collapsed: {name} {skill[name]:.3g} on validation tuples, {least:g} needed"
+            )
+
+
+def _qualified(thing: Any) -> str:
+    """'module:Class.method' of a class, function, bound method or partial."""
+    while isinstance(thing, partial):
+        thing = thing.func
+    thing = getattr(thing, "__func__", thing)
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{kind.__module__}:{kind.__qualname__}"

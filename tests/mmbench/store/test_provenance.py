@@ -1,0 +1,145 @@
+"""Code identity: what counts as a change, and whose code it is."""
+
+import textwrap
+
+import pytest
+
+from mmbench.store import provenance
+from mmbench.store.provenance import UNKNOWN, changed, code_of_class, code_of_module, harness, syntax
+
+SOURCE = '''
+"""A module."""
+import math
+
+RATE = 0.5  # a comment
+
+
+def area(r: float) -> float:
+    """Of a circle."""
+    return math.pi * r**2 * RATE
+'''
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        SOURCE.replace("# a comment", "# another"),
+        SOURCE.replace('"""Of a circle."""', '"""Of a disc."""'),
+        SOURCE.replace('    """Of a circle."""\n', ""),
+        SOURCE.replace('"""A module."""\n', ""),
+        SOURCE.replace("math.pi * r**2 * RATE", "(\n        math.pi * r ** 2\n        * RATE)"),
+        SOURCE.replace("\n\n\ndef", "\ndef"),
+        SOURCE.replace("RATE = 0.5", 'RATE = 0.5\n"""What is lost."""'),
+        SOURCE.replace("0.5", "5e-1"),
+    ],
+)
+def test_comments_docstrings_and_layout_do_not_count(other):
+    assert other != SOURCE
+    assert syntax(other) == syntax(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("0.5", "0.25"),
+        ("r**2", "r**3"),
+        ("r**2 *", "r**2 +"),
+        ("math.pi", "math.tau"),
+        ("return math", "math"),
+        ("RATE = 0.5", "RATE = '0.5'"),
+        ("RATE = 0.5", "RATE: float = 0.5"),
+        ("(r: float)", "(r: float = 1.0)"),
+        ("import math", "import cmath as math"),
+        ("def area", "@staticmethod\ndef area"),
+    ],
+)
+def test_everything_else_counts(before, after):
+    assert syntax(SOURCE.replace(before, after)) != syntax(SOURCE)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working directory with sources."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(**files):
+        """`net__core` is net/core.py, `net__` is net/__init__.py."""
+        for name, text in files.items():
+            path = tmp_path / (f"{name[:-2]}/__init__.py" if name.endswith("__") else f"{name.replace('__', '/')}.py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+
+    def identity(name):
+        provenance.code_of_module.cache_clear()  # as in a new process
+        provenance._imported.cache_clear()
+        return code_of_module(name)
+
+    return write, identity
+
+
+def test_a_package_is_all_of_its_files(here):
+    write, identity = here
+    write(net__="", net__core="A = 1", net__deep__er="B = 1")
+    first = identity("net")
+    write(net__core="A = 1  # one")
+    assert identity("net") == first
+    write(net__deep__er="B = 2")
+    assert identity("net") != first
+    write(net__deep__er="B = 1", net__more="C = 1")
+    assert identity("net") != first
+
+
+def test_a_module_brings_the_neighbours_that_it_imports(here):
+    write, identity = here
+    write(net="import parts\nfrom pack import x\n", parts="import deeper", deeper="A = 1", pack__="x = 1")
+    write(stranger="B = 1")
+    first = identity("net")
+    write(stranger="B = 2")
+    assert identity("net") == first, "nobody imports it"
+    write(deeper="A = 2")
+    assert identity("net") != first
+    write(deeper="A = 1", pack__="x = 2")
+    assert identity("net") != first
+
+
+def test_an_import_inside_a_function_counts_and_a_file_that_is_no_python_is_read_as_it_is(here):
+    write, identity = here
+    write(net="def f():\n    import parts\n", parts="A = (")
+    first = identity("net")
+    write(parts="A = ((")
+    assert identity("net") != first
+
+
+def test_code_that_cannot_be_found_is_unknown_and_never_called_changed():
+    assert code_of_module("no_such_module_anywhere") == UNKNOWN
+    assert changed({"a": "1", "b": "2", "c": UNKNOWN, "d": "4"}, {"a": "1", "b": "3", "c": "5", "d": UNKNOWN}) == [
+        "b 2 -> 3"
+    ]
+
+
+def test_a_class_has_the_code_of_its_bases_and_not_the_harness():
+    from mmbench_mld.model import MLD
+
+    class Mine(MLD):
+        pass
+
+    assert set(code_of_class(MLD)) == {"mmbench_mld"}
+    assert "mmbench_mld" in code_of_class(Mine)
+    assert not {"mmbench", "torch", "abc", "builtins"} & set(code_of_class(Mine))
+    assert len(code_of_class(Mine)) == 2
+
+
+def test_the_harness_has_two_identities_of_files_that_exist():
+    assert set(harness()) == {"training", "measuring"}
+    for path in (*provenance.TRAINING, *provenance.MEASURING):
+        assert (provenance.ROOT / path).exists(), path
+    assert len(set(harness().values())) == 2
+
+
+def test_what_decides_weights_is_in_the_training_path():
+    """Every module of the harness that a stage's training imports is there, but what only names, checks or stores."""
+    files = {
+        path.relative_to(provenance.ROOT).as_posix()
+        for path in provenance._python_files(provenance.ROOT / path for path in provenance.TRAINING)
+    }
+    assert {"training/loop.py", "training/stages.py", "networks/images.py", "likelihoods.py", "seeding.py"} <= files
