@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from .. import plugins, store
-from ..config import digest, to_json
 from ..errors import ResultError, UnavailableError
 from ..metric import Bench, Metric
 from ..model import Model
@@ -15,11 +14,11 @@ from ..networks import Networks
 from ..seeding import seeded_init
 from ..store.provenance import changed
 from ..store.schema import Cell
-from ..training import Keeper, StageRecord, train
+from ..training import StageRecord, train
+from .identity import keeper, sampler, token
 from .measuring import groups, measure, targets
 from .plan import CellPlan
-from .record import cell_record, metric_records, modality_record
-from .sampling import Sampler, Shelf
+from .record import cell_record, metric_records
 from .workshop import Workshop
 
 __all__ = ["CellWork", "Fate"]
@@ -76,7 +75,7 @@ class CellWork:
             plan.dataset.train.to(shop.device),
             plan.dataset.validation,
             seed=plan.key.seed,
-            keeper=self._keeper(),
+            keeper=keeper(plan, shop, may_train=self.may_train),
             progress=shop.progress,
             on_collapse=self.request.on_collapse,
         )
@@ -118,10 +117,10 @@ class CellWork:
         for record in records.values():
             for reason in record.collapsed:
                 self.say(f"{plan.who}: {reason}; it is measured and marked")
-        result = measure(self._sampler(lambda: model, _keys(records)), bench, metrics)
-        token = digest({"stages": _keys(records), **self._settings()}, 8)
+        result = measure(sampler(plan, self.shop, lambda: model, _artefacts(records)), bench, metrics)
+        made_by = token(plan, _artefacts(records))
         if result.samples:
-            store.write_samples(plan.key.samples(token, self.request.runs), result.samples)
+            store.write_samples(plan.key.samples(made_by, self.request.runs), result.samples)
         cell = cell_record(
             plan,
             self.shop.device,
@@ -129,7 +128,7 @@ class CellWork:
             result=result,
             metrics=metrics,
             left_out=self.left_out,
-            samples=plan.key.samples(token).as_posix() if result.samples else None,
+            samples=plan.key.samples(made_by).as_posix() if result.samples else None,
         )
         store.write(self.request.results, cell)
 
@@ -140,55 +139,20 @@ class CellWork:
         def model() -> Model:
             return self.trained()[0]
 
-        keys = {name: record["artefact"] for name, record in cell["stages"].items()}
-        result = measure(self._sampler(model, keys), bench, metrics, figures=False)
+        result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=False)
         cell["rows"] = [row for row in cell["rows"] if row["plugin"] not in metrics] + result.rows  # type: ignore[operator]
         cell["metrics"] |= metric_records(metrics, result.metric_seconds)
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
         if metrics:
             store.write(self.request.results, cell)
 
-    def _keeper(self) -> Keeper:
-        plan = self.plan
-        return Keeper(
-            artefacts=self.shop.artefacts,
-            identity={
-                "data": plan.dataset.fingerprint,
-                "split": plan.protocol.split,
-                "modalities": [modality_record(m) for m in plan.dataset.spec.modalities],
-                "code": {**plan.code["model"], "training": plan.code["harness"]["training"]},
-            },
-            config=to_json(plan.config),
-            owner=f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}",
-            may_train=self.may_train,
-        )
-
-    def _sampler(self, model: Any, keys: Mapping[str, str]) -> Sampler:
-        plan, request = self.plan, self.request
-        shelf = Shelf(
-            artefacts=self.shop.artefacts,
-            identity={"data": plan.dataset.fingerprint, "stages": dict(keys), **self._settings()},
-            owner=f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}",
-            exported=plan.key.exported(request.runs),
-        )
-        return Sampler(model=model, seed=plan.key.seed, shelf=shelf, keep=request.keep, format=request.keep_format)
-
-    def _settings(self) -> dict[str, Any]:
-        """What decides the samples of trained stages."""
-        plan = self.plan
-        return {
-            "class": f"{plan.cls.__module__}:{plan.cls.__qualname__}",
-            "config": to_json(plan.config),
-            "seed": plan.key.seed,
-            "order": plan.protocol.seed,
-            "code": {**plan.code["model"], **plan.code["harness"]},
-        }
-
     def _samples_lack(self, cell: Cell, bench: Bench) -> bool:
         """Whether samples shall be kept that are not yet."""
-        keys = {name: record["artefact"] for name, record in cell["stages"].items()}
-        sampler, (made, own) = self._sampler(None, keys), groups(bench)
-        return any(sampler.lacks(bench, group[0].given, targets(group)) for group in [*made, *own])
+        source, (made, own) = sampler(self.plan, self.shop, self._no_model, _kept(cell)), groups(bench)
+        return any(source.lacks(bench, group[0].given, targets(group)) for group in [*made, *own])
+
+    def _no_model(self) -> Model:
+        raise AssertionError("only the samples on disk are counted")
 
     def _ready(self, bench: Bench, names: Sequence[str]) -> dict[str, type[Metric]]:
         """The metrics that can be measured here, prepared; and why the others cannot."""
@@ -209,5 +173,9 @@ def _metric(name: str) -> type[Metric]:
     return plugins.load(plugins.METRICS, name, Metric)
 
 
-def _keys(records: Mapping[str, StageRecord]) -> dict[str, str]:
+def _artefacts(records: Mapping[str, StageRecord]) -> dict[str, str]:
     return {name: record.artefact for name, record in records.items()}
+
+
+def _kept(cell: Cell) -> dict[str, str]:
+    return {name: record["artefact"] for name, record in cell["stages"].items()}

@@ -59,6 +59,7 @@ class Planner:
         self.shop, self.request = shop, shop.request
         self.broken: list[str] = []
         self.models = self._load_models()
+        self.code = {name: self._code(cls) for name, cls in self.models.items()}
         self.own, self.protocol_settings = split_settings(self.request.settings, list(self.models))
         check_settings(Protocol, self.protocol_settings)
         for name, cls in self.models.items():
@@ -115,7 +116,7 @@ class Planner:
                 config=config,
                 protocol=self.protocol,
                 overrides=overrides,
-                code=self._code(cls),
+                code=self.code[name],
                 dataset=dataset,
             )
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .. import store
+from .. import plugins, store
 from ..cells.cell import CellWork
 from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
@@ -45,7 +45,7 @@ class Engine:
 
     def __init__(self, request: Request, progress: Progress | None = None) -> None:
         self.request, self.progress = request, progress or Progress()
-        store.provenance.commit()  # of the code as it is now, not as it is when the first cell ends
+        _look_at_code()
         self.shop = Workshop(request, resolve_device(request.device), self.progress)
         self.planner = Planner(self.shop)
 
@@ -109,3 +109,12 @@ class Engine:
         self.progress.say(f"{plan.who}: FAILED: {reason}")
         if not plan.key.path(self.request.results).exists():
             store.write(self.request.results, cell_record(plan, self.shop.device, reason=reason))
+
+
+def _look_at_code() -> None:
+    """Take the identities of all code that is installed now, as it is imported: hours later the files may be others."""
+    store.provenance.commit()
+    store.provenance.harness()
+    for group in (plugins.MODELS, plugins.DATASETS, plugins.METRICS):
+        for plugin in plugins.available(group).values():
+            store.provenance.code_of_module(plugin.value.partition(":")[0].partition(".")[0])
