@@ -141,13 +141,15 @@ def test_ctrl_c_loses_nothing(home):
     """Interrupted in the middle of training, the run says how to go on, keeps the state, and goes on from it."""
     command = [*SMOKE, "--model", "mvae", "--set", "schedule.steps=300", "--out", "cut", "--runs", "cut-runs"]
     shutil.copytree(home / "runs/cache", home / "cut-runs/cache")
+    for kind in ("judge", "reference-autoencoder", "statistics"):
+        shutil.copytree(home / "runs/artefacts" / kind, home / "cut-runs/artefacts" / kind)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for seconds in (2, 5, 12, 30):  # until it strikes in the middle of training, however slow the machine is
         process = subprocess.Popen(
             [sys.executable, "-m", "mmbench", *command], cwd=home, env=environment, stderr=subprocess.PIPE, text=True
         )
         deadline = time.monotonic() + 120
-        while not list((home / "cut-runs").rglob("lock")) and time.monotonic() < deadline:
+        while not list((home / "cut-runs").rglob("seed-0.lock")) and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mmbench import store
+from mmbench.cells.request import Request
+from mmbench.engine.local import Engine
 from mmbench.errors import ResultError, UnavailableError
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Task
 from mmbench.progress import Progress
-from mmbench.runner import Request, Runner
 
 SETTINGS = ("schedule.steps=4", "eval.count=20", "eval.quality_count=20", "eval.batch_size=8", "eval.judge.steps=5")
 
@@ -95,7 +97,7 @@ class Notes(Progress):
         return super().phase(title, total, unit, done)
 
 
-def runner(home: Path, **changes: Any) -> tuple[Runner, Notes]:
+def runner(home: Path, **changes: Any) -> tuple[Engine, Notes]:
     notes = Notes()
     request = {
         "models": ("mvae",),
@@ -109,21 +111,22 @@ def runner(home: Path, **changes: Any) -> tuple[Runner, Notes]:
         "runs": home / "runs",
         "device": "cpu",
     }
-    return Runner(Request(**(request | changes)), notes), notes
+    return Engine(Request(**(request | changes)), notes), notes
 
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The glyphs and their judges, made once."""
-    return tmp_path_factory.mktemp("evaluate") / "cache"
+    return tmp_path_factory.mktemp("evaluate")
 
 
 @pytest.fixture
 def home(tmp_path: Path, caches: Path) -> Path:
     """A folder with a finished cell that was measured for coherence alone."""
-    caches.mkdir(exist_ok=True)
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "cache").symlink_to(caches)
+    (tmp_path / "runs" / "artefacts").mkdir(parents=True)
+    for shared in ("cache", "artefacts/judge", "artefacts/reference-autoencoder", "artefacts/statistics"):
+        (caches / shared).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "runs" / shared).symlink_to(caches / shared)
     outcome = runner(tmp_path)[0].run()
     assert len(outcome.complete) == 1
     return tmp_path
@@ -203,15 +206,19 @@ def test_kept_samples_are_exact_and_serve_without_the_model(home: Path) -> None:
     runner(home, metrics=("brightness",), results=home / "fresh", keep=0)[0].run()
     (fresh,) = store.cells(home / "fresh")
     runner(home, keep=20, keep_format="png", metrics=())[0].evaluate()
-    (joint,) = (home / "runs" / "samples").rglob("joint.safetensors")
-    samples = load_file(joint)
+    joint = next((home / "runs" / "samples").rglob("joint"))
+    kept = [
+        p
+        for p in (home / "runs/artefacts/samples").glob("*/")
+        if json.loads((p / "card.json").read_text())["identity"]["given"] == []
+    ]
+    samples = load_file(kept[0] / "tensors.safetensors")
     assert samples["pen"].shape == (20, 1, 28, 28)
     assert samples["pen"].dtype == torch.float32
     assert samples["name"].dtype == torch.int64
-    assert len(list(joint.with_suffix("").glob("pen/*.png"))) == 20
-    assert len((joint.with_suffix("") / "name.txt").read_text().splitlines()) == 20
-    for model in (home / "runs" / "checkpoints").rglob("model.safetensors"):
-        model.unlink()
+    assert len(list(joint.glob("pen/*.png"))) == 20
+    assert len((joint / "name.txt").read_text().splitlines()) == 20
+    shutil.rmtree(home / "runs/artefacts/stage")
     evaluator, _ = runner(home, metrics=("brightness",))
     assert len(evaluator.evaluate().extended) == 1
     values = [[r["value"] for r in c["rows"] if r["metric"] == "brightness"] for c in (only(home), fresh)]
@@ -219,10 +226,9 @@ def test_kept_samples_are_exact_and_serve_without_the_model(home: Path) -> None:
 
 
 def test_without_a_model_or_a_cell_the_error_says_what_to_do(home: Path) -> None:
-    for model in (home / "runs" / "checkpoints").rglob("model.safetensors"):
-        model.unlink()
+    shutil.rmtree(home / "runs/artefacts/stage")
     outcome = runner(home, metrics=("brightness",))[0].evaluate()
-    assert "there is no trained model" in outcome.failed[0][1]
+    assert "there is no trained elbo" in outcome.failed[0][1]
     assert only(home)["status"] == "complete"
     assert not list((home / "results").rglob("*.failed.json"))
     with pytest.raises(ResultError, match="compute them with `mmbench run`"):
@@ -231,9 +237,9 @@ def test_without_a_model_or_a_cell_the_error_says_what_to_do(home: Path) -> None
 
 def test_all_leaves_out_what_does_not_fit_the_dataset(home: Path) -> None:
     everything, notes = runner(home, models=("all",), settings=())
-    names = {plan.key.model for plan in everything.plan()}
+    names = {plan.key.model for plan in everything.planner.plan()}
     assert {"mld", "mvae", "nexus"} <= names
     assert "mld_star" not in names
     assert any(line.startswith("mld_star: left out of 'all'") for line in notes.said)
     asked, _ = runner(home, models=("mld_star",), settings=())
-    assert [plan.key.model for plan in asked.plan()] == ["mld_star"], "asked for by name it is run"
+    assert [plan.key.model for plan in asked.planner.plan()] == ["mld_star"], "asked for by name it is run"
