@@ -8,29 +8,26 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .config import Schedule, digest
 from .data.dataset import Split
-from .errors import ResultError, StorageError, TrainingError
+from .errors import ResultError, TrainingError
 from .model import Model, Stage
 from .progress import Advance, Progress
 from .seeding import derive, generator, seeded_globally
+from .tensors import load_tensors, save_tensors
 
 __all__ = ["StageRecord", "has_model", "learning_rate", "load_tensors", "save_tensors", "train"]
 
@@ -369,30 +366,3 @@ def _signature(model: Model) -> str:
     """A hash of what must not change between saving and resuming: stages, and names and shapes of the tensors."""
     shapes = {n: list(t.shape) for n, t in model.state_dict().items()}
     return digest({"stages": [s.name for s in model.stages()], "shapes": shapes})
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all; StorageError where it cannot be written."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()},
-            temporary,
-            dict(metadata or {}),
-        )
-        os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f"cannot write {path}: {error}; free some space or choose another --runs folder") from error
-    finally:
-        with suppress(OSError):  # of a folder that is none
-            temporary.unlink(missing_ok=True)
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the metadata of a safetensors file; ResultError where it is damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ResultError(f"{path} is damaged ({error}); delete it to train afresh") from error

@@ -24,6 +24,7 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "config": {"errors"},
     "seeding": set(),
     "progress": set(),
+    "tensors": {"errors"},
     "plugins": {"errors"},
     "likelihoods": {"modality"},
     "data.dataset": {"errors", "modality", "seeding"},  # random rows
@@ -43,7 +44,7 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "networks.text": {"modality"},
     "model": {"config", "errors", "modality", "data.dataset", "networks"},
     "metric": {"config", "data.dataset", "modality", "progress"},
-    "training": {"config", "data.dataset", "errors", "model", "progress", "seeding"},
+    "training": {"config", "data.dataset", "errors", "model", "progress", "seeding", "tensors"},
     "store": {"config", "errors", "modality"},
     "sampling": {"errors", "metric", "modality", "model", "seeding", "store", "training"},
     "report": {"config", "errors", "modality", "store", "comparison", "claims"},
