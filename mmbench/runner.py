@@ -26,8 +26,8 @@ from filelock import FileLock, Timeout
 from . import plugins, store
 from .config import BUDGETS, Budget, Protocol, digest, from_json, override, to_json
 from .data.dataset import Dataset, DatasetSource
+from .data.given import parse_given
 from .errors import ConfigError, MmbenchError, PluginError, ResultError, StorageError, UnavailableError, near
-from .given import parse_given
 from .measuring import Measurement, evaluation_order, measure
 from .metric import Bench, Metric
 from .model import Model, draw
