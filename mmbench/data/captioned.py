@@ -25,6 +25,7 @@ from .cache import Made, once
 from .dataset import Dataset, DatasetSource, Split
 from .records import CAPTIONS, SIDE, Record, read_records
 from .sources import download, downloading, unpack
+from .validation import hold_out_classes
 
 __all__ = ["CaptionedImages", "Drive", "held_out"]
 
@@ -59,6 +60,9 @@ class CaptionedImages(DatasetSource):
 
     Tuple k is image k // 10 with caption k, so each image stands in ten tuples; labels are classes from 0. The
     vocabulary comes from the training captions.
+
+    The test is on unseen classes, and settings must be chosen for that task: so the validation tuples are those of a
+    tenth of the training classes. Where only one class trains (a part of the dataset) they are those of some images.
     """
 
     name: ClassVar[str]
@@ -87,7 +91,8 @@ class CaptionedImages(DatasetSource):
             _split(*(tensors[f"{split}.{part}"] for part in ("image", "caption", "label")))
             for split in ("train", "test")
         )
-        return Dataset(self._spec(json.loads(said["vocabulary"]), whole), train, test)
+        spec = self._spec(json.loads(said["vocabulary"]), whole)
+        return Dataset(spec, train, test, _unseen(train))
 
     def fetch(self, root: Path) -> str:
         with downloading(self.name, root):
@@ -247,6 +252,12 @@ def _split(images: Tensor, captions: Tensor, labels: Tensor) -> Split:
     own = torch.arange(len(captions), dtype=torch.int32)
     index = torch.stack([own // CAPTIONS, own], dim=1)
     return Split({"image": images, "caption": captions}, index, labels.repeat_interleave(CAPTIONS))
+
+
+def _unseen(train: Split) -> Split | None:
+    """The tuples of held-out training classes; None where one class trains."""
+    rows = None if train.labels is None else hold_out_classes(train.labels)
+    return None if rows is None else train.take(rows)
 
 
 def _key(records: Sequence[Record]) -> str:

@@ -85,7 +85,8 @@ def draw(train: int = 20_000, test: int = 5_000, seed: int = 0) -> Dataset:
 
 
 def _assemble(drawn: Mapping[str, Tensor]) -> Dataset:
-    return Dataset(SPEC, *(_split({k: drawn[f"{split}.{k}"] for k in PARTS}) for split in SPLITS))
+    train, test = (_split({k: drawn[f"{split}.{k}"] for k in PARTS}) for split in SPLITS)
+    return Dataset(SPEC, train, test)
 
 
 def _split(parts: Mapping[str, Tensor]) -> Split:
