@@ -116,7 +116,7 @@ def _drawn(units: Array, classes: Array, share: float) -> Array:
     if np.bincount(kind).max() < 2:
         kind[:] = 0  # no class has one to spare
     count = np.bincount(kind)
-    least = -(-LEAST // np.count_nonzero(count))
+    least = np.ceil(LEAST / (np.count_nonzero(count) * np.bincount(units).min()))
     quota = np.minimum(np.maximum(np.round(share * count), least), np.maximum(count - 1, 0))
     order = torch.randperm(len(kind), generator=generator(0, "validation")).numpy()
     order = order[np.argsort(kind[order], kind="stable")]
