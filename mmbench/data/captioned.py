@@ -8,32 +8,29 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import digest
-from ..errors import DataError, ResultError, StorageError
+from ..errors import DataError
 from ..modality import DatasetSpec, Modality
-from ..training import load_tensors, save_tensors
 from . import captions as texts
+from .cache import Made, once
 from .dataset import Dataset, DatasetSource, Split
+from .records import CAPTIONS, SIDE, Record, read_records
 from .sources import download, downloading, unpack
+from .validation import hold_out_classes
 
-__all__ = ["CaptionedImages", "Drive", "Record", "held_out", "read_image"]
+__all__ = ["CaptionedImages", "Drive", "held_out"]
 
 VERSION = 1
 """Raised when reading changes, so that no old cache is taken for the new data."""
-CAPTIONS = 10
-"""Of each image."""
-SIDE = 64
 NAMED = 5
 """Damaged files that one message names."""
 SHARE = 0.1
@@ -58,20 +55,14 @@ class Drive:
         return f"https://drive.usercontent.google.com/download?{query}"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One image, the file of its captions, and its class from 0."""
-
-    image: Path
-    captions: Path
-    label: int
-
-
 class CaptionedImages(DatasetSource):
     """A dataset of images (3, 64, 64) and captions (32,), split by class.
 
     Tuple k is image k // 10 with caption k, so each image stands in ten tuples; labels are classes from 0. The
     vocabulary comes from the training captions.
+
+    The test is on unseen classes, and settings must be chosen for that task: so the validation tuples are those of a
+    tenth of the training classes. Where only one class trains (a part of the dataset) they are those of some images.
     """
 
     name: ClassVar[str]
@@ -95,17 +86,13 @@ class CaptionedImages(DatasetSource):
     def load(self, root: Path, cache: Path) -> Dataset:
         records, whole = self._present(root)
         path = cache / f"{self.name}-{_key(records)}.safetensors"
-        kept = _recall(path)
-        if kept is None:
-            kept = self._read(root, records)
-            with suppress(StorageError):  # a cache that cannot be written costs only the next reading
-                save_tensors(path, kept[0], {"vocabulary": json.dumps(kept[1])})
-        tensors, vocabulary = kept
-        splits = (
+        tensors, said = once(path, lambda: self._read(root, records))
+        train, test = (
             _split(*(tensors[f"{split}.{part}"] for part in ("image", "caption", "label")))
             for split in ("train", "test")
         )
-        return Dataset(self._spec(vocabulary, whole), *splits)
+        spec = self._spec(json.loads(said["vocabulary"]), whole)
+        return Dataset(spec, train, test, _unseen(train))
 
     def fetch(self, root: Path) -> str:
         with downloading(self.name, root):
@@ -207,8 +194,8 @@ class CaptionedImages(DatasetSource):
             f"there (two classes or more) under the name {self.name}_partial."
         )
 
-    def _read(self, root: Path, records: Sequence[Record]) -> tuple[dict[str, Tensor], list[str]]:
-        """Tensors 'train.image', 'train.caption', 'train.label' and the same of 'test'; the vocabulary."""
+    def _read(self, root: Path, records: Sequence[Record]) -> Made:
+        """Tensors 'train.image', 'train.caption', 'train.label' and the same of 'test'; the vocabulary as JSON."""
         images, captions = self._read_all(root, records)
         test = held_out(sorted({record.label for record in records}), self.test_classes)
         rows = {
@@ -223,24 +210,11 @@ class CaptionedImages(DatasetSource):
             tensors[f"{split}.image"] = images[own]
             tensors[f"{split}.caption"] = texts.tokens(lines[split], vocabulary)
             tensors[f"{split}.label"] = labels[own]
-        return tensors, list(vocabulary)
+        return tensors, {"vocabulary": json.dumps(vocabulary)}
 
     def _read_all(self, root: Path, records: Sequence[Record]) -> tuple[Tensor, list[list[str]]]:
         """Images uint8 (n, 3, 64, 64) and the captions of each; DataError that names the files that are damaged."""
-        damage: list[str] = []
-        images = torch.zeros((len(records), 3, SIDE, SIDE), dtype=torch.uint8)
-        captions: list[list[str]] = []
-        with ThreadPoolExecutor() as pool:
-            for k, (record, pixels) in enumerate(zip(records, pool.map(_try_image, records), strict=True)):
-                if isinstance(pixels, Tensor):
-                    images[k] = pixels
-                else:
-                    damage.append(f"{record.image.relative_to(root)} ({pixels})")
-                lines = _try_captions(record)
-                if isinstance(lines, list):
-                    captions.append(lines)
-                else:
-                    damage.append(f"{record.captions.relative_to(root)} ({lines})")
+        images, captions, damage = read_records(records, root)
         if damage:
             raise DataError(
                 f"{self.title}: {len(damage)} file{'s' * (len(damage) > 1)} under {root} cannot be used: "
@@ -266,40 +240,6 @@ def held_out(present: Sequence[int], test: Collection[int]) -> set[int]:
     return set(present[min(math.ceil(0.75 * len(present)), len(present) - 1) :])
 
 
-def read_image(path: Path) -> Tensor:
-    """An image as RGB, both sides forced to 64 pixels, uint8 (3, 64, 64); bilinear with antialiasing.
-
-    The same as torchvision's Resize on a PIL image. Raises OSError, SyntaxError or ValueError on a damaged file.
-    """
-    from PIL import Image
-
-    with Image.open(path) as image:
-        resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
-
-
-def _try_image(record: Record) -> Tensor | str:
-    """The pixels, or what is wrong with the file."""
-    try:
-        return read_image(record.image)
-    except (OSError, SyntaxError, ValueError) as error:
-        return _reason(error, "no whole image")
-
-
-def _try_captions(record: Record) -> list[str] | str:
-    """The captions, or what is wrong with their file."""
-    try:
-        lines = texts.read_captions(record.captions)
-    except OSError as error:
-        return _reason(error, "cannot be read")
-    return lines if len(lines) == CAPTIONS else f"{len(lines)} captions, not {CAPTIONS}"
-
-
-def _reason(error: Exception, otherwise: str) -> str:
-    """The system's word for it ('No such file or directory'), which Pillow's errors lack."""
-    return getattr(error, "strerror", None) or otherwise
-
-
 def _some(items: Sequence[str], before: str = "", after: str = "") -> str:
     """The first few items and how many more there are; empty where there are none."""
     if not items:
@@ -314,6 +254,12 @@ def _split(images: Tensor, captions: Tensor, labels: Tensor) -> Split:
     return Split({"image": images, "caption": captions}, index, labels.repeat_interleave(CAPTIONS))
 
 
+def _unseen(train: Split) -> Split | None:
+    """The tuples of held-out training classes; None where one class trains."""
+    rows = None if train.labels is None else hold_out_classes(train.labels)
+    return None if rows is None else train.take(rows)
+
+
 def _key(records: Sequence[Record]) -> str:
     """What the bytes depend on: names, sizes and times of the files, and the libraries that read them."""
     files = []
@@ -324,12 +270,3 @@ def _key(records: Sequence[Record]) -> str:
                 files.append([str(path), record.label, stat.st_size, stat.st_mtime_ns])
     packages = {name: importlib.metadata.version(name) for name in ("nltk", "pillow")}
     return digest({"version": VERSION, "files": files, **packages})
-
-
-def _recall(path: Path) -> tuple[dict[str, Tensor], list[str]] | None:
-    """The kept tensors and vocabulary, or None where there are none or they are damaged."""
-    try:
-        tensors, meta = load_tensors(path)
-        return tensors, json.loads(meta["vocabulary"])
-    except (ResultError, KeyError, ValueError):
-        return None

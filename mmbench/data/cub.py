@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from .captioned import CaptionedImages, Drive, Record
+from .captioned import CaptionedImages, Drive
+from .records import Record
 from .sources import download, locate, read, unpack
 
 __all__ = ["TEST_CLASSES", "Cub"]

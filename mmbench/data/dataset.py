@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..modality import DatasetSpec
 from ..seeding import generator
+from .validation import apart, hold_out
 
 __all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
 
@@ -86,14 +87,25 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A loaded dataset."""
+    """A loaded dataset.
+
+    Arguments:
+        spec: what a model may know of it.
+        train: what models are trained on.
+        test: what they are measured on.
+        held_out: the validation tuples, where the source chooses them: tuples of `train`. By default the rule of
+            `validation.hold_out` does, when they are first asked for.
+        split: what `test` holds: the test tuples, or the validation tuples (`for_selection`).
+    """
 
     spec: DatasetSpec
     train: Split
     test: Split
+    held_out: Split | None = None
+    split: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
-        for split in (self.train, self.test):
+        for split in filter(None, (self.train, self.test, self.held_out)):
             if split.names != self.spec.names:
                 raise DataError(f"{self.spec.name}: items {split.names} where {self.spec.names} was declared")
             if not len(split):
@@ -104,9 +116,37 @@ class Dataset:
                     raise DataError(f"{self.spec.name}: {modality.name} has shape {shape}, not {modality.shape}")
 
     @cached_property
+    def validation(self) -> Split:
+        """The validation tuples: a part of the training tuples, never of the test tuples, that shares `train.items`.
+
+        A model that was trained on `train` has seen them: then they tell whether a stage has collapsed, no more.
+        """
+        return self.held_out or self.train.take(hold_out(self._telling(self.train), self.train.labels))
+
+    def for_selection(self) -> Dataset:
+        """The dataset on which settings are chosen: tested on the validation tuples, trained without their items.
+
+        The spec stays the same, and so does a vocabulary that was made from all training texts. Raises DataError where
+        every training tuple shares an item with a validation tuple.
+        """
+        rows = apart(self._telling(self.train), self._telling(self.validation))
+        if not len(rows):
+            raise DataError(
+                f"{self.spec.name} is too small to choose settings on: each of its {len(self.train):,} training tuples "
+                "shares an item with the validation tuples; use more of the data"
+            )
+        return Dataset(self.spec, self.train.take(rows), self.validation, self.validation, "validation")
+
+    def _telling(self, split: Split) -> Tensor:
+        """The index (N, M') of the items that tell tuples apart, which words that say the class do not."""
+        columns = [k for k, modality in enumerate(self.spec.modalities) if not modality.classes]
+        return split.index[:, columns or list(range(len(self.spec.modalities)))]
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (first 16 hex digits) over every byte of items, index and labels: what the data are."""
-        sha = hashlib.sha256(self.spec.name.encode())
+        """SHA-256 (first 16 hex digits) over every byte of items, index and labels of `train` and `test`: what the data
+        are. One for selection says so too."""
+        sha = hashlib.sha256(self.spec.name.encode() + self.split.removeprefix("test").encode())
         for split in (self.train, self.test):
             labels = {} if split.labels is None else {"labels": split.labels}
             for name, tensor in {**split.items, "index": split.index, **labels}.items():

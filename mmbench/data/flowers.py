@@ -14,7 +14,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from ..errors import DataError
-from .captioned import CaptionedImages, Drive, Record
+from .captioned import CaptionedImages, Drive
+from .records import Record
 from .sources import locate, read
 
 __all__ = ["Flowers"]

@@ -17,10 +17,11 @@ from torchvision.transforms import Resize
 from typer.testing import CliRunner
 
 from mmbench.cli import app
-from mmbench.data import captioned, captions
-from mmbench.data.captioned import held_out, read_image
+from mmbench.data import captioned, captions, records
+from mmbench.data.captioned import held_out
 from mmbench.data.cub import TEST_CLASSES, Cub
 from mmbench.data.dataset import Dataset
+from mmbench.data.records import read_image
 from mmbench.errors import DataError
 
 BIRDS = {1: 2, 2: 3, 3: 1, 4: 2}
@@ -123,7 +124,7 @@ def test_an_image_is_resized_as_torchvision_does_and_one_of_its_size_not_at_all(
 def test_a_second_start_reads_the_cache_and_is_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
     first = load(tmp_path)
-    monkeypatch.setattr(captioned, "read_image", lambda path: pytest.fail("the cache was not used"))
+    monkeypatch.setattr(records, "read_image", lambda path: pytest.fail("the cache was not used"))
     second = load(tmp_path)
     assert second.fingerprint == first.fingerprint
     assert second.spec == first.spec

@@ -10,9 +10,11 @@ import torch
 from scipy.ndimage import label
 from torch import Tensor
 
-from mmbench.data import glyphs
+from mmbench.data import glyph_bank, glyph_pictures, glyphs
 from mmbench.data.dataset import Dataset
-from mmbench.data.glyphs import FONTS, LUMA, MIN_CONTRAST, NAMES, Glyphs, draw
+from mmbench.data.glyph_bank import FONTS
+from mmbench.data.glyph_pictures import LUMA, MIN_CONTRAST
+from mmbench.data.glyphs import NAMES, Glyphs, draw
 from mmbench.seeding import generator
 
 
@@ -66,7 +68,7 @@ def test_pens_are_white_on_black_and_centred(dataset: Dataset) -> None:
 
 
 def test_signs_are_coloured_and_keep_a_contrast(dataset: Dataset) -> None:
-    ink, ground = glyphs.colours(2000, generator(0, "test"))
+    ink, ground = glyph_pictures.colours(2000, generator(0, "test"))
     contrast = np.abs((ink - ground) @ np.array(LUMA))
     assert contrast.min() > MIN_CONTRAST - 1e-4
     assert contrast.max() > 0.6
@@ -125,7 +127,7 @@ def test_drawing_leaves_the_global_random_state_alone() -> None:
 
 
 def test_the_bank_has_every_digit_of_every_font() -> None:
-    bank = glyphs._bank()
+    bank = glyph_bank.bank()
     assert len(bank.outline) == len(bank.centre) == 10 * len(FONTS)
     assert bool((bank.outline.min(axis=(1, 2)) < -1).all())
     height = (bank.outline < 0).any(axis=2).sum(axis=1)
@@ -136,7 +138,7 @@ def test_the_bank_has_every_digit_of_every_font() -> None:
 def test_thinning_leaves_a_line_of_one_pixel_in_one_piece() -> None:
     bar = np.zeros((1, 30, 40), dtype=bool)
     bar[:, 10:19, 5:35] = True
-    line = glyphs.thinned(bar)
+    line = glyph_bank.thinned(bar)
     assert bool((line <= bar).all())
     assert line.sum(axis=1).max() == 1
     assert line.any(axis=1).sum() > 18
@@ -144,8 +146,8 @@ def test_thinning_leaves_a_line_of_one_pixel_in_one_piece() -> None:
 
 def test_centre_lines_hang_together() -> None:
     """But for the dot in the zeros of DejaVu Sans Mono, which shrinks away: a pen does not write it."""
-    masks, _ = glyphs._rendered()
-    before, after = map(_pieces, (masks, glyphs.thinned(masks)))
+    masks, _ = glyph_bank.rendered()
+    before, after = map(_pieces, (masks, glyph_bank.thinned(masks)))
     dotted = [10 * k for k, font in enumerate(FONTS) if "Mono" in font]
     assert np.flatnonzero(before != after).tolist() == dotted
     assert set(after) == {1}
@@ -160,12 +162,12 @@ def _pieces(masks: np.ndarray) -> np.ndarray:
 
 
 def test_a_distance_becomes_a_soft_edge() -> None:
-    coverage = glyphs._ink(np.array([-2.0, -0.5, 0.0, 0.5, 2.0]), soft=np.array(1.0))
+    coverage = glyph_pictures._ink(np.array([-2.0, -0.5, 0.0, 0.5, 2.0]), soft=np.array(1.0))
     assert coverage.tolist() == [1, 1, 0.5, 0, 0]
 
 
 def test_quarter_turns_are_rotations() -> None:
-    cosine, sine = glyphs._upright(np.full(200, 0.1), generator(0, "test"))
+    cosine, sine = glyph_pictures._upright(np.full(200, 0.1), generator(0, "test"))
     np.testing.assert_allclose(cosine**2 + sine**2, 1)
     angles = np.unique(np.round(np.degrees(np.arctan2(sine, cosine) - 2 * np.arctan(0.1))) % 360)
     assert angles.tolist() == [0, 90, 180, 270]

@@ -10,9 +10,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from .data.captions import encode
-from .errors import ConfigError, DataError
-from .modality import DatasetSpec, Modality
+from ..errors import ConfigError, DataError
+from ..modality import DatasetSpec, Modality
+from .captions import encode
 
 __all__ = ["parse_given", "read_image"]
 

@@ -1,0 +1,72 @@
+"""A dataset: what its fingerprint says, and the dataset on which settings are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import features
+
+from mmbench.data import dataset as dataset_module
+from mmbench.data.dataset import Dataset, Split
+from mmbench.data.glyphs import draw
+from mmbench.errors import DataError
+from mmbench.modality import DatasetSpec, Modality
+
+
+def pinned() -> Dataset:
+    spec = DatasetSpec(name="pinned", title="Pinned", modalities=tuple(map(image_of_four, "ab")), classes=2)
+    return Dataset(spec, numbered(20), numbered(6))
+
+
+def image_of_four(name: str) -> Modality:
+    return Modality(name=name, shape=(1, 2, 2), network="mnist_mlp", latent=2)
+
+
+def numbered(count: int) -> Split:
+    own = torch.arange(count, dtype=torch.int32)
+    pixels = torch.arange(4 * count, dtype=torch.uint8)
+    items = {"a": pixels.reshape(count, 1, 2, 2), "b": pixels.flip(0).reshape(count, 1, 2, 2)}
+    return Split(items, torch.stack([own, own.flip(0)], dim=1), torch.arange(count) % 2)
+
+
+def test_a_dataset_for_selection_is_another_with_the_same_spec() -> None:
+    dataset = pinned()
+    selection = dataset.for_selection()
+    assert (dataset.split, selection.split) == ("test", "validation")
+    assert selection.spec is dataset.spec
+    assert selection.test is selection.validation is dataset.validation
+    assert selection.fingerprint != dataset.fingerprint
+    assert selection.fingerprint == pinned().for_selection().fingerprint
+    assert selection.fingerprint == selection.for_selection().fingerprint
+    assert selection.fingerprint != replace(selection, split="test").fingerprint
+
+
+def test_nothing_is_held_out_before_it_is_asked_for_and_then_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(
+        dataset_module, "hold_out", lambda items, labels: calls.append(1) or torch.arange(3, dtype=torch.int64)
+    )
+    dataset = pinned()
+    assert dataset.fingerprint
+    assert not calls
+    assert len(dataset.validation) == len(dataset.validation) == 3
+    assert calls == [1]
+
+
+def test_the_fingerprint_is_that_of_before_there_was_a_validation_split() -> None:
+    dataset = pinned()
+    assert len(dataset.validation) == 2
+    assert dataset.fingerprint == "fb7077aae51260fb"
+    assert replace(dataset, held_out=dataset.train.take(torch.tensor([3]))).fingerprint == "fb7077aae51260fb"
+
+
+@pytest.mark.skipif(features.version("freetype2") != "2.14.3", reason="another FreeType renders other digits")
+def test_the_glyphs_are_those_of_before_they_were_drawn_in_three_files() -> None:
+    assert draw(train=64, test=32).fingerprint == "68c5b642405c2120"
+
+
+def test_a_held_out_split_of_other_modalities_is_refused() -> None:
+    with pytest.raises(DataError, match="where \\('a', 'b'\\) was declared"):
+        replace(pinned(), held_out=draw(train=10, test=10).train)
