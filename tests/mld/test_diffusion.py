@@ -194,7 +194,7 @@ def test_t_min_is_the_papers():
     assert T_MIN == 1e-6
 
 
-@pytest.mark.parametrize(("u", "t"), [(0.0, 1e-6), (0.25, 0.25000075), (0.5, 0.5000005), (1.0, 1.0)])
+@pytest.mark.parametrize(("u", "t"), [(0.0, 1e-6), (0.25, 0.25000075), (0.5, 0.5000005), (1 - 2**-24, 1.0)])
 def test_training_times_are_a_linear_map_of_uniform_draws(monkeypatch, u, t):
     """t = 1e-6 + (1 - 1e-6) u: at u = 0, 1e-6 itself, which float32 holds to 14 digits after the point."""
     model = recorded()

@@ -63,9 +63,9 @@ def test_one_row_of_times_serves_the_batch():
 
 
 def res_mlp(w, x, temb, groups):
-    """Figure 5: h = Linear(SiLU(GN(x))) + Linear(SiLU(temb)); Linear(SiLU(GN(h))) + x, by a linear map if widths differ.
+    """Figure 5: h = Linear(SiLU(GN(x))) + Linear(SiLU(temb)); Linear(SiLU(GN(h))) + x, by a linear map if a != b.
 
-    `temb` is the embedding itself: its SiLU belongs to the block.
+    `temb` is the embedding itself: its SiLU belongs to Figure 5.
     """
     h = linear(part(w, "first.2"), silu(group_norm(part(w, "first.0"), x, groups, 1e-5)))
     h = h + linear(part(w, "time"), silu(temb))

@@ -173,7 +173,7 @@ def caption_block(w: dict[str, Array], x: Array, conv: Any) -> Array:
 
 
 def test_the_caption_encoder() -> None:
-    """The one-hot code; conv 4, stride 2, padding 1 to 32 channels; blocks to 64, 96, 128, 160; flatten; ReLU; heads."""
+    """One-hot code; conv 4, stride 2, padding 1 to 32 channels; blocks to 64, 96, 128, 160; flatten; ReLU; heads."""
 
     def body(w: dict[str, Array], x: Array) -> Array:
         h = convolve(part(w, "0"), np.eye(13)[x].transpose(0, 2, 1), stride=2, padding=1)
