@@ -1,16 +1,22 @@
 """Loss, mask, Omega and the choice of A2, against Equation 9 and Algorithm 1 written out in NumPy."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from scipy.integrate import quad
 
 from mmbench.errors import TrainingError
+from mmbench.modality import DatasetSpec, Modality
+from mmbench.networks import Networks
+from mmbench.seeding import Noise
 from mmbench_mld.diffusion import T_MIN, check_score, choose_given, masked_multi_time_loss, proper_subsets
 from mmbench_mld.latents import Layout
-from mmbench_mld.schedule import VPSDE
+from mmbench_mld.model import MLD
+from mmbench_mld.schedule import VPSDE, TimePath
 from mmbench_mld.score import ScoreNetwork
 
 LAYOUT = Layout({"mnist": 16, "svhn": 64})
@@ -149,3 +155,125 @@ def test_a_score_that_answers_nothing_is_refused(answer):
     z, rng = batch(10)[0], torch.Generator().manual_seed(0)
     with pytest.raises(TrainingError, match=r"stage 'score' has collapsed.* no better than 0 .*; lower its learning"):
         check_score(lambda r, tau: torch.full_like(r, answer), z, THREE, VPSDE(), rng, "score")
+
+
+# --------------------------------------------------------------------------------- the times, and the network's noise
+
+
+class Recorder(torch.nn.Module):
+    """Answers 0, and keeps what it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.r, self.tau = [], []
+
+    def forward(self, r, tau):
+        self.r.append(r)
+        self.tau.append(tau)
+        return torch.zeros_like(r)
+
+
+def recorded(p_joint=1.0):
+    """An MLD of latents of 2 and 3 whose score network is a recorder."""
+    modalities = tuple(
+        Modality(name=name, shape=(1, 2, 2), network="mnist_mlp", latent=size) for name, size in (("a", 2), ("b", 3))
+    )
+    spec = DatasetSpec(name="toy", title="Toy", modalities=modalities)
+    model = MLD.build(spec, replace(MLD.recipe(spec, "smoke"), p_joint=p_joint), Networks())
+    model.score = Recorder()
+    return model
+
+
+def score_loss(model, batch, generator=None):
+    (*_, stage) = model.stages()
+    return stage.loss(batch, generator or torch.Generator().manual_seed(0))
+
+
+def test_t_min_is_the_papers():
+    """t ~ U(1e-6, 1): the paper's code draws from there, and so does this suite."""
+    assert T_MIN == 1e-6
+
+
+@pytest.mark.parametrize(("u", "t"), [(0.0, 1e-6), (0.25, 0.25000075), (0.5, 0.5000005), (1 - 2**-24, 1.0)])
+def test_training_times_are_a_linear_map_of_uniform_draws(monkeypatch, u, t):
+    """t = 1e-6 + (1 - 1e-6) u: at u = 0, 1e-6 itself, which float32 holds to 14 digits after the point."""
+    model = recorded()
+    monkeypatch.setattr(torch, "rand", lambda *shape, **more: torch.full(shape, u))
+    score_loss(model, {"a": torch.zeros(4, 2), "b": torch.zeros(4, 3)})
+    (tau,) = model.score.tau
+    assert tau.shape == (4, 2)
+    np.testing.assert_allclose(tau.numpy(), t, rtol=1.2e-7, atol=0)
+
+
+def test_training_times_noise_and_diffused_latents_are_the_generators():
+    """The times are the generator's first draws, the noise its next: r = m(t) z + sigma(t) eps, loss sum eps^2."""
+    model, n = recorded(), 4000
+    rng = np.random.default_rng(0)
+    z = {name: torch.from_numpy(rng.normal(size=(n, size)).astype("float32")) for name, size in (("a", 2), ("b", 3))}
+    terms = score_loss(model, z, torch.Generator().manual_seed(7))
+    again = torch.Generator().manual_seed(7)
+    t = 1e-6 + (1 - 1e-6) * torch.rand(n, generator=again).double().numpy()
+    eps = torch.randn(n, 5, generator=again).double().numpy()
+    np.testing.assert_allclose(model.score.tau[0].numpy(), np.stack((t, t), 1), rtol=2e-7, atol=1e-10)
+    log_mean = -(t**2) * 19.9 / 4 - 0.05 * t
+    whole = torch.cat((z["a"], z["b"]), 1).double().numpy()
+    r = np.exp(log_mean)[:, None] * whole + np.sqrt(-np.expm1(2 * log_mean))[:, None] * eps
+    np.testing.assert_allclose(model.score.r[0].numpy(), r, rtol=1e-5, atol=2e-6)
+    assert terms["loss"].item() == pytest.approx((eps**2).sum(1).mean(), rel=1e-6)
+    assert stats.kstest(t, "uniform").pvalue > 1e-3
+
+
+def test_a_conditional_step_shows_the_given_latents_clean_at_time_0():
+    model = recorded(p_joint=0.0)
+    z = {"a": torch.ones(6, 2), "b": 2 * torch.ones(6, 3)}
+    for seed in range(8):
+        score_loss(model, z, torch.Generator().manual_seed(seed))
+    seen = set()
+    for r, tau in zip(model.score.r, model.score.tau, strict=True):
+        a_given, b_given = (tau[:, m].eq(0).all().item() for m in (0, 1))
+        assert a_given != b_given
+        assert (r[:, :2] == 1).all().item() is a_given
+        assert (r[:, 2:] == 2).all().item() is b_given
+        seen.add(a_given)
+    assert seen == {True, False}
+
+
+def test_held_out_times_are_one_from_each_nth_of_the_same_range(monkeypatch):
+    """(k + u) / n, and never less than 1e-6."""
+    for u in (0.0, 0.5):
+        monkeypatch.setattr(torch, "rand", lambda n, u=u, **more: torch.full((n,), u))
+        network = Recorder()
+        with pytest.raises(TrainingError):
+            check_score(network, batch(10, 8)[0], THREE, VPSDE(), torch.Generator().manual_seed(0), "score")
+        times = np.maximum((np.arange(8) + u) / 8, 1e-6)
+        np.testing.assert_allclose(network.tau[0].numpy(), np.stack([times] * 3, 1), rtol=1.2e-7)
+
+
+def test_sampling_divides_by_sigma_and_gives_the_known_time_0():
+    """The samples of a path of three moves, in NumPy: score o / sigma(t), tau = t for what is made and 0 for b."""
+    model, count = recorded(), 5
+    rng = np.random.default_rng(0)
+    W, V = rng.normal(size=(5, 5)), rng.normal(size=(2, 5))
+    asked = []
+
+    class Affine(torch.nn.Module):
+        def forward(self, r, tau):
+            asked.append(tau.double().numpy())
+            return (r.double() @ torch.from_numpy(W) + tau.double() @ torch.from_numpy(V)).float()
+
+    model.score = Affine()
+    model.config = replace(model.config, path=TimePath(steps=3, resample=1), sampling_precision="float32")
+    b = rng.normal(size=(count, 3)).astype("float32")
+    noise = Noise(torch.Generator().manual_seed(2), count)
+    made = model._complete({"b": torch.from_numpy(b)}, count, Noise(torch.Generator().manual_seed(2), count))
+    x = np.concatenate((noise.normal(5).double().numpy()[:, :2], b), 1)
+    for n in (3, 2, 1):
+        t = n / 3
+        beta, sigma = 0.1 + 19.9 * t, np.sqrt(1 - np.exp(-(t**2) * 19.9 / 2 - 0.1 * t))
+        score = (x @ W + np.array([t, 0.0]) @ V) / sigma
+        x[:, :2] += (beta / 2 * x[:, :2] + beta * score[:, :2]) / 3
+        if n > 1:
+            x[:, :2] += np.sqrt(beta / 3) * noise.normal(5).double().numpy()[:, :2]
+    np.testing.assert_allclose(np.concatenate(asked), [[1, 0], [2 / 3, 0], [1 / 3, 0]], rtol=1e-6)
+    np.testing.assert_allclose(made["a"].numpy(), x[:, :2], rtol=1e-5, atol=1e-4)
+    assert np.array_equal(made["b"].numpy(), b)

@@ -1,4 +1,6 @@
-"""The sampler with exact scores of Gaussians, where the answer is known."""
+"""The sampler with exact scores of Gaussians, where the answer is known; and its moves one by one."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -114,3 +116,92 @@ def test_batches_do_not_change_samples(size):
         n = min(size, 100 - start)
         parts.append(sample(score, torch.zeros(n, 3), torch.ones(3), path=path, sde=SDE, noise=Noise(keys, n)))
     assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
+
+
+# --------------------------------------------------------------------------------- its moves, one by one
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A time path of the given grid indices."""
+
+    visited: tuple[int, ...]
+    steps: int = 250
+
+    def indices(self):
+        return list(self.visited)
+
+
+def wavy(x, t):
+    """A score that is no score of anything: it depends on x and t, and differs from one latent to the next."""
+    return np.sin(3 * x) * (1 + t) + np.arange(x.shape[1])
+
+
+def by_hand(visited, given, z, draws, steps=250):
+    """Euler-Maruyama in float64, dt = 1/steps, beta(t) = 0.1 + 19.9 t at the time t = a / steps where a move starts:
+
+    down  x + dt [beta/2 x + beta s(x, t)] + sqrt(beta dt) xi, without xi from a = 1;   up  x - dt beta/2 x + sqrt(beta
+    dt) xi;   the given latents stand still. `draws` yields the noise: the start, then one of each move that has noise.
+    """
+    x = np.where(given, z, next(draws))
+    for a, b in zip(visited, visited[1:], strict=False):
+        t, dt = a / steps, 1 / steps
+        beta = 0.1 + 19.9 * t
+        if b > a:
+            moved = x - dt * beta / 2 * x + np.sqrt(beta * dt) * next(draws)
+        else:
+            moved = x + dt * (beta / 2 * x + beta * wavy(x, t))
+            moved = moved + np.sqrt(beta * dt) * next(draws) if a > 1 else moved
+        x = np.where(given, z, moved)
+    return x
+
+
+KINDS = {
+    "the start": (250,),
+    "down from the top": (250, 249),
+    "down": (137, 136),
+    "down from index 2": (2, 1),
+    "the last, without noise": (1, 0),
+    "up": (137, 138),
+    "up from index 1": (1, 2),
+    "up to the top": (249, 250),
+    "up twice and down": (31, 32, 33, 32),
+}
+
+
+@pytest.mark.parametrize("visited", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("given", [(False,) * 4, (False, True, True, False)], ids=["joint", "conditional"])
+def test_each_kind_of_move_is_its_formula(visited, given):
+    """With the very noise that `Noise` gives, move after move, and the times at which the score is asked."""
+    count, dim, asked = 5, 4, []
+    z = np.random.default_rng(0).normal(size=(count, dim)).astype("float32")
+    source = noise(count, seed=3)
+    draws = (source.normal(dim).double().numpy() for _ in range(len(visited)))
+
+    def score(x, t):
+        asked.append(float(t))
+        return torch.from_numpy(wavy(x.double().numpy(), float(t)).astype("float32"))
+
+    mask = torch.tensor([0.0 if g else 1.0 for g in given])
+    x = sample(score, torch.from_numpy(z), mask, path=Moves(visited), sde=SDE, noise=noise(count, seed=3))
+    expected = by_hand(visited, np.array(given), z.astype("float64"), draws)
+    np.testing.assert_allclose(x.numpy(), expected, rtol=2e-6, atol=2e-6)
+    assert np.array_equal(x.numpy()[:, given], z[:, given])
+    down = [a / 250 for a, b in zip(visited, visited[1:], strict=False) if b < a]
+    assert asked == pytest.approx(down, abs=1e-7)
+
+
+def test_a_whole_path_is_its_moves():
+    """Six steps with jumps of two: the path, the step 1/6 and the order of the noise."""
+    visited, count, dim = (6, 5, 4, 3, 4, 5, 4, 3, 2, 1, 2, 3, 2, 1, 0), 7, 3
+    path = TimePath(steps=6, jump=2, resample=2)
+    assert tuple(path.indices()) == visited
+    source = noise(count)
+    draws = (source.normal(dim).double().numpy() for _ in range(len(visited)))
+
+    def score(x, t):
+        return torch.from_numpy(wavy(x.double().numpy(), float(t)).astype("float32"))
+
+    x = sample(score, torch.zeros(count, dim), torch.ones(dim), path=path, sde=SDE, noise=noise(count))
+    expected = by_hand(visited, np.zeros(dim, bool), np.zeros((count, dim)), draws, steps=6)
+    np.testing.assert_allclose(x.numpy(), expected, rtol=1e-4, atol=1e-4)

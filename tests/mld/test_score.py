@@ -1,9 +1,12 @@
 """The score network: published sizes, zero at first, and what it must depend on."""
 
+import numpy as np
 import pytest
 import torch
 
 from mmbench_mld.score import GroupNorm, ScoreNetwork
+
+from ..arithmetic import assert_same, gelu, group_norm, linear, part, randomise, silu
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,46 @@ def test_one_row_of_times_serves_the_batch():
     torch.nn.init.normal_(network.out[-1].weight)
     tau = torch.tensor([[0.3, 0.0]])
     assert torch.allclose(network(r, tau), network(r, tau.expand(5, 2)), atol=1e-6)
+
+
+# --------------------------------------------------------------------------------- the network once more, in NumPy
+
+
+def res_mlp(w, x, temb, groups):
+    """Figure 5: h = Linear(SiLU(GN(x))) + Linear(SiLU(temb)); Linear(SiLU(GN(h))) + x, by a linear map if a != b.
+
+    `temb` is the embedding itself: its SiLU belongs to Figure 5.
+    """
+    h = linear(part(w, "first.2"), silu(group_norm(part(w, "first.0"), x, groups, 1e-5)))
+    h = h + linear(part(w, "time"), silu(temb))
+    h = linear(part(w, "second.2"), silu(group_norm(part(w, "second.0"), h, groups, 1e-5)))
+    return h + (linear(part(w, "skip"), x) if "skip.weight" in w else x)
+
+
+def score_network(w, r, tau, blocks, groups):
+    """Figure 4: the levels down, two blocks in the middle, and up again; the latest output of a level down is joined
+    first, behind the stream's own values; r after its first linear map is joined last."""
+    temb = linear(part(w, "embed.2"), gelu(linear(part(w, "embed.0"), tau)))
+    x = entry = linear(part(w, "lift"), r)
+    down = {}
+    for level in range(blocks):
+        down[level] = res_mlp(part(w, f"down.{level}"), x, temb, groups)
+        x = linear(part(w, f"down_linear.{level}"), down[level])
+    for k in range(2):
+        x = res_mlp(part(w, f"middle.{k}"), x, temb, groups)
+    for k in range(blocks):
+        joined = np.concatenate((x, down[blocks - 1 - k]), axis=1)
+        x = linear(part(w, f"up_linear.{k}"), res_mlp(part(w, f"up.{k}"), joined, temb, groups))
+    x = res_mlp(part(w, "last"), np.concatenate((x, entry), axis=1), temb, groups)
+    return linear(part(w, "out.2"), silu(group_norm(part(w, "out.0"), x, groups, 1e-5)))
+
+
+@pytest.mark.parametrize(("modalities", "blocks", "groups"), [(2, 2, 4), (3, 3, 8), (2, 1, 2)])
+def test_the_score_network_is_figures_4_and_5(modalities, blocks, groups):
+    """All weights random, the last layer's too, so that nothing is hidden behind its zeros."""
+    network = ScoreNetwork(12, modalities, width=16, time=6, blocks=blocks, groups=groups)
+    w, rng = randomise(network), np.random.default_rng(1)
+    r, tau = rng.normal(size=(5, 12)), rng.uniform(size=(5, modalities))
+    tau[0, 0] = 0.0
+    expected = score_network(w, r, tau, blocks, groups)
+    assert_same(network(torch.from_numpy(r), torch.from_numpy(tau)), expected)
