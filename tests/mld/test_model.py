@@ -110,17 +110,28 @@ def test_joint_samples_agree(trained):
     assert len(torch.unique(shown)) == 4
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_batches_do_not_change_samples(trained, precision):
-    model, _ = trained
-    model.config = replace(model.config, sampling_precision=precision)
+def drawn(model, precision, size, seed=5):
     given = {"a": data().gather(torch.arange(100))["a"]}
-    runs = [
-        draw(model, given, ("b",), count=100, generator=torch.Generator().manual_seed(5), batch_size=size)["b"]
-        for size in (100, 7)
-    ]
+    model.config = replace(model.config, sampling_precision=precision)
+    made = draw(model, given, ("b",), count=100, generator=torch.Generator().manual_seed(seed), batch_size=size)["b"]
     model.config = replace(model.config, sampling_precision="float32")
-    assert torch.allclose(*runs, atol=1e-4)
+    return made
+
+
+def test_batches_do_not_change_samples(trained):
+    model, _ = trained
+    assert torch.allclose(drawn(model, "float32", 100), drawn(model, "float32", 7), atol=1e-4)
+
+
+def test_in_bfloat16_batches_change_samples_by_rounding_alone(trained):
+    """A matrix product may sum in another order for another number of rows and threads, which in bfloat16 is felt: no
+    more than bfloat16 itself is felt, whose distance from float32 is small beside that of other noise."""
+    model, _ = trained
+    whole, cut, exact = drawn(model, "bfloat16", 100), drawn(model, "bfloat16", 7), drawn(model, "float32", 100)
+    rounding = (whole - exact).abs().max()
+    assert rounding < 0.05 * (drawn(model, "float32", 100, seed=6) - exact).abs().max()
+    assert (whole - cut).abs().max() <= 2 * rounding
+    assert (whole - cut).abs().mean() <= (whole - exact).abs().mean()
 
 
 def test_sampling_uses_the_average():
