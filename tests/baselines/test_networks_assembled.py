@@ -180,6 +180,16 @@ def test_mixtures_infer_a_sample_of_one_expert(cls: Any, given: tuple[str, ...])
     assert set(distance.argmin(0)) == set(range(len(given)))
 
 
+def test_dreg_scales_sum_to_the_latents_size() -> None:
+    """Location: the first head; scale: softmax(second head) L + 1e-6."""
+    model, _ = build(MMVAEDReG)
+    batch = condition(SPEC.names)
+    for name, (mu, logits) in heads(model, batch).items():
+        q = model.posteriors(batch)[name]
+        assert_same(q.loc, mu)
+        assert_same(q.scale, np.exp(logits) / np.exp(logits).sum(1, keepdims=True) * 4 + 1e-6, 1e-10)
+
+
 @pytest.mark.parametrize("cls", [MVAE, MMVAE, MoPoE, MVTCAE, MMVAEDReG, Nexus], ids=lambda cls: cls.__name__)
 def test_joint_samples_are_decoded_from_one_draw_of_the_prior(cls: Any) -> None:
     """N(0, I); DReG: Laplace of scale softmax(logits) L. Every modality from the same draw, NEXUS' through its top."""

@@ -73,9 +73,10 @@ def test_the_second_judge(shape: tuple[int, ...]) -> None:
     cells, whose edges are floor(k n / 2) and ceil((k + 1) n / 2); Linear. No dropout."""
     network, x = WideNet(shape, 10), pictures(shape)
     w, h = part(randomise(network), "body"), x
-    for k in range(3):
+    for k, channels in enumerate((64, 128, 256)):
         assert f"{3 * k}.bias" not in w
         h = relu(batch_norm(part(w, str(3 * k + 1)), convolve(part(w, str(3 * k)), h, stride=2, padding=1)))
+        assert h.shape[1] == channels
     rows, columns = ([(k * n // 2, -(-(k + 1) * n // 2)) for k in (0, 1)] for n in h.shape[2:])
     cells = [[h[:, :, a:b, c:d].mean((2, 3)) for c, d in columns] for a, b in rows]
     pooled = np.stack([np.stack(row, 2) for row in cells], 2)

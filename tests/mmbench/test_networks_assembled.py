@@ -129,7 +129,8 @@ def image_block(w: dict[str, Array], x: Array) -> Array:
     """shortcut(x) + 0.1 conv3x3(lrelu(conv3x3(lrelu(x)))), slope 0.2; a 1x1 shortcut without bias if widths differ."""
     assert "shortcut.bias" not in w
     h = convolve(part(w, "first"), leaky(x, 0.2), padding=1)
-    h = convolve(part(w, "second"), leaky(h, 0.2), padding=1)
+    hidden, h = h.shape[1], convolve(part(w, "second"), leaky(h, 0.2), padding=1)
+    assert hidden == min(x.shape[1], h.shape[1])
     return (convolve(part(w, "shortcut"), x) if "shortcut.weight" in w else x) + 0.1 * h
 
 
@@ -290,7 +291,9 @@ def test_the_word_encoder() -> None:
     """16 numbers for each letter, side by side; Linear 128; ReLU; heads."""
 
     def body(w: dict[str, Array], x: Array) -> Array:
-        return relu(linear(part(w, "2"), w["0.weight"][x].reshape(len(x), 5 * 16)))
+        h = relu(linear(part(w, "2"), w["0.weight"][x].reshape(len(x), 5 * 16)))
+        assert h.shape[1] == 128
+        return h
 
     check_encoder(NAME, tokens(NAME), body)
 
@@ -299,5 +302,7 @@ def test_the_word_decoder() -> None:
     """Linear 128; ReLU; Linear to the logits (length, vocabulary)."""
     decoder, z = Networks().decoder(NAME, 8), codes(NAME)
     w = part(randomise(decoder), "body")
-    expected = linear(part(w, "2"), relu(linear(part(w, "0"), z))).reshape(3, 5, 7)
+    h = relu(linear(part(w, "0"), z))
+    assert h.shape[1] == 128
+    expected = linear(part(w, "2"), h).reshape(3, 5, 7)
     assert_same(decoder(torch.from_numpy(z)), expected)
