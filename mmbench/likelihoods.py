@@ -13,7 +13,18 @@ from torch.nn.functional import cross_entropy
 
 from .modality import Modality
 
-__all__ = ["decoded", "nll", "reconstruction_skill", "reconstruction_skills", "skill_count", "token_accuracy"]
+__all__ = [
+    "COLLAPSED",
+    "decoded",
+    "nll",
+    "reconstruction_skill",
+    "reconstruction_skills",
+    "skill_count",
+    "token_accuracy",
+]
+
+COLLAPSED = 0.05
+"""A reconstruction skill below this is a collapse: hardly better than one constant item."""
 
 
 def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:

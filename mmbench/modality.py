@@ -102,7 +102,8 @@ class DatasetSpec:
     """The name in print, for instance 'MNIST-SVHN'."""
     modalities: tuple[Modality, ...]
     family: str = "digits"
-    """The family of recipes that fit this dataset: 'digits' (the paper's row of MNIST-SVHN), 'captions' (of CUB)."""
+    """The family of recipes that fit this dataset: 'digits' (the paper's row of MNIST-SVHN), 'captions' (of CUB). A
+    model that does not know a dataset's family takes its recipe of 'digits'."""
     classes: int = 0
     """Number of classes of the shared label; 0 where there is none."""
     metrics: tuple[str, ...] = ()
@@ -120,10 +121,6 @@ class DatasetSpec:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(m.name for m in self.modalities)
-
-    @property
-    def captions(self) -> bool:
-        return self.family == "captions"
 
     def modality(self, name: str) -> Modality:
         for m in self.modalities:

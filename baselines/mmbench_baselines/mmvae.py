@@ -13,37 +13,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmbench.config import Budget, Schedule
-from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
+from .config import BetaVAEConfig
 from .experts import Gaussian, choose, kl_to_standard, mixture
-from .vae import MultimodalVAE, at_least, paper_row, report, total
+from .vae import MultimodalVAE, report, total
 
 __all__ = ["MMVAE", "MMVAEConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MMVAEConfig:
+class MMVAEConfig(BetaVAEConfig):
     """Settings of MMVAE."""
 
-    schedule: Schedule
-    """Training of the whole model."""
-    latent: int = 20
-    """Size of the shared latent z."""
-    beta: float = 5.0
-    """beta, weight of the KL terms."""
-
-    def __post_init__(self) -> None:
-        at_least(1, latent=self.latent)
-        at_least(0, beta=self.beta)
-
-    @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MMVAEConfig:
-        """Appendix C.2 (on CUB beta = 1); silent cases: other captions as CUB, all else as MNIST-SVHN."""
-        row = paper_row(dataset, budget, cub_lr=1e-3)
-        return cls(schedule=row.schedule, latent=row.latent, beta=1.0 if row.captions else row.beta)
+    model = "mmvae"
 
 
 class MMVAE(MultimodalVAE[MMVAEConfig]):

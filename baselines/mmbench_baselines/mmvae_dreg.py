@@ -8,64 +8,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Laplace
 
-from mmbench.config import Budget, Schedule
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
 from mmbench.networks import Networks
 from mmbench.seeding import Noise
 
+from . import recipes
+from .config import VAEConfig, at_least
 from .experts import choose
-from .vae import Kind, MultimodalVAE, at_least, brief, paper_row, report
+from .vae import MultimodalVAE, report
 
 __all__ = ["MMVAEDReG", "MMVAEDReGConfig", "double_reparametrisation", "laplace"]
 
-BRIEF: Mapping[tuple[Budget, Kind], tuple[int, int]] = {
-    ("laptop", "small"): (2000, 64),
-    ("laptop", "large"): (400, 16),
-    ("laptop", "captions"): (96, 4),
-    ("smoke", "small"): (100, 32),
-    ("smoke", "large"): (20, 8),
-    ("smoke", "captions"): (2, 4),
-}
-"""As `vae.BRIEF`. The M K samples make a tuple M K times as dear; K belongs to the objective, so it stays."""
+ACTIVATIONS = 8.25
+"""What the decoder of CUB's images keeps of one image of 64x64 until the backward pass, in MiB of float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MMVAEDReGConfig:
+class MMVAEDReGConfig(VAEConfig):
     """Settings of the original MMVAE."""
 
-    schedule: Schedule
-    """Training of the whole model."""
-    latent: int = 20
-    """Size of the shared latent z."""
+    model = "mmvae_dreg"
+
     samples: int = 30
     """K, importance samples from each expert."""
     bound: Literal["looser", "tighter"] = "looser"
     """'looser': one logarithm for each expert's K samples (the published results); 'tighter': one for all M K."""
 
     def __post_init__(self) -> None:
-        at_least(1, latent=self.latent, samples=self.samples)
-
-    @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MMVAEDReGConfig:
-        """MMVAE's own row for MNIST-SVHN, and for every dataset without captions: 30 epochs in batches of 128.
-
-        Datasets with captions: K = 50 as in MMVAE, the rest as the benchmark's paper has it for its MMVAE. Every model
-        of the suite is trained with Adam; MMVAE's authors used its AMSGrad variant.
-        """
-        row = paper_row(dataset, "paper", cub_lr=1e-3)
-        schedule = row.schedule if row.captions else Schedule(epochs=30, batch_size=128, lr=1e-3)
-        schedule = brief(schedule, dataset, budget, BRIEF)
-        if budget != "paper":
-            schedule = replace(schedule, precision="bfloat16")
-        return cls(schedule=schedule, latent=row.latent, samples=50 if row.captions else 30)
+        VAEConfig.__post_init__(self)
+        at_least(1, samples=self.samples)
 
 
 class MMVAEDReG(MultimodalVAE[MMVAEDReGConfig]):
@@ -76,6 +55,16 @@ class MMVAEDReG(MultimodalVAE[MMVAEDReGConfig]):
     """
 
     Config = MMVAEDReGConfig
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        """The residual networks of images with captions are too large for M K samples of every tuple."""
+        if recipes.family(dataset) != "captions":
+            return ""
+        M, paper = len(dataset.names), cls.recipe(dataset)
+        K, B = paper.samples, paper.schedule.batch_size
+        needs = f"{M * K * B * ACTIVATIONS / 1024:.0f} GiB where they are 64x64"
+        return f"at budget paper a step decodes {M * K * B:,} images ({M} x {K} samples of {B} tuples): {needs}"
 
     def __init__(self, dataset: DatasetSpec, config: MMVAEDReGConfig, networks: Networks) -> None:
         super().__init__(dataset, config, networks)

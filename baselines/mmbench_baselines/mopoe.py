@@ -11,37 +11,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmbench.config import Budget, Schedule
-from mmbench.modality import DatasetSpec, subsets
+from mmbench.modality import subsets
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
+from .config import BetaVAEConfig
 from .experts import Gaussian, kl_to_standard, mixture, product
-from .vae import MultimodalVAE, at_least, paper_row, report, total
+from .vae import MultimodalVAE, report, total
 
 __all__ = ["MoPoE", "MoPoEConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MoPoEConfig:
+class MoPoEConfig(BetaVAEConfig):
     """Settings of MoPoE-VAE."""
 
-    schedule: Schedule
-    """Training of the whole model."""
-    latent: int = 20
-    """Size of the shared latent z."""
-    beta: float = 5.0
-    """beta, weight of the KL terms."""
-
-    def __post_init__(self) -> None:
-        at_least(1, latent=self.latent)
-        at_least(0, beta=self.beta)
-
-    @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MoPoEConfig:
-        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN."""
-        row = paper_row(dataset, budget, cub_lr=5e-4)
-        return cls(schedule=row.schedule, latent=row.latent, beta=row.beta)
+    model = "mopoe"
 
 
 class MoPoE(MultimodalVAE[MoPoEConfig]):

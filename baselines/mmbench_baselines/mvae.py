@@ -12,40 +12,30 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmbench.config import Budget, Schedule
 from mmbench.modality import DatasetSpec, subsets
 from mmbench.model import Batch
 from mmbench.networks import Networks
 from mmbench.seeding import Noise
 
+from .config import BetaVAEConfig, at_least
 from .experts import Gaussian, kl_to_standard, product
-from .vae import MultimodalVAE, at_least, paper_row, report, total
+from .vae import MultimodalVAE, report, total
 
 __all__ = ["MVAE", "MVAEConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MVAEConfig:
+class MVAEConfig(BetaVAEConfig):
     """Settings of MVAE."""
 
-    schedule: Schedule
-    """Training of the whole model."""
-    latent: int = 20
-    """Size of the shared latent z."""
-    beta: float = 5.0
-    """beta, weight of the KL terms (1 is the ELBO itself)."""
+    model = "mvae"
+
     random_subsets: int = 1
     """k, subsets with 1 < |S| < M whose ELBO is added in a step, drawn anew each time; without effect for M = 2."""
 
     def __post_init__(self) -> None:
-        at_least(1, latent=self.latent)
-        at_least(0, beta=self.beta, random_subsets=self.random_subsets)
-
-    @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MVAEConfig:
-        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN."""
-        row = paper_row(dataset, budget, cub_lr=5e-4)
-        return cls(schedule=row.schedule, latent=row.latent, beta=row.beta)
+        BetaVAEConfig.__post_init__(self)
+        at_least(0, random_subsets=self.random_subsets)
 
 
 class MVAE(MultimodalVAE[MVAEConfig]):

@@ -11,44 +11,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmbench.config import Budget, Schedule
 from mmbench.errors import ConfigError
-from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
+from .config import BetaVAEConfig
 from .experts import Gaussian, kl, kl_to_standard, product
-from .vae import MultimodalVAE, at_least, paper_row, report, total
+from .vae import MultimodalVAE, report, total
 
 __all__ = ["MVTCAE", "MVTCAEConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MVTCAEConfig:
+class MVTCAEConfig(BetaVAEConfig):
     """Settings of MVTCAE."""
 
-    schedule: Schedule
-    """Training of the whole model."""
-    latent: int = 20
-    """Size of the shared latent z."""
-    beta: float = 5.0
-    """beta, weight of the KL terms."""
+    model = "mvtcae"
+
     alpha: float = 5 / 6
     """alpha in [0, 1], share of the conditional information bottlenecks KL(q || q_m) against KL(q || p)."""
     prior_expert: bool = False
     """Whether the prior is one of the experts: not in MVTCAE's own code, but in the port behind the paper's numbers."""
 
     def __post_init__(self) -> None:
-        at_least(1, latent=self.latent)
-        at_least(0, beta=self.beta)
+        BetaVAEConfig.__post_init__(self)
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"alpha must lie in [0, 1], got {self.alpha}")
-
-    @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MVTCAEConfig:
-        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN."""
-        row = paper_row(dataset, budget, cub_lr=5e-4)
-        return cls(schedule=row.schedule, latent=row.latent, beta=row.beta)
 
 
 class MVTCAE(MultimodalVAE[MVTCAEConfig]):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.config import Budget, Schedule
+from mmbench.config import Budget
 from mmbench.data.dataset import Split
 from mmbench.errors import ConfigError
 from mmbench.likelihoods import nll
@@ -22,20 +23,20 @@ from mmbench.model import Batch, Stage
 from mmbench.networks import Networks
 from mmbench.seeding import Noise
 
+from . import recipes
+from .config import BetaVAEConfig, at_least
 from .experts import Gaussian, kl_to_standard
-from .vae import MultimodalVAE, at_least, full_precision, paper_row, report, total
+from .vae import MultimodalVAE, full_precision, report, total
 
 __all__ = ["Nexus", "NexusConfig", "aggregate", "perceptual_dropout"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NexusConfig:
+class NexusConfig(BetaVAEConfig):
     """Settings of NEXUS; the latents of the lower level have the sizes of the dataset (`Modality.latent`)."""
 
-    schedule: Schedule
-    """Training of both levels at once."""
-    latent: int = 20
-    """Size of the nexus latent."""
+    model = "nexus"
+
     beta: float = 1.0
     """b_m, weight of the KL terms of the lower level."""
     beta_c: float = 5.0
@@ -52,26 +53,17 @@ class NexusConfig:
     """Share of the training over which the weights of all KL terms rise linearly to their values."""
 
     def __post_init__(self) -> None:
-        at_least(1, latent=self.latent, message=self.message, hidden=self.hidden)
-        at_least(0, beta=self.beta, beta_c=self.beta_c, **{f"top_weights.{m}": g for m, g in self.top_weights.items()})
+        BetaVAEConfig.__post_init__(self)
+        at_least(1, message=self.message, hidden=self.hidden)
+        at_least(0, beta_c=self.beta_c, **{f"top_weights.{m}": g for m, g in self.top_weights.items()})
         if not 0 <= self.dropout <= 1 or not 0 <= self.warmup <= 1:
             raise ConfigError(f"dropout and warmup must lie in [0, 1], got {self.dropout} and {self.warmup}")
 
     @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> NexusConfig:
-        """Appendix C.2; where the paper is silent, captions take the row of CUB, all else that of MNIST-SVHN.
-
-        There g is 3.92 for MNIST and 1 for SVHN, 3072 over the number of values, and so it is for every image: with
-        g = 1 for two images of 28x28, beta_c = 5 outweighs all that the nexus can explain, and it collapses.
-        """
-        row = paper_row(dataset, budget, cub_lr=1e-3)
-        if row.captions:
-            weights = {m.name: 128.0 if m.is_text else 1.0 for m in dataset.modalities}
-            return cls(
-                schedule=row.schedule, latent=row.latent, beta_c=1.0, top_weights=weights, message=512, hidden=512
-            )
-        weights = {m.name: m.weight if m.is_text else round(3072 / m.size, 2) for m in dataset.modalities}
-        return cls(schedule=row.schedule, latent=row.latent, top_weights=weights)
+    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> Self:
+        """As for every VAE, with a weight for each modality (`recipes.top_weights`)."""
+        row = {**recipes.objective(cls.model, dataset), "top_weights": recipes.top_weights(dataset)}
+        return cls(schedule=recipes.schedule(cls.model, dataset, budget), **row)
 
 
 class Nexus(MultimodalVAE[NexusConfig]):

@@ -1,4 +1,4 @@
-"""What the multi-modal VAEs share: one encoder and one decoder per modality, one latent z, generation, the paper's row.
+"""What the multi-modal VAEs share: one encoder and one decoder per modality, one latent z, generation.
 
 A model gives its objective, and `infer`: z ~ q(z | x_S) for the given subset S. Conditional generation decodes such
 a *sample* (not the posterior's mean), joint generation decodes z ~ p(z) = N(0, I), the same z for all modalities; an
@@ -9,35 +9,22 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.config import Budget, Schedule
 from mmbench.data.dataset import Split
-from mmbench.errors import ConfigError
-from mmbench.likelihoods import decoded, nll, reconstruction_skills, skill_count
+from mmbench.likelihoods import COLLAPSED, decoded, nll, reconstruction_skills, skill_count
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Networks, in_parts
 from mmbench.seeding import Noise
 
+from .config import VAEConfig
 from .experts import Gaussian
 
-__all__ = ["Kind", "MultimodalVAE", "PaperRow", "at_least", "brief", "full_precision", "paper_row", "report", "total"]
-
-
-class VAEConfig(Protocol):
-    """What every VAE's configuration holds."""
-
-    @property
-    def latent(self) -> int: ...
-
-    @property
-    def schedule(self) -> Schedule: ...
-
+__all__ = ["MultimodalVAE", "full_precision", "report", "total"]
 
 C = TypeVar("C", bound=VAEConfig)
 
@@ -64,10 +51,12 @@ class MultimodalVAE(Model, Generic[C]):
         return cls(dataset, config, networks)
 
     def stages(self) -> Sequence[Stage]:
-        return (Stage(name="elbo", module=self, schedule=self.config.schedule, loss=self.loss, skill=self.skill),)
+        least = {f"skill {name}": COLLAPSED for name in self.dataset.names}
+        schedule = self.config.schedule
+        return (Stage(name="elbo", module=self, schedule=schedule, loss=self.loss, skill=self.skill, least=least),)
 
     def skill(self, held_out: Split) -> dict[str, float]:
-        """How well each modality is reconstructed from itself; a low skill is a result, not a failure."""
+        """How well each modality is reconstructed from itself: 'skill <modality>', and what else is told of texts."""
         rows = held_out.spread(min(skill_count(m) for m in self.dataset.modalities))
         found = {}
         for modality in self.dataset.modalities:
@@ -146,68 +135,3 @@ def total(values: Any) -> Tensor:
 def report(loss: Tensor, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A stage's answer: the loss, and each term (B,) or scalar as its mean over the batch, detached."""
     return {"loss": loss, **{name: value.detach().mean() for name, value in terms.items()}}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperRow:
-    """What the paper gives for all VAEs of a dataset (Appendix C.2)."""
-
-    captions: bool
-    """Whether this is the row of CUB."""
-    latent: int
-    """Size of the shared latent."""
-    beta: float
-    """beta, weight of the KL terms."""
-    schedule: Schedule
-
-
-Kind = Literal["small", "large", "captions"]
-"""What a step costs: MLPs; convolutions, ten times as much; residual networks of 64x64 images, ten times more again."""
-
-BRIEF: Mapping[tuple[Budget, Kind], tuple[int, int]] = {
-    ("laptop", "small"): (8000, 256),
-    ("laptop", "large"): (2000, 128),
-    ("laptop", "captions"): (1600, 16),
-    ("smoke", "small"): (250, 256),
-    ("smoke", "large"): (100, 64),
-    ("smoke", "captions"): (12, 32),
-}
-"""(budget, kind of dataset) -> (steps, batch size): at most 4 minutes (captions 13), or 8 seconds, on two cores."""
-
-
-def paper_row(dataset: DatasetSpec, budget: Budget, *, cub_lr: float) -> PaperRow:
-    """The paper's common settings; a smaller budget changes the schedule only (see `brief`).
-
-    CUB (and other captions, where the paper is silent): latent 64, beta 9, batches of 64, learning rate `cub_lr`.
-    MNIST-SVHN (and every other dataset, where the paper is silent): latent 20, beta 5, batches of 256, 1e-3.
-    Both 150 epochs over the tuples, with a constant learning rate.
-    """
-    captions = dataset.captions
-    batch_size, lr = (64, cub_lr) if captions else (256, 1e-3)
-    schedule = brief(Schedule(epochs=150, batch_size=batch_size, lr=lr), dataset, budget)
-    return PaperRow(captions=captions, latent=64 if captions else 20, beta=9.0 if captions else 5.0, schedule=schedule)
-
-
-def brief(
-    schedule: Schedule,
-    dataset: DatasetSpec,
-    budget: Budget,
-    sizes: Mapping[tuple[Budget, Kind], tuple[int, int]] = BRIEF,
-) -> Schedule:
-    """The paper's schedule cut to a budget: fewer steps, with a warm-up and a cosine decay as MLD's recipe has them.
-
-    Datasets with captions are trained in bfloat16, which halves the time of a step, at the learning rate 1e-3.
-    """
-    if budget == "paper":
-        return schedule
-    large = any(m.size > 1000 for m in dataset.modalities)
-    steps, batch_size = sizes[budget, "captions" if dataset.captions else "large" if large else "small"]
-    schedule = replace(schedule, epochs=None, steps=steps, batch_size=batch_size, warmup=steps // 20, decay="cosine")
-    return replace(schedule, lr=1e-3, precision="bfloat16") if dataset.captions else schedule
-
-
-def at_least(bound: float, **settings: float) -> None:
-    """Raise ConfigError for a setting below `bound`."""
-    for name, value in settings.items():
-        if not value >= bound:
-            raise ConfigError(f"{name} must be at least {bound:g}, got {value}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from mmbench.errors import TrainingError
 from mmbench.likelihoods import decoded, nll, reconstruction_skills
 from mmbench.modality import Modality
 from mmbench.networks import Networks, in_parts
+from mmbench.seeding import derive, seeded_globally
 
-__all__ = ["COLLAPSED", "Autoencoder", "check_reconstruction"]
-
-COLLAPSED = 0.05
-"""A reconstruction skill below this is a collapse: the autoencoder does hardly better than one constant item."""
+__all__ = ["Autoencoder", "autoencoders"]
 
 
 class Autoencoder(nn.Module):
@@ -38,21 +37,25 @@ class Autoencoder(nn.Module):
         """-log p(x | d(e(x))), mean over the batch."""
         return nll(self.modality, self.decoder(self.encode(x)).float(), x).mean()
 
+    @torch.no_grad()
+    def skill(self, x: Tensor) -> dict[str, float]:
+        """The skill of the reconstruction of items x (n, *shape), and for texts the share of right tokens.
 
-@torch.no_grad()
-def check_reconstruction(autoencoder: Autoencoder, x: Tensor, stage: str) -> dict[str, float]:
-    """The skill of the reconstruction of held-out items x (n, *shape), and for texts the share of right tokens.
+        With the L1 loss an autoencoder can fall into answering one constant image within its first epoch, and every
+        later stage still runs.
+        """
+        return reconstruction_skills(self.modality, x, self.decode(self.encode(x)))
 
-    Raises TrainingError where the autoencoder has collapsed: with the L1 loss it can fall into answering one constant
-    image within its first epoch, and every later stage still runs.
+
+def autoencoders(own: Sequence[Modality], used: Sequence[Modality], networks: Networks) -> nn.ModuleDict:
+    """New autoencoders of the modalities as `used`; `own` are the same with the dataset's own architectures.
+
+    All of `own` are drawn, in order; one of another architecture then takes a place, drawn from a seed of its own. So
+    those that variants of MLD have in common start from the same weights, and so does all that is drawn later.
     """
-    reconstruction = autoencoder.decode(autoencoder.encode(x))
-    quality = reconstruction_skills(autoencoder.modality, x, reconstruction)
-    skill = quality["skill"]
-    if not skill >= COLLAPSED:  # a NaN too
-        raise TrainingError(
-            f"stage {stage!r} has collapsed: its reconstructions of held-out {autoencoder.modality.name!r} items are "
-            f"hardly better than one constant item (skill {skill:.3f}, needed {COLLAPSED}); lower its learning rate, "
-            f"lengthen its warm-up, or try another seed"
-        )
-    return quality
+    made = {m.name: Autoencoder(m, networks) for m in own}
+    for before, m in zip(own, used, strict=True):
+        if m.network != before.network:
+            with seeded_globally(derive(torch.initial_seed(), m.name)):
+                made[m.name] = Autoencoder(m, networks)
+    return nn.ModuleDict(made)

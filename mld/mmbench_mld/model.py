@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import ConfigError
-from mmbench.likelihoods import skill_count
+from mmbench.likelihoods import COLLAPSED, skill_count
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Architecture, Networks
@@ -22,15 +22,18 @@ from mmbench.networks.kl_autoencoder import KLDecoder, KLEncoder, kl_latent
 from mmbench.seeding import Noise, generator
 
 from .augmentation import trivial_augment
-from .autoencoder import Autoencoder, check_reconstruction
+from .autoencoder import Autoencoder, autoencoders
 from .config import MLDConfig
-from .diffusion import T_MIN, check_score, choose_given, masked_multi_time_loss
+from .diffusion import T_MIN, UNSKILLED, choose_given, masked_multi_time_loss, score_skills
 from .latents import Layout, Standardiser
 from .sampler import sample
 from .schedule import VPSDE
 from .score import ScoreNetwork
 
 __all__ = ["MLD", "MLDConfig"]
+
+SCORE_SETTINGS = ("width", "time_embed", "blocks", "groups", "p_joint", "std_floor")
+"""What the score network's training takes from the configuration, besides its schedule and the autoencoders."""
 
 
 def autoencoded(dataset: DatasetSpec, config: MLDConfig, networks: Networks) -> list[Modality]:
@@ -75,7 +78,8 @@ class MLD(Model):
         networks = with_kl_width(networks, config.kl_width)
         modalities = autoencoded(dataset, config, networks)
         self.layout = Layout({m.name: m.latent for m in modalities})
-        self.autoencoders = nn.ModuleDict({m.name: Autoencoder(m, networks) for m in modalities})
+        own = autoencoded(dataset, replace(config, networks={}), networks)
+        self.autoencoders = autoencoders(own, modalities, networks)
         self.standardisers = nn.ModuleDict({m.name: Standardiser(m.latent, config.std_floor) for m in modalities})
         self.score = ScoreNetwork(
             self.layout.dim,
@@ -100,32 +104,45 @@ class MLD(Model):
                 loss=self._score_loss,
                 prepare=self._to_latents,
                 skill=self._score_skill,
+                least={"best skill": UNSKILLED},
+                settings={name: getattr(self.config, name) for name in SCORE_SETTINGS},
+                needs=tuple(f"autoencoder.{name}" for name in self.dataset.names),
             ),
         )
 
     def _autoencoder_stage(self, name: str) -> Stage:
-        autoencoder = self._autoencoder(name)
-        stage = f"autoencoder.{name}"
-        augmented = self.config.augment == "trivial" and not autoencoder.modality.is_text
-
-        def loss(batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-            x = batch[name]
-            target = trivial_augment(x, generator) if augmented else x
-            return {"loss": autoencoder.loss(target)}
-
-        def skill(held_out: Split) -> dict[str, float]:
-            rows = held_out.spread(skill_count(autoencoder.modality))
-            x = held_out.gather(rows, (name,))[name].to(self.device)
-            return check_reconstruction(autoencoder, x, stage)
-
         return Stage(
-            name=stage,
-            module=autoencoder,
+            name=f"autoencoder.{name}",
+            module=self._autoencoder(name),
             schedule=self.config.autoencoders[name],
-            loss=loss,
+            loss=partial(self._autoencoder_loss, name),
             modalities=(name,),
-            skill=skill,
+            skill=partial(self._autoencoder_skill, name),
+            least={"skill": COLLAPSED},
+            settings=self._autoencoder_settings(name),
+            needs=(),
         )
+
+    def _autoencoder_settings(self, name: str) -> dict[str, Any]:
+        """All that one autoencoder's training takes from the configuration, and what it replaces of the dataset's."""
+        modality = self._autoencoder(name).modality
+        settings = {"network": modality.network, "likelihood": modality.likelihood}
+        if not modality.is_text:
+            settings |= {"scale": modality.scale, "augment": self.config.augment}
+        if modality.network == "kl_autoencoder":
+            settings |= {"kl_width": self.config.kl_width}
+        return settings
+
+    def _autoencoder_loss(self, name: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        autoencoder, x = self._autoencoder(name), batch[name]
+        if self.config.augment == "trivial" and not autoencoder.modality.is_text:
+            x = trivial_augment(x, generator)
+        return {"loss": autoencoder.loss(x)}
+
+    def _autoencoder_skill(self, name: str, held_out: Split) -> dict[str, float]:
+        autoencoder = self._autoencoder(name)
+        rows = held_out.spread(skill_count(autoencoder.modality))
+        return autoencoder.skill(held_out.gather(rows, (name,))[name].to(self.device))
 
     @torch.no_grad()
     def _to_latents(self, train: Split) -> Split:
@@ -161,7 +178,7 @@ class MLD(Model):
         batch = {name: x.to(self.device) for name, x in held_out.gather(rows).items()}
         z = self.layout.concat(self._latents(batch)).repeat(-(-2000 // len(rows)), 1)
         rng = generator(0, "skill", device=z.device)
-        return check_score(self.score, z, self.layout, self.sde, rng, "score")
+        return score_skills(self.score, z, self.layout, self.sde, rng)
 
     def generate(
         self, given: Batch, targets: Sequence[str], *, count: int, generator: torch.Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product as pairs
@@ -11,21 +12,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmbench.config import BUDGETS, Schedule, from_json, to_json
+from mmbench.config import Schedule
 from mmbench.data.dataset import Split
-from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec, Modality, subsets
 from mmbench.model import Model, draw
 from mmbench.networks import Networks
 from mmbench.seeding import Noise, generator, seeded_init
 from mmbench.training import train
-from mmbench_baselines.mmvae import MMVAE, MMVAEConfig
-from mmbench_baselines.mmvae_dreg import MMVAEDReG, MMVAEDReGConfig
-from mmbench_baselines.mopoe import MoPoE, MoPoEConfig
-from mmbench_baselines.mvae import MVAE, MVAEConfig
-from mmbench_baselines.mvtcae import MVTCAE, MVTCAEConfig
-from mmbench_baselines.nexus import Nexus, NexusConfig, aggregate, perceptual_dropout
+from mmbench_baselines.mmvae import MMVAE
+from mmbench_baselines.mmvae_dreg import MMVAEDReG
+from mmbench_baselines.mopoe import MoPoE
+from mmbench_baselines.mvae import MVAE
+from mmbench_baselines.mvtcae import MVTCAE
+from mmbench_baselines.nexus import Nexus, aggregate, perceptual_dropout
 
 MODELS: list[type[Model]] = [MVAE, MMVAE, MMVAEDReG, MoPoE, MVTCAE, Nexus]
 PEN = Modality(name="pen", shape=(1, 4, 4), network="mnist_mlp", latent=3, weight=2.0)
@@ -43,6 +43,7 @@ SPECS = {M: DatasetSpec(name=f"toy{M}", title="Toy", modalities=(PEN, SIGN, NAME
 CUB = DatasetSpec(
     name="cub",
     title="CUB",
+    family="captions",
     modalities=(
         Modality(name="image", shape=(3, 64, 64), network="cub_resnet", latent=64, weight=32 / 64**2),
         Modality(
@@ -219,41 +220,7 @@ def test_bfloat16_autocast_gives_a_float32_loss(cls: type[Model]) -> None:
     torch.testing.assert_close(loss, exact, rtol=0.05, atol=0.05)
 
 
-# ---------------------------------------------------------------------------------------- configurations
-
-
-@every_model
-@pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("spec", [SPECS[2], SPECS[3], CUB], ids=lambda spec: spec.name)
-def test_recipes(cls: type[Model], budget: Any, spec: DatasetSpec) -> None:
-    """The paper's rows; a smaller budget changes the schedule and nothing else; a config survives JSON."""
-    config, paper = cls.recipe(spec, budget), cls.recipe(spec, "paper")
-    assert from_json(cls.Config, to_json(config)) == config
-    assert replace(config, schedule=paper.schedule) == paper
-    captions = spec is CUB
-    slow = captions and cls in (MVAE, MVTCAE, MoPoE)
-    batch_size = 64 if captions else 128 if cls is MMVAEDReG else 256
-    epochs = 30 if cls is MMVAEDReG and not captions else 150
-    assert paper.schedule == Schedule(epochs=epochs, batch_size=batch_size, lr=5e-4 if slow else 1e-3)
-    assert config.latent == (64 if captions else 20)
-    if cls in (MVAE, MVTCAE, MoPoE):
-        assert config.beta == (9.0 if captions else 5.0)
-    if cls is MMVAE:
-        assert config.beta == (1.0 if captions else 5.0)
-
-
-def test_recipes_of_single_models() -> None:
-    small, captions = SPECS[3], CUB
-    assert MVTCAEConfig.recipe(small).alpha == 5 / 6
-    assert not MVTCAEConfig.recipe(small).prior_expert
-    nexus = NexusConfig.recipe(small)
-    assert (nexus.beta, nexus.beta_c, nexus.dropout, nexus.message, nexus.hidden) == (1.0, 5.0, 0.5, 256, 256)
-    assert nexus.top_weights == {"pen": 192.0, "sign": 113.78, "name": 3.0}, "3072 over 16 and over 27 values"
-    assert NexusConfig.recipe(MNIST_SVHN).top_weights == {"mnist": 3.92, "svhn": 1.0}, "the paper's"
-    nexus = NexusConfig.recipe(captions)
-    assert (nexus.beta, nexus.beta_c, nexus.message, nexus.hidden) == (1.0, 1.0, 512, 512)
-    assert nexus.top_weights == {"image": 1.0, "caption": 128.0}
-    assert (MMVAEDReGConfig.recipe(small).samples, MMVAEDReGConfig.recipe(captions).samples) == (30, 50)
+# ---------------------------------------------------------------------------------------- captions
 
 
 @pytest.mark.parametrize("cls", [MoPoE, Nexus], ids=lambda cls: cls.__name__)
@@ -273,27 +240,6 @@ def test_images_with_captions_are_trained_and_generated(cls: type[Model]) -> Non
     for given in ((), ("image",), ("caption",)):
         batch = split.gather(torch.arange(4), given) if given else {}
         draw(model, batch, CUB.names, count=4, generator=generator(0, "draw"))  # refuses wrong shapes and ranges
-
-
-SCHEDULE = Schedule(steps=1, batch_size=1, lr=1.0)
-
-
-@pytest.mark.parametrize(
-    ("config", "settings", "message"),
-    [
-        (MVAEConfig, {"latent": 0}, "latent must be at least 1"),
-        (MVAEConfig, {"random_subsets": -1}, "random_subsets"),
-        (MMVAEConfig, {"beta": -1.0}, "beta"),
-        (MoPoEConfig, {"beta": float("nan")}, "beta"),
-        (MVTCAEConfig, {"alpha": 1.5}, "alpha"),
-        (MMVAEDReGConfig, {"samples": 0}, "samples"),
-        (NexusConfig, {"top_weights": {"a": 1.0}, "dropout": 2.0}, "dropout"),
-        (NexusConfig, {"top_weights": {"a": -1.0}}, "top_weights.a"),
-    ],
-)
-def test_impossible_settings_are_refused(config: Any, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        config(schedule=SCHEDULE, **settings)
 
 
 # ---------------------------------------------------------------------------------------- single models
@@ -411,3 +357,25 @@ def test_nexus_levels_are_separate() -> None:
     for (name, a), b in zip(model.named_parameters(), free.parameters(), strict=True):
         if name.startswith(("encoders", "decoders")):
             torch.testing.assert_close(a.grad, b.grad, msg=name)
+
+
+# ---------------------------------------------------------------------------------------- collapse
+
+
+@every_model
+def test_a_stage_says_what_a_collapse_is(cls: type[Model]) -> None:
+    """A decoder that answers one item for every z is below `least`; one that answers NaN says so."""
+    spec = SPECS[3]
+    model, batch = build(cls, spec).eval(), items(spec, 64)
+    (stage,) = model.stages()
+    assert stage.least == {"skill pen": 0.05, "skill sign": 0.05, "skill name": 0.05}
+    assert (stage.settings, stage.needs) == (None, None), "all of the configuration; there is no other stage"
+    held_out = Split(batch, torch.arange(64)[:, None].expand(64, 3).contiguous())
+    with torch.no_grad():
+        for parameter in model.decoders.parameters():
+            parameter.zero_()
+        found = stage.skill(held_out)
+        assert all(found[name] < least for name, least in stage.least.items())
+        for parameter in model.decoders["pen"].parameters():
+            parameter.fill_(torch.nan)
+        assert math.isnan(stage.skill(held_out)["skill pen"])
