@@ -86,9 +86,10 @@ class Protocol:
     """'validation': models and judges are trained without the validation tuples and measured on them, to choose
     settings by; such cells never share a table with those of the test split."""
     count: int | None = None
-    """Test tuples for coherence (N of Equation 12); None for all of them."""
+    """Test tuples for coherence (N of Equation 12) and for the metrics of images with captions, which are the coherence
+    of such datasets; None for all of them."""
     quality_count: int = 5000
-    """Samples for the Frechet distances and for the metrics of images with captions."""
+    """Samples for the Frechet distances."""
     fid_count: int | None = None
     """Samples for FID, whose network is slow on a CPU; None for `quality_count`."""
     resize: Literal["pytorch-fid", "torch-fidelity"] = "pytorch-fid"
@@ -114,13 +115,19 @@ class Protocol:
 
     @classmethod
     def recipe(cls, budget: Budget, quality_count: int = 5000, laptop_count: int = 5000) -> Protocol:
-        """The paper's protocol, or the same with fewer samples and a shorter training of the judges."""
+        """The paper's protocol, or the same with fewer samples and a shorter training of the judges.
+
+        Arguments:
+            quality_count, laptop_count: a dataset's samples for quality at the budgets 'paper' and 'laptop'; where
+                samples are dear, the laptop takes no more of them for coherence.
+        """
 
         def brief(steps: int) -> Schedule:
             return Schedule(steps=steps, batch_size=256, lr=3e-3, warmup=steps // 20, decay="cosine")
 
         if budget == "laptop":
-            return cls(count=5000, quality_count=laptop_count, fid_count=500, judge=brief(3000))
+            count = min(5000, laptop_count)
+            return cls(count=count, quality_count=laptop_count, fid_count=500, judge=brief(3000))
         if budget == "smoke":
             return cls(count=400, quality_count=400, fid_count=64, judge=brief(300))
         return cls(quality_count=quality_count)

@@ -109,9 +109,9 @@ class DatasetSpec:
     metrics: tuple[str, ...] = ()
     """Names of the `mmbench.metrics` plugins that measure a cell of this dataset."""
     quality_count: int = 5000
-    """Samples for quality (Frechet distances, CLIP-S) at the budget 'paper'."""
+    """Samples for quality (Frechet distances) at the budget 'paper'."""
     laptop_count: int = 5000
-    """The same at the budget 'laptop': fewer where a sample is dear to make."""
+    """The same at the budget 'laptop', and the most for coherence there: fewer where a sample is dear to make."""
 
     def __post_init__(self) -> None:
         names = self.names

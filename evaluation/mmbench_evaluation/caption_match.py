@@ -35,7 +35,7 @@ from mmbench.progress import Progress
 from mmbench.seeding import derive, generator, seeded_init
 from mmbench.training import load_tensors, save_tensors
 
-from .frozen import exclusive
+from .frozen import checksum, exclusive
 from .pairs import Pair, PairJudge, PairMetric, find_pair
 from .towers import ImageTower, SentenceTower, versions
 
@@ -215,6 +215,11 @@ class Matcher(PairJudge):
     def name(self) -> str:
         found = f"recall@1 {100 * self.recall1:.1f} %, @10 {100 * self.recall10:.1f} % of {len(self.rivals)}"
         return f"caption match ({found})"
+
+    @property
+    def identity(self) -> str:
+        """Checksum of its heads and rivals: what the towers' weights are, is seen in the rivals."""
+        return checksum({**self.heads.state_dict(), "rivals": self.rivals})
 
     def embed_images(self, x: Tensor) -> Tensor:
         return self.heads.images(self.towers[0](x))

@@ -29,6 +29,8 @@ from mmbench.modality import Modality
 from mmbench.progress import Progress
 
 from .frozen import checksum, fit, trained_once
+from .identity import hex8
+from .precision import full_precision
 
 __all__ = ["Classifier", "Judge", "LeNet", "Reader", "WideNet", "accuracy", "judge", "second_judge", "train_judge"]
 
@@ -122,6 +124,11 @@ class Judge(ABC):
         """What tells this judge from every other, in the keys of what is computed with it and cached."""
         return self.name
 
+    @property
+    def digits(self) -> str:
+        """`Row.identity` of what it judges: 8 hex digits of its identity; '' where nothing was learned."""
+        return hex8(self.identity)
+
     @abstractmethod
     def predict(self, x: Tensor) -> Tensor:
         """Samples (B, *shape) -> class indices, int64 (B,) on the CPU; -1 for a sample of no class."""
@@ -147,16 +154,21 @@ class Classifier(Judge):
         return checksum(self.network.state_dict())
 
     def predict(self, x: Tensor) -> Tensor:
-        return torch.cat([self.network(part).argmax(dim=1).cpu() for part in self._batches(x)])
+        with full_precision(self._device):
+            return torch.cat([self.network(part).argmax(dim=1).cpu() for part in self._batches(x)])
 
     def features(self, x: Tensor) -> Tensor:
         assert isinstance(self.network, LeNet)
-        return torch.cat([self.network.features(part).cpu() for part in self._batches(x)])
+        with full_precision(self._device):
+            return torch.cat([self.network.features(part).cpu() for part in self._batches(x)])
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def _batches(self, x: Tensor) -> Iterator[Tensor]:
-        device = next(self.network.parameters()).device
         self.network.eval()
-        return (part.to(device) for part in x.split(BATCH))
+        return (part.to(self._device) for part in x.split(BATCH))
 
 
 class Reader(Judge):
@@ -169,6 +181,10 @@ class Reader(Judge):
     @property
     def name(self) -> str:
         return "exact"
+
+    @property
+    def digits(self) -> str:
+        return ""
 
     def predict(self, x: Tensor) -> Tensor:
         words = {word: k for k, word in enumerate(self.modality.classes)}

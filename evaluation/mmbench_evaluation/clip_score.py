@@ -6,6 +6,9 @@ As in the paper's code the cosine is not cut at 0 and no words are put before th
 224 x 224 (bilinear, not cropped), and neither clamped nor rounded. Real pairs and shuffled pairs stand beside it: their
 distance is the scale on which a score is to be read.
 
+The paper's CLIP is ViT-B/32. A judge is called so only if its parts have that network's sizes, and the checksum of its
+weights stands in its name until it is among the `KNOWN` ones: scores of different weights never look alike.
+
 References: Bounoua et al., Section 5; Hessel et al., "CLIPScore: a reference-free evaluation metric for image
 captioning", 2021; Radford et al., "Learning transferable visual models from natural language supervision", 2021.
 """
@@ -26,13 +29,27 @@ from torchvision.transforms.v2 import functional as transforms
 from mmbench.errors import UnavailableError
 from mmbench.metric import Bench
 
+from .frozen import checksum
+from .identity import hex8
 from .pairs import PairJudge, PairMetric
+from .precision import full_precision
 from .towers import quiet, resized
 
-__all__ = ["HUB", "Clip", "ClipScore"]
+__all__ = ["HUB", "KNOWN", "Clip", "ClipScore"]
 
 HUB = "openai/clip-vit-base-patch32"
 """Where the weights come from when no folder holds them."""
+KNOWN: frozenset[str] = frozenset()
+"""`Clip.identity` of the official ViT-B/32. It is empty: nobody has yet compared one with OpenAI's own file. Who has
+loaded weights that are the official ones beyond doubt may put their identity here (the first 8 digits are in a row)."""
+VIT_B_32: dict[str, dict[str, int]] = {
+    "vision_config": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    | {"image_size": 224, "patch_size": 32},
+    "text_config": {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8}
+    | {"vocab_size": 49408, "max_position_embeddings": 77},
+}
+PROJECTION = 512
+"""Its sizes, and that of its common space."""
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 """CLIP's normalisation of red, green and blue."""
 BATCH = 64
@@ -57,23 +74,36 @@ class Clip(PairJudge):
         with quiet():
             self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=offline)
             model: Any = CLIPModel.from_pretrained(source, local_files_only=offline)
-        self.model = model.eval().requires_grad_(False).to(device)
+        self.model = model.float().eval().requires_grad_(False).to(device)
         self.source, self.device = source, device
+        self._checksum = checksum(dict(self.model.named_parameters()))
 
     @property
     def name(self) -> str:
-        return Path(self.source).name
+        """'CLIP ViT-B/32', with 'unverified' and 8 digits of its checksum where that is none of the known ones."""
+        if not _is_vit_b_32(self.model.config):
+            return f"{Path(self.source).name} (another architecture, {hex8(self.identity)})"
+        return "CLIP ViT-B/32" + ("" if self.identity in KNOWN else f" (unverified, {hex8(self.identity)})")
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over its parameters in float32, in the order of their names."""
+        return self._checksum
 
     @torch.no_grad()
     def embed_images(self, x: Tensor) -> Tensor:
-        size = self.model.config.vision_config.image_size
-        pixels = (transforms.normalize(resized(part.to(self.device), size), MEAN, STD) for part in x.split(BATCH))
-        return torch.cat([_unit(self.model.get_image_features(pixel_values=part)) for part in pixels])
+        with full_precision(self.device):
+            return torch.cat([self._seen(part.to(self.device)) for part in x.split(BATCH)])
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         parts = [list(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-        return torch.cat([_unit(self.model.get_text_features(**self._tokens(part))) for part in parts])
+        with full_precision(self.device):
+            return torch.cat([_unit(self.model.get_text_features(**self._tokens(part))) for part in parts])
+
+    def _seen(self, x: Tensor) -> Tensor:
+        pixels = transforms.normalize(resized(x, self.model.config.vision_config.image_size), MEAN, STD)
+        return _unit(self.model.get_image_features(pixel_values=pixels))
 
     def _tokens(self, texts: list[str]) -> dict[str, Tensor]:
         """Padded to the longest and cut to the model's length (77 tokens)."""
@@ -112,6 +142,12 @@ def _load(weights: Path | None, device: torch.device) -> Clip:
             f"CLIP-S needs CLIP's weights, but {where}: put a copy of {HUB} into a folder clip-vit-base-patch32 "
             "and name the folder above it by --weights-root or MMBENCH_WEIGHTS"
         ) from error
+
+
+def _is_vit_b_32(config: Any) -> bool:
+    towers = ((getattr(config, tower), sizes) for tower, sizes in VIT_B_32.items())
+    alike = all(getattr(tower, name) == size for tower, sizes in towers for name, size in sizes.items())
+    return alike and config.projection_dim == PROJECTION
 
 
 def _folder(weights: Path | None) -> Path | None:

@@ -9,10 +9,8 @@ Reference: Bounoua et al., Section 5 and Appendix B.2.1, Equation 12.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import ClassVar
 
 import torch
@@ -22,8 +20,10 @@ from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Task
 
 from .classifiers import UNREADABLE, Judge, judge, second_judge
+from .identity import joined
+from .intervals import Clustered, shared_items
 
-__all__ = ["Coherence", "agreement", "entropy", "wilson"]
+__all__ = ["Coherence", "agreement", "entropy"]
 
 
 def agreement(labels: Sequence[Tensor]) -> Tensor:
@@ -39,22 +39,6 @@ def entropy(counts: Tensor) -> float:
     return abs(-(p * p.log()).sum().item())
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share, as fractions in [0, 1].
-
-    Reference: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
-    Raises ValueError unless 0 <= successes <= n, n >= 1 and confidence lies in (0, 1).
-    """
-    if n < 1 or not 0 <= successes <= n or not 0 < confidence < 1:
-        raise ValueError(f"an interval needs 0 <= successes <= n, n >= 1, got {successes} of {n} at {confidence}")
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    p = successes / n
-    centre = p + z**2 / (2 * n)
-    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
-    return (0.0 if successes == 0 else low), (1.0 if successes == n else high)
-
-
 @dataclass
 class _Tally:
     """Counts of one task."""
@@ -62,26 +46,31 @@ class _Tally:
     classes: int
     targets: tuple[str, ...]
     count: int = 0
-    agreed: int = 0
-    """Samples of whose targets all judges read the same class."""
-    right: dict[str, int] = field(default_factory=dict)
-    """For each target: samples read as the true class of their test tuple."""
+    agreed: Clustered = field(default_factory=Clustered)
+    """1 for a sample of whose targets all judges read the same class."""
+    right: dict[str, Clustered] = field(default_factory=dict)
+    """For each target: 1 for a sample that is read as the true class of its test tuple."""
     histogram: dict[str, Tensor] = field(default_factory=dict)
     """For each target: how often each class was read, int64 (classes,)."""
 
-    def add(self, labels: Mapping[str, Tensor], truth: Tensor) -> None:
-        """Labels of each target (B,) and the true classes of the tuples (B,)."""
+    def add(self, labels: Mapping[str, Tensor], truth: Tensor, ways: Sequence[Mapping[str, Tensor]]) -> None:
+        """Labels of each target (B,), the true classes of the tuples (B,), and the items that they share."""
         self.count += len(truth)
-        self.agreed += int(agreement([labels[name] for name in self.targets]).sum())
+        self.agreed.add(agreement([labels[name] for name in self.targets]), *ways)
         for name in self.targets:
             read = labels[name][labels[name] != UNREADABLE]
             counts = torch.bincount(read, minlength=self.classes)
-            self.right[name] = self.right.get(name, 0) + int((labels[name] == truth).sum())
+            self.right.setdefault(name, Clustered()).add(labels[name] == truth, *ways)
             self.histogram[name] = self.histogram.get(name, 0) + counts
 
 
 class Coherence(Metric):
     """Joint and conditional coherence, in %, over all samples (a micro average), with Wilson's 95 % interval.
+
+    Joint samples are independent. Those of a conditional task are not (`intervals`): an image that stands in 20 test
+    tuples is given 20 times, and its samples are a cluster. The row of real data rests on the real targets instead,
+    each of which is read 20 times; so these are looked at too, and the wider interval counts. Where all that is given
+    is a text that says its class, the samples are independent.
 
     Joint generation also gives, for each of its modalities, the row 'label_entropy': the entropy in nats of the classes
     that the modality's judge read, those of no class left out; ln K where all K classes are equally frequent. A task
@@ -121,9 +110,16 @@ class Coherence(Metric):
         for name in task.targets:
             for metric, by in self._judges(self.bench, name).items():
                 labels.setdefault(metric, {})[name] = by.predict(samples[name])
+        ways = self._shared(task, rows)
         for metric, read in labels.items():
             tally = self._tallies.setdefault((metric, task), _Tally(self.bench.dataset.spec.classes, task.targets))
-            tally.add(read, truth[rows.to(truth.device)].cpu())
+            tally.add(read, truth[rows.to(truth.device)].cpu(), ways)
+
+    def _shared(self, task: Task, rows: Tensor) -> list[dict[str, Tensor]]:
+        """The given items of the tuples, and their real targets."""
+        data = self.bench.dataset
+        given, real = (shared_items(data.spec, data.test, rows, names) for names in (task.given, task.targets))
+        return [given, real] if given else []
 
     def compute(self) -> list[Row]:
         rows: list[Row] = []
@@ -133,21 +129,23 @@ class Coherence(Metric):
         return rows
 
     def _conditional(self, metric: str, task: Task, tally: _Tally) -> list[Row]:
-        return [self._share(metric, task, (name,), tally.right[name], tally.count) for name in task.targets]
+        return [self._share(metric, task, (name,), tally.right[name]) for name in task.targets]
 
     def _joint(self, metric: str, task: Task, tally: _Tally) -> list[Row]:
         entropies = [self._entropy(task, name, tally) for name in task.targets if metric == self.name]
-        return [self._share(metric, task, task.targets, tally.agreed, tally.count), *entropies]
+        return [self._share(metric, task, task.targets, tally.agreed), *entropies]
 
-    def _share(self, metric: str, task: Task, modalities: Sequence[str], successes: int, count: int) -> Row:
-        low, high = wilson(successes, count)
+    def _share(self, metric: str, task: Task, modalities: Sequence[str], share: Clustered) -> Row:
+        low, high = share.share_interval()
+        judges = [self._judges(self.bench, name)[metric] for name in modalities]
         return Row(
             metric=metric,
             task=task.name,
             modality="+".join(modalities),
-            value=100.0 * successes / count,
-            count=count,
-            judge=" + ".join(self._judges(self.bench, name)[metric].name for name in modalities),
+            value=100.0 * share.total / share.count,
+            count=share.count,
+            judge=" + ".join(by.name for by in judges),
+            identity=joined([by.digits for by in judges]),
             higher_is_better=self.higher_is_better,
             unit=self.unit,
             interval=(100.0 * low, 100.0 * high),
@@ -162,6 +160,7 @@ class Coherence(Metric):
             value=entropy(tally.histogram[modality]),
             count=read,
             judge=judge(self.bench, modality).name,
+            identity=judge(self.bench, modality).digits,
             higher_is_better=None,
             unit="nats",
             note="" if read == tally.count else f"{tally.count - read} of {tally.count} samples are of no class",

@@ -1,7 +1,8 @@
 """Fréchet distances between real and generated images, by the moments of their features.
 
 `FMD` takes the features of the suite's own classifiers (320 numbers for 28x28 images, 500 for 32x32). They have
-no fixed scale: compare distances only under one judge, or their ratios to a fixed reference. FID is in `fid`.
+no fixed scale: compare distances only under one judge, or their ratios to the
+distance of a reference autoencoder. FID is in `fid`.
 
 Reference: Bounoua et al., Appendix B.2.2.
 """
@@ -26,8 +27,9 @@ from mmbench.progress import Advance
 
 from .classifiers import judge
 from .frozen import exclusive, read, write
+from .identity import hex8
 from .moments import Moments
-from .reference import reference
+from .reference import reference_autoencoder
 
 __all__ = ["FMD", "Extractor", "Frechet"]
 
@@ -134,14 +136,15 @@ class Frechet(Metric):
 
     def _row(self, task: Task, modality: str) -> Row:
         made = self._made[task, modality]
-        dim = len(made.mean)
+        dim, extractor = len(made.mean), self.extractor(self.bench, modality)
         return Row(
             metric=self.name,
             task=task.name,
             modality=modality,
             value=self.real(self.bench, modality).distance(made),
             count=made.count,
-            judge=self.extractor(self.bench, modality).name,
+            judge=extractor.name,
+            identity=hex8(extractor.identity),
             higher_is_better=self.higher_is_better,
             note=f"biased: {made.count} samples for {dim} dimensions" if made.count <= dim else "",
         )
@@ -198,10 +201,10 @@ def _load(path: Path) -> Moments | None:
 
 
 class FMD(Frechet):
-    """Fréchet distance on the features of the judge, and its ratio to that of a fixed reference autoencoder.
+    """Fréchet distance on the features of the judge, and its ratio to that of the reference autoencoder.
 
-    The row 'fmd_ratio' has no scale: the FMD divided by the FMD of the reference's reconstructions of the same real
-    images. It is left out where the reference has collapsed.
+    The row 'fmd_ratio' has no scale: the FMD divided by `unit_distance`. It is left out where the reference
+    autoencoder has collapsed.
     """
 
     name: ClassVar[str] = "fmd"
@@ -223,10 +226,10 @@ class FMD(Frechet):
 
     @classmethod
     def unit_distance(cls, bench: Bench, modality: str) -> float | None:
-        """FMD of the reference's reconstructions; None where the reference has collapsed."""
+        """FMD of the reference autoencoder's reconstructions of the real images; None where it has collapsed."""
         key = f"{cls.name}/unit/{modality}/{bench.protocol.seed}/{cls.count(bench)}"
         if key not in bench.memo:
-            fixed = reference(bench, modality)
+            fixed = reference_autoencoder(bench, modality)
             if fixed.collapsed:
                 bench.memo[key] = None
             else:
@@ -240,4 +243,7 @@ class FMD(Frechet):
 
     def _ratio(self, row: Row) -> Row | None:
         unit = self.unit_distance(self.bench, row.modality)
-        return None if unit is None else replace(row, metric="fmd_ratio", value=row.value / unit)
+        if unit is None:
+            return None
+        by = hex8(reference_autoencoder(self.bench, row.modality).identity)
+        return replace(row, metric="fmd_ratio", value=row.value / unit, reference=by)

@@ -15,7 +15,7 @@ import pickle
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from mmbench.metric import Bench
 from mmbench.seeding import seeded_init
 
 from .frozen import checksum, exclusive
+from .precision import full_precision
 
 __all__ = ["FEATURES", "Inception", "inception", "prepared"]
 
@@ -88,7 +89,7 @@ class Inception:
         found = []
         for part in x.split(self.batch):
             images = prepared(part.to(self.device), self.resize, self.rounding)
-            with _full_precision(self.device):
+            with full_precision(self.device):
                 found.append(self.body(images.contiguous(memory_format=torch.channels_last)).cpu())
         return torch.cat(found)
 
@@ -246,10 +247,3 @@ def _patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _full_precision(device: torch.device) -> Any:
-    """On a GPU, convolutions in float32 instead of TensorFloat-32, which would move the features by 1e-3."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

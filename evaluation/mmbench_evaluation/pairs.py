@@ -3,13 +3,15 @@
 The image is the only colour image of a dataset, the caption its only text. In a conditional task one of the two is
 generated and the other is the given item of the test tuple; in joint generation both are generated. A judge embeds both
 in one space, where a pair's cosine says how well they fit. Of the shuffled tuples one part is replaced by that of
-another tuple, which gives the floor.
+another tuple, which gives chance.
+
+Ten captions of one image are not ten opinions: in a conditional task the samples whose test tuples hold the same image
+are a cluster (`intervals`), whichever of the two was given. Joint samples are independent.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from torch import Tensor
 
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import DatasetSpec, Modality, Task
+
+from .identity import hex8
+from .intervals import Clustered, shared_items
 
 __all__ = ["Pair", "PairJudge", "PairMetric", "find_pair"]
 
@@ -60,6 +65,11 @@ class PairJudge(ABC):
     def name(self) -> str:
         """The judge in print."""
 
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """What its embeddings depend on: a checksum of its weights."""
+
     @abstractmethod
     def embed_images(self, x: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] -> unit vectors, float32 (B, d) on the CPU."""
@@ -93,33 +103,6 @@ def _recall(known: dict[Hashable, Tensor], keys: Sequence[Hashable], embed: Call
     return vectors
 
 
-@dataclass
-class _Sums:
-    """Count, sum and sum of squares of a stream of numbers, in float64."""
-
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def add(self, values: Tensor) -> None:
-        values = values.double()
-        self.count += len(values)
-        self.total += values.sum().item()
-        self.squares += values.square().sum().item()
-
-    @property
-    def mean(self) -> float:
-        return self.total / self.count
-
-    def interval(self, bounds: tuple[float, float]) -> tuple[float, float] | None:
-        """mean -+ 1.96 standard errors, the samples taken as independent; None for a single one."""
-        if self.count < 2:
-            return None
-        variance = max(0.0, self.squares - self.count * self.mean**2) / (self.count - 1)
-        half = 1.96 * math.sqrt(variance / self.count)
-        return max(bounds[0], self.mean - half), min(bounds[1], self.mean + half)
-
-
 class PairMetric(Metric):
     """The mean of a score over samples, for joint generation, image to caption and caption to image.
 
@@ -134,7 +117,7 @@ class PairMetric(Metric):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self.pair = find_pair(bench.dataset.spec)
-        self._sums: dict[Task, tuple[_Sums, _Sums]] = {}
+        self._sums: dict[Task, tuple[Clustered, Clustered]] = {}
 
     @classmethod
     @abstractmethod
@@ -151,8 +134,9 @@ class PairMetric(Metric):
             cls.judge(bench)
 
     def wants(self, task: Task) -> int:
-        made = self.pair.made(task) if self.pair else ()
-        return min(self.bench.protocol.quality_count, len(self.bench.order)) if made else 0
+        """As many as for coherence (N of Equation 12): it is the coherence of datasets without classes."""
+        made, total = self.pair.made(task) if self.pair else (), len(self.bench.order)
+        return min(self.bench.protocol.count or total, total) if made else 0
 
     def update(self, task: Task, samples: Mapping[str, Tensor], rows: Tensor) -> None:
         assert self.pair is not None  # `wants` is 0 without it
@@ -161,9 +145,16 @@ class PairMetric(Metric):
         judge, caption = self.judge(self.bench), self.pair.caption
         images = judge.images(items[self.pair.image.name])
         texts = judge.texts([caption.text(tokens) for tokens in items[caption.name].tolist()])
-        scores, cosines = self._sums.setdefault(task, (_Sums(), _Sums()))
-        scores.add(self.score(images, texts))
-        cosines.add((images * texts).sum(dim=1))
+        scores, cosines = self._sums.setdefault(task, (Clustered(), Clustered()))
+        shared = self._shared(task, rows)
+        scores.add(self.score(images, texts), shared)
+        cosines.add((images * texts).sum(dim=1), shared)
+
+    def _shared(self, task: Task, rows: Tensor) -> dict[str, Tensor]:
+        """Which of the test tuples hold the same image."""
+        assert self.pair is not None
+        data = self.bench.dataset
+        return shared_items(data.spec, data.test, rows, (self.pair.image.name,) if task.given else ())
 
     def compute(self) -> list[Row]:
         rows: list[Row] = []
@@ -173,17 +164,19 @@ class PairMetric(Metric):
         return rows
 
     def _row(
-        self, task: Task, metric: str, sums: _Sums, higher: bool | None, unit: str, bounds: tuple[float, float]
+        self, task: Task, metric: str, sums: Clustered, higher: bool | None, unit: str, bounds: tuple[float, float]
     ) -> Row:
         assert self.pair is not None
+        judge = self.judge(self.bench)
         return Row(
             metric=metric,
             task=task.name,
             modality="+".join(self.pair.made(task)),
             value=sums.mean,
             count=sums.count,
-            judge=self.judge(self.bench).name,
+            judge=judge.name,
+            identity=hex8(judge.identity),
             higher_is_better=higher,
             unit=unit,
-            interval=sums.interval(bounds),
+            interval=sums.mean_interval(bounds),
         )

@@ -21,8 +21,9 @@ from mmbench.modality import Modality
 from mmbench.networks import Networks
 
 from .frozen import checksum, fit, trained_once
+from .precision import full_precision
 
-__all__ = ["COLLAPSED", "Autoencoder", "Reference", "reference", "train_autoencoder"]
+__all__ = ["COLLAPSED", "Autoencoder", "ReferenceAutoencoder", "reference_autoencoder", "train_autoencoder"]
 
 COLLAPSED = 0.05
 """A reconstruction skill below which an autoencoder gives one image for all, and can be no measure."""
@@ -46,7 +47,7 @@ class Autoencoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceAutoencoder:
     """The trained autoencoder of one modality."""
 
     network: Autoencoder
@@ -64,12 +65,13 @@ class Reference:
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] -> reconstructions in [0, 1], on the CPU."""
         device = next(self.network.parameters()).device
-        return torch.cat([decoded(self.modality, self.network(part.to(device))).cpu() for part in x.split(BATCH)])
+        with full_precision(device):
+            return torch.cat([decoded(self.modality, self.network(part.to(device))).cpu() for part in x.split(BATCH)])
 
 
-def reference(bench: Bench, modality: str) -> Reference:
-    """The reference of one image modality: remembered in `bench.memo`, else from the cache, else trained."""
-    key = f"reference/{modality}"
+def reference_autoencoder(bench: Bench, modality: str) -> ReferenceAutoencoder:
+    """The reference autoencoder of an image modality: remembered in `bench.memo`, else from the cache, else trained."""
+    key = f"reference autoencoder/{modality}"
     if key not in bench.memo:
         bench.memo[key] = _appoint(bench, bench.dataset.spec.modality(modality))
     return bench.memo[key]
@@ -111,20 +113,20 @@ def _schedule(bench: Bench) -> Schedule:
     )
 
 
-def _appoint(bench: Bench, modality: Modality) -> Reference:
+def _appoint(bench: Bench, modality: Modality) -> ReferenceAutoencoder:
     settings = {"schedule": to_json(_schedule(bench)), "seed": bench.protocol.seed, "modality": to_json(modality)}
     path = bench.cache / "references" / f"{bench.dataset.fingerprint}-{modality.name}-{digest(settings)}.safetensors"
 
     def train() -> tuple[Autoencoder, dict[str, float]]:
         network = train_autoencoder(bench, modality)
         x = bench.dataset.test.gather(bench.order[:CHECKED], (modality.name,))[modality.name].cpu()
-        made = Reference(network, modality, 0.0, "").reconstruct(x)
+        made = ReferenceAutoencoder(network, modality, 0.0, "").reconstruct(x)
         return network, {"skill": reconstruction_skill(modality, x, made)}
 
-    build, title = partial(Autoencoder, modality), f"reference of {modality.name}"
+    build, title = partial(Autoencoder, modality), f"reference autoencoder of {modality.name}"
     network, facts = trained_once(path, build, train, title, bench.progress)
     network = network.to(bench.device).requires_grad_(False)
-    found = Reference(network, modality, facts["skill"], checksum(network.state_dict()))
+    found = ReferenceAutoencoder(network, modality, facts["skill"], checksum(network.state_dict()))
     if found.collapsed:
         bench.progress.say(
             f"the reference autoencoder of {modality.name} has collapsed (skill {found.skill:.2f}): "

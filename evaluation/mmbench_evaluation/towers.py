@@ -26,6 +26,8 @@ from torchvision.transforms.v2 import functional as transforms
 from mmbench.errors import UnavailableError
 from mmbench.progress import Advance
 
+from .precision import full_precision
+
 __all__ = ["ImageTower", "SentenceTower", "package_folder", "quiet", "resized", "versions"]
 
 IMAGES, TEXTS = 64, 64
@@ -91,14 +93,18 @@ class ImageTower:
         """Images (B, 3, H, W), uint8 or float in [0, 1] -> float32 (B, 1472) on the CPU."""
         parts = []
         for part in x.split(IMAGES):
-            pixels = part.to(self.device).float() * (1 if part.dtype == torch.uint8 else 255)
-            image = (resized(pixels, self.size) - 127) / 128
-            features = self.network.extract_features(image.contiguous(memory_format=torch.channels_last))
-            colours = adaptive_avg_pool2d(pixels / 255, self.grid).flatten(1)
-            parts.append(torch.cat((features.mean(dim=(2, 3)), colours), dim=1).cpu())
+            with full_precision(self.device):
+                parts.append(self._seen(part.to(self.device)).cpu())
             if advance:
                 advance(len(part))
         return torch.cat(parts)
+
+    def _seen(self, x: Tensor) -> Tensor:
+        pixels = x.float() * (1 if x.dtype == torch.uint8 else 255)
+        image = (resized(pixels, self.size) - 127) / 128
+        features = self.network.extract_features(image.contiguous(memory_format=torch.channels_last))
+        colours = adaptive_avg_pool2d(pixels / 255, self.grid).flatten(1)
+        return torch.cat((features.mean(dim=(2, 3)), colours), dim=1)
 
 
 class SentenceTower:
@@ -127,14 +133,17 @@ class SentenceTower:
         features = torch.empty(len(texts), self.dim)
         for start in range(0, len(order), TEXTS):
             part = order[start : start + TEXTS]
-            words = self.tokenizer([texts[k] for k in part], padding=True, truncation=True, return_tensors="pt")
-            words = words.to(self.device)
-            hidden = self.model(**words).last_hidden_state
-            mask = words["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            features[part] = ((hidden * mask).sum(dim=1) / mask.sum(dim=1)).cpu()
+            with full_precision(self.device):
+                features[part] = self._read([texts[k] for k in part]).cpu()
             if advance:
                 advance(len(part))
         return features
+
+    def _read(self, texts: list[str]) -> Tensor:
+        words = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(self.device)
+        hidden = self.model(**words).last_hidden_state
+        mask = words["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
 
 
 def versions(*distributions: str) -> dict[str, str]:

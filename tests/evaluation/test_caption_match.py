@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from dataclasses import replace
@@ -248,6 +249,10 @@ def test_the_rivals_are_real_test_captions_of_distinct_images(simple) -> None:  
     near = (judge.rivals @ judge.embed_texts(texts).T).max(dim=1).values
     torch.testing.assert_close(near, torch.ones(50))
     assert judge.name == f"caption match (recall@1 {100 * judge.recall1:.1f} %, @10 {100 * judge.recall10:.1f} % of 50)"
+    sha = hashlib.sha256()
+    for _, tensor in sorted({**judge.heads.state_dict(), "rivals": judge.rivals}.items()):
+        sha.update(tensor.numpy().tobytes())
+    assert {row.identity for row in measured(simple, CAPTION, 0)} == {sha.hexdigest()[:8]}
     assert 0.1 < judge.recall1 <= judge.recall10 <= 1.0  # 36 kinds of pictures: equal ones cannot be told apart
 
 
@@ -273,6 +278,7 @@ def test_another_protocol_has_another_judge(simple) -> None:  # type: ignore[no-
     first = CaptionMatch.judge(simple)
     other = replace(simple, protocol=replace(simple.protocol, seed=1))
     assert not torch.equal(CaptionMatch.judge(other).rivals, first.rivals)
+    assert CaptionMatch.judge(other).identity != first.identity
     assert CaptionMatch.judge(simple) is first
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +97,14 @@ def cosines(folder: Path, vocabulary: dict[str, int], images: Tensor, captions: 
     return np.array(out)
 
 
+def weights(folder: Path) -> str:
+    """SHA-256 of the weights in the order of their names."""
+    sha = hashlib.sha256()
+    for _, tensor in sorted(transformers.CLIPModel.from_pretrained(folder).named_parameters()):
+        sha.update(tensor.detach().numpy().tobytes())
+    return sha.hexdigest()
+
+
 def printed(bench, words: Tensor) -> list[str]:  # type: ignore[no-untyped-def]
     vocabulary = bench.dataset.spec.modalities[1].vocabulary
     return [" ".join(vocabulary[t] for t in tokens if t) for tokens in words.tolist()]
@@ -114,7 +124,12 @@ def test_it_is_the_formula(bench, folder, vocabulary, task: Task) -> None:  # ty
     expected = cosines(folder, vocabulary, items["photo"], printed(bench, items["words"]))
     assert expected.std() > 0.05
     assert (score.metric, score.task, score.modality) == ("clip_s", task.name, "+".join(task.targets))
-    assert (score.count, score.judge, score.unit) == (15, "clip-vit-base-patch32", "")
+    assert (score.count, score.judge, score.unit) == (
+        15,
+        f"clip-vit-base-patch32 (another architecture, {weights(folder)[:8]})",
+        "",
+    )
+    assert score.identity == cosine.identity == weights(folder)[:8]
     assert score.value == pytest.approx(2.5 * expected.mean(), abs=1e-5)
     assert (cosine.metric, cosine.higher_is_better) == ("clip_cosine", None)
     assert cosine.value == pytest.approx(expected.mean(), abs=1e-5)
@@ -139,6 +154,40 @@ def test_the_folder_itself_may_be_named(bench, folder) -> None:  # type: ignore[
     itself = replace(bench, weights=folder, memo={})
     ClipScore.prepare(itself)
     assert ClipScore.judge(itself).source == folder
+
+
+def test_other_weights_never_look_alike(bench, folder, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """The same name, the same architecture, one weight moved by a thousandth."""
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    model = transformers.CLIPModel.from_pretrained(folder)
+    with torch.no_grad():
+        model.visual_projection.weight[0, 0] += 1e-3
+    model.save_pretrained(copy)
+    rows = []
+    for root in (folder.parent, tmp_path):
+        metric = ClipScore(replace(bench, weights=root, memo={}))
+        metric.update(JOINT, bench.dataset.test.gather(bench.order[:3]), bench.order[:3])
+        rows.append(metric.compute()[0])
+    assert rows[0].identity != rows[1].identity
+    assert rows[0].judge != rows[1].judge
+
+
+def test_what_may_be_called_vit_b_32(bench, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """transformers' default sizes are those of ViT-B/32. Its name is clean only for known weights."""
+    judge = ClipScore.judge(replace(bench, memo={}))
+    judge.model.config = transformers.CLIPConfig()
+    assert judge.name == f"CLIP ViT-B/32 (unverified, {judge.identity[:8]})"
+    monkeypatch.setattr(clip_score, "KNOWN", frozenset({judge.identity}))
+    assert judge.name == "CLIP ViT-B/32"
+    for change in (
+        {"vision_config": {"patch_size": 16}},
+        {"vision_config": {"num_hidden_layers": 24}},
+        {"text_config": {"max_position_embeddings": 76}},
+        {"projection_dim": 768},
+    ):
+        judge.model.config = transformers.CLIPConfig(**change)
+        assert judge.name == f"clip-vit-base-patch32 (another architecture, {judge.identity[:8]})"
 
 
 def test_nothing_is_printed(bench, capfd) -> None:  # type: ignore[no-untyped-def]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,8 +13,8 @@ from torch import Tensor
 from mmbench.errors import PluginError
 from mmbench.metric import Row
 from mmbench.modality import Task
-from mmbench_evaluation.classifiers import judge, second_judge
-from mmbench_evaluation.coherence import Coherence, agreement, entropy, wilson
+from mmbench_evaluation.classifiers import Classifier, Judge, LeNet, judge, second_judge
+from mmbench_evaluation.coherence import Coherence, agreement, entropy
 
 JOINT = Task((), ("grey", "colour"))
 ROWS = torch.arange(100)
@@ -43,23 +45,10 @@ def test_entropy() -> None:
     assert entropy(counts) == pytest.approx(float(stats.entropy(counts.numpy())), abs=1e-12)
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (1, 10), (10, 10), (1, 1), (8523, 10_000), (3584, 3584), (47, 94)])
-@pytest.mark.parametrize("confidence", [0.95, 0.68])
-def test_wilson_is_scipys(k: int, n: int, confidence: float) -> None:
-    expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
-    assert wilson(k, n, confidence) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-@pytest.mark.parametrize("case", [(1, 0), (-1, 3), (4, 3)])
-def test_wilson_refuses(case: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="interval"):
-        wilson(*case)
-
-
 @pytest.mark.parametrize("task", [Task(("colour",), ("grey",)), Task(("grey",), ("grey",))])
 def test_conditional_is_the_share_of_true_labels(judged, task: Task) -> None:  # type: ignore[no-untyped-def]
     metric = Coherence(judged())
-    rows = torch.randperm(300, generator=torch.Generator().manual_seed(0))[:100]
+    rows = 2 * torch.randperm(150, generator=torch.Generator().manual_seed(0))[:100]  # each item once
     labels = metric.bench.dataset.test.labels
     assert labels is not None
     truth = labels[rows]
@@ -72,6 +61,34 @@ def test_conditional_is_the_share_of_true_labels(judged, task: Task) -> None:  #
     assert (row.judge, row.higher_is_better, row.unit, row.note) == ("oracle", True, "%", "")
     interval = stats.binomtest(37, 100).proportion_ci(method="wilson")
     assert row.interval == pytest.approx((100 * interval.low, 100 * interval.high))
+
+
+@pytest.mark.parametrize("given", ["grey", "colour"])
+@pytest.mark.parametrize("decided_by", ["grey", "colour"])
+def test_an_image_in_six_tuples_counts_once(judged, dataset, given: str, decided_by: str) -> None:  # type: ignore[no-untyped-def]
+    """50 images, each in six crossed pairings, of which 40 decide that all is right: the interval is that of 40 in 50.
+
+    So it is where the given images decide (a model's samples), and where the real targets do (the row of real data).
+    """
+    rng = torch.Generator().manual_seed(0)
+    crossed = [torch.cat([torch.randperm(50, generator=rng) for _ in range(6)]) for _ in range(2)]
+    index = torch.stack((*crossed, torch.zeros(300, dtype=torch.int64)), dim=1)
+    bench = judged(
+        data=replace(dataset, test=replace(dataset.test, index=index, labels=torch.zeros(300, dtype=torch.int64)))
+    )
+    right = index[:, ("grey", "colour").index(decided_by)] < 40
+    target = "colour" if given == "grey" else "grey"
+    tasks = [Task((given,), (target,)), Task(("word",), (target,)), JOINT]
+    metric = Coherence(bench)
+    for part in torch.arange(300).split(110):
+        read = samples(**{target: (~right[part]).long(), given: torch.zeros(len(part))})
+        for task in tasks:
+            metric.update(task, {name: read[name] for name in task.targets}, part)
+    clustered, *independent = (row.interval for row in metric.compute() if row.metric == "coherence")
+    low, high = stats.binomtest(40, 50).proportion_ci(method="wilson")
+    assert (clustered[1] - clustered[0]) == pytest.approx(100 * (high - low), rel=0.05)  # type: ignore[index]
+    low, high = stats.binomtest(240, 300).proportion_ci(method="wilson")
+    assert independent == [pytest.approx((100 * low, 100 * high))] * 2
 
 
 def test_joint_is_agreement_whatever_the_truth(judged) -> None:  # type: ignore[no-untyped-def]
@@ -153,10 +170,10 @@ def test_a_dataset_without_classes_is_refused_at_once(make_bench, dataset) -> No
         Coherence.prepare(make_bench(bare))
 
 
-class Contrary:
+class Contrary(Judge):
     """Reads the class after the one that is there."""
 
-    name, accuracy = "contrary", 1.0
+    name = "contrary"  # type: ignore[assignment]
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         return (x.flatten(1)[:, 0].round().long() + 1) % 3
@@ -195,3 +212,44 @@ def test_the_second_judge_is_trained_apart_and_cached(make_bench, dataset) -> No
 def test_an_unknown_second_judge_is_one_sentence(make_bench, dataset) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(PluginError, match="'no_such:Net' cannot be found"):
         Coherence.prepare(make_bench(dataset, second_judge="no_such:Net"))
+
+
+def row_identities(bench, weights: int) -> dict[tuple[str, str], tuple[str, str]]:  # type: ignore[no-untyped-def]
+    """(metric, task) -> (judge, identity), with LeNets of the given first weights that all say they read 99 %."""
+    for place in ("judge", "second judge"):
+        for name in ("grey", "colour"):
+            with torch.random.fork_rng():
+                torch.manual_seed(weights + len(place + name))
+                network = LeNet(bench.dataset.spec.modality(name).shape, 3)
+            bench.memo[f"{place}/{name}"] = Classifier(network, 0.99)
+    bench.memo.pop("judge/word", None)  # the true reader
+    metric, real = Coherence(bench), bench.dataset.test.gather(ROWS)
+    for task in (Task(("colour",), ("grey",)), Task((), ("grey", "colour", "word")), Task(("grey",), ("word",))):
+        metric.update(task, {name: real[name] for name in task.targets}, ROWS)
+    return {(row.metric, f"{row.task} {row.modality}"): (row.judge, row.identity) for row in metric.compute()}
+
+
+def test_judges_of_one_name_are_told_apart(judged) -> None:  # type: ignore[no-untyped-def]
+    bench = judged(second_judge="wide")
+    bench.memo["second judge/word"] = bench.memo["judge/word"]
+    first, again = row_identities(bench, 0), row_identities(bench, 0)
+    second = row_identities(bench, 100)
+    assert first == again
+    sha = hashlib.sha256()
+    row_identities(bench, 0)
+    for _, tensor in sorted(bench.memo["judge/grey"].network.state_dict().items()):
+        sha.update(tensor.numpy().tobytes())
+    grey = sha.hexdigest()[:8]
+    assert first["coherence", "colour->grey grey"] == ("lenet 99.0 %", grey)
+    assert first["label_entropy", "joint grey"] == ("lenet 99.0 %", grey)
+    assert first["coherence", "grey->word word"] == ("exact", "")
+    assert first["label_entropy", "joint word"] == ("exact", "")
+    name, identity = first["coherence", "joint grey+colour+word"]
+    assert name == "lenet 99.0 % + lenet 99.0 % + exact"
+    assert re.fullmatch(rf"{grey}\+[0-9a-f]{{8}}\+", identity)
+    learned = [key for key in first if "lenet" in first[key][0]]
+    assert {metric for metric, _ in learned} == {"coherence", "coherence_second", "label_entropy"}
+    for key in learned:
+        assert first[key][0] == second[key][0]
+        assert first[key][1] != second[key][1]
+    assert first["coherence_second", "colour->grey grey"][1] != grey

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmbench.modality import Task
 from mmbench_evaluation.classifiers import Judge
 from mmbench_evaluation.frechet import FMD
 from mmbench_evaluation.moments import Moments, frechet_distance
-from mmbench_evaluation.reference import Autoencoder, Reference
+from mmbench_evaluation.reference import Autoencoder, ReferenceAutoencoder
 
 JOINT = Task((), ("grey", "colour", "word"))
 
@@ -151,6 +152,7 @@ def test_fmd_of_samples_whose_distance_is_known(judged) -> None:  # type: ignore
     assert (grey.metric, grey.task, grey.modality, grey.count) == ("fmd", "joint", "grey", 200)
     assert grey.value == pytest.approx(0.01 * 256, rel=1e-5)
     assert (grey.judge, grey.higher_is_better) == ("oracle", False)
+    assert (grey.identity, grey.reference) == (hashlib.sha256(b"oracle").hexdigest()[:8], "")
     assert grey.note == "biased: 200 samples for 256 dimensions"
     assert colour.value == pytest.approx(0.0, abs=1e-9)
 
@@ -175,7 +177,7 @@ def test_fmd_with_a_trained_judge(make_bench) -> None:  # type: ignore[no-untype
     bench = make_bench(epochs=5, quality_count=150)
     FMD.prepare(bench)
     prepared = set(bench.memo)
-    assert {key.split("/")[0] for key in prepared} == {"judge", "reference", "fmd"}
+    assert {key.split("/")[0] for key in prepared} == {"judge", "reference autoencoder", "fmd"}
     rng = torch.Generator().manual_seed(0)
     rows = bench.order[:150]
     real = bench.dataset.test.gather(rows, ("colour",))["colour"]
@@ -265,11 +267,11 @@ def test_damaged_statistics_are_computed_anew(judged, monkeypatch: pytest.Monkey
 
 
 def lending(bench: Bench, skill: float) -> Bench:
-    """A reference whose reconstructions are the images with 0.2 added to each of 256 pixels: its FMD is 10.24."""
+    """A reference autoencoder that adds 0.2 to each of 256 pixels of an image: its FMD is 10.24."""
     modality = bench.dataset.spec.modality("grey")
-    fixed = Reference(Autoencoder(modality), modality, skill, "fixed")
+    fixed = ReferenceAutoencoder(Autoencoder(modality), modality, skill, "fixed")
     object.__setattr__(fixed, "reconstruct", lambda x: x + 0.2)
-    bench.memo["reference/grey"] = fixed
+    bench.memo["reference autoencoder/grey"] = fixed
     return bench
 
 
@@ -282,9 +284,11 @@ def test_the_ratio_has_no_scale(judged) -> None:  # type: ignore[no-untyped-def]
     assert value.value == pytest.approx(0.01 * 256, rel=1e-5)
     assert (ratio.metric, ratio.modality, ratio.judge, ratio.higher_is_better) == ("fmd_ratio", "grey", "oracle", False)
     assert ratio.value == pytest.approx(0.25, rel=1e-5)
+    assert (ratio.identity, value.reference) == (value.identity, "")
+    assert ratio.reference == hashlib.sha256(b"fixed").hexdigest()[:8]
 
 
-def test_a_collapsed_reference_is_no_measure(judged) -> None:  # type: ignore[no-untyped-def]
+def test_a_collapsed_reference_autoencoder_is_no_measure(judged) -> None:  # type: ignore[no-untyped-def]
     bench = lending(judged(quality_count=200), skill=0.04)
     metric = FMD(bench)
     metric.update(Task(("word",), ("grey",)), {"grey": torch.rand(200, 1, 16, 16)}, bench.order[:200])

@@ -6,6 +6,7 @@ the packaged TorchScript, a network apart from ours.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import socket
 import warnings
@@ -304,6 +305,7 @@ def test_fid_measures_rgb_images_only(make_bench, dataset: Dataset) -> None:  # 
     (row,) = metric.compute()
     assert (row.metric, row.modality, row.judge, row.count) == ("fid", "colour", "pixels", 50)
     assert row.value == pytest.approx(0.01 * 864, rel=1e-5)
+    assert row.identity == hashlib.sha256(b"pixels").hexdigest()[:8]
     assert row.note == "biased: 50 samples for 864 dimensions"
     assert progress.seen == [("fid of real colour", 50), ("fid of colour", 50)]
     assert FID(make_bench(quality_count=70)).wants(joint) == 70

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from mmbench.measuring import measure
@@ -21,7 +23,7 @@ IMAGE = Task(("words",), ("photo",))
 class Colours(PairJudge):
     """Images by their upper half's mean colour, captions by the number of their letters: any fixed map will do."""
 
-    name = "colours"  # type: ignore[assignment]
+    name, identity = "colours", "any"  # type: ignore[assignment]
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +75,7 @@ def test_the_pair_is_found_by_kind(captioned, dataset) -> None:  # type: ignore[
 
 
 def test_how_much_it_wants(make_bench, captioned, dataset) -> None:  # type: ignore[no-untyped-def]
-    metric = Doubled(make_bench(captioned, quality_count=50))
+    metric = Doubled(make_bench(captioned, count=50, quality_count=20))
     assert [metric.wants(task) for task in (JOINT, CAPTION, IMAGE)] == [50, 50, 50]
     assert metric.wants(Task(("photo",), ("photo",))) == 0  # a reconstruction says nothing of the caption
     assert Doubled(make_bench(captioned)).wants(JOINT) == len(captioned.test)
@@ -103,8 +105,10 @@ def test_generated_items_meet_the_given_ones(make_bench, captioned, task: Task) 
     expected = 2 * cosines(items["photo"], items["words"], captioned.spec.modalities[1].vocabulary)
     assert (own.metric, own.task, own.modality, own.count) == ("doubled", task.name, "+".join(task.targets), 40)
     assert own.value == pytest.approx(expected.mean(), abs=1e-6)
-    half = 1.96 * expected.std(ddof=1) / np.sqrt(40)
+    images = expected if task == JOINT else expected.reshape(20, 2).mean(axis=1)  # two captions of each image
+    half = stats.t.ppf(0.975, len(images) - 1) * max(stats.sem(images), stats.sem(expected))
     assert own.interval == pytest.approx((expected.mean() - half, expected.mean() + half), abs=1e-6)
+    assert own.identity == plain.identity == hashlib.sha256(b"any").hexdigest()[:8]
     assert (plain.metric, plain.value) == ("plain", pytest.approx(expected.mean() / 2, abs=1e-6))
     assert (own.higher_is_better, plain.higher_is_better, own.judge) == (True, None, "colours")
 
@@ -134,7 +138,7 @@ def test_shuffled_tuples_are_mismatched_in_every_task(make_bench, captioned) -> 
         def generate(self, given, targets, *, count, generator):  # type: ignore[no-untyped-def]
             return {name: items[name][:1].expand(count, *items[name].shape[1:]) for name in targets}
 
-    bench = make_bench(replace(captioned, train=captioned.test), quality_count=100)
+    bench = make_bench(replace(captioned, train=captioned.test), count=100, quality_count=100)
     measure(Sampler(Constant, seed=0), bench, {"belongs": Belongs})  # type: ignore[arg-type]
     real, shuffled = shares[:2]
     assert real == {JOINT: 1.0, CAPTION: 1.0, IMAGE: 1.0}

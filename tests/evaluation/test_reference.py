@@ -10,7 +10,7 @@ from mmbench.modality import Task
 from mmbench.progress import Progress
 from mmbench_evaluation import reference as module
 from mmbench_evaluation.frechet import FMD
-from mmbench_evaluation.reference import reference
+from mmbench_evaluation.reference import reference_autoencoder
 
 
 class Saying(Progress):
@@ -24,7 +24,7 @@ class Saying(Progress):
 def test_it_learns_to_reconstruct(make_bench) -> None:  # type: ignore[no-untyped-def]
     """Bars of known classes: far better than the median image, and the skill is what numpy says."""
     bench = make_bench(epochs=20)
-    fixed = reference(bench, "grey")
+    fixed = reference_autoencoder(bench, "grey")
     x = bench.dataset.test.gather(bench.order, ("grey",))["grey"]
     made = fixed.reconstruct(x)
     assert made.shape == x.shape
@@ -34,32 +34,32 @@ def test_it_learns_to_reconstruct(make_bench) -> None:  # type: ignore[no-untype
     assert fixed.skill == pytest.approx(1 - error.item(), rel=1e-5)
     assert fixed.skill > 0.1
     assert not fixed.collapsed
-    assert reference(bench, "grey") is fixed
+    assert reference_autoencoder(bench, "grey") is fixed
 
 
 def test_the_cache_saves_the_training(make_bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    trained = reference(make_bench(epochs=1), "grey")
+    trained = reference_autoencoder(make_bench(epochs=1), "grey")
     assert len(list((tmp_path / "references").glob("*.safetensors"))) == 1
     with monkeypatch.context() as patch:
         patch.setattr(module, "train_autoencoder", None)  # calling it would be a TypeError
-        loaded = reference(make_bench(epochs=1), "grey")
+        loaded = reference_autoencoder(make_bench(epochs=1), "grey")
     x = torch.rand(7, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     assert (loaded.identity, loaded.skill) == (trained.identity, trained.skill)
     assert torch.equal(loaded.reconstruct(x), trained.reconstruct(x))
-    assert reference(make_bench(epochs=1, seed=1), "grey").identity != trained.identity
+    assert reference_autoencoder(make_bench(epochs=1, seed=1), "grey").identity != trained.identity
 
 
 def test_the_seed_alone_chooses_it(make_bench, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = reference(make_bench(epochs=1), "grey").identity
+    first = reference_autoencoder(make_bench(epochs=1), "grey").identity
     assert torch.equal(torch.get_rng_state(), state)
     next((tmp_path / "references").glob("*.safetensors")).unlink()
     torch.manual_seed(2)
-    assert reference(make_bench(epochs=1), "grey").identity == first
+    assert reference_autoencoder(make_bench(epochs=1), "grey").identity == first
 
 
-def test_a_collapsed_reference_says_so(make_bench, dataset: Dataset) -> None:  # type: ignore[no-untyped-def]
+def test_a_collapsed_reference_autoencoder_says_so(make_bench, dataset: Dataset) -> None:  # type: ignore[no-untyped-def]
     """Pure noise cannot be put in four numbers: the best answer is one image for all, and there is no ratio."""
     rng = torch.Generator().manual_seed(0)
 
@@ -73,9 +73,9 @@ def test_a_collapsed_reference_says_so(make_bench, dataset: Dataset) -> None:  #
     data = Dataset(dataset.spec, noise(dataset.train), noise(dataset.test))
     progress = Saying()
     bench = make_bench(data, progress, epochs=1, quality_count=100)
-    assert reference(bench, "grey").collapsed
+    assert reference_autoencoder(bench, "grey").collapsed
     assert progress.said == [
-        f"the reference autoencoder of grey has collapsed (skill {reference(bench, 'grey').skill:.2f}): "
+        f"the reference autoencoder of grey has collapsed (skill {reference_autoencoder(bench, 'grey').skill:.2f}): "
         "fmd_ratio is left out"
     ]
     metric = FMD(bench)

@@ -249,6 +249,13 @@ def test_the_papers_protocol_measures_everything() -> None:
         assert from_json(Protocol, to_json(recipe)) == recipe
 
 
+@pytest.mark.parametrize(("laptop_count", "count"), [(1_000, 1_000), (5_000, 5_000), (20_000, 5_000)])
+def test_a_laptop_makes_no_more_samples_than_it_can(laptop_count: int, count: int) -> None:
+    laptop = Protocol.recipe("laptop", quality_count=10_000, laptop_count=laptop_count)
+    assert (laptop.count, laptop.quality_count) == (count, laptop_count)
+    assert Protocol.recipe("smoke", laptop_count=laptop_count).count == 400
+
+
 @pytest.mark.parametrize("setting", ["count=1", "quality_count=1", "batch_size=0", "judge.lr=0"])
 def test_impossible_protocols_are_refused(setting: str) -> None:
     with pytest.raises(ConfigError):
