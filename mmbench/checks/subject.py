@@ -20,7 +20,7 @@ from ..plugins import MODELS, load
 from ..seeding import generator, seeded_init
 from ..training import _StageRun
 
-__all__ = ["STEPS", "ContractError", "StageTrial", "Subject"]
+__all__ = ["STEPS", "ContractError", "StageTrial", "Subject", "stage_loss"]
 
 STEPS = 20
 """Optimiser steps of each stage."""
@@ -101,6 +101,18 @@ class Subject:
         rest = [Task(s, tuple(n for n in names if n not in s)) for s in subsets(names)[:-1]]
         again = [Task(s, names) for s in subsets(names)]
         return list(dict.fromkeys([*self.spec.tasks(), *rest, *again]))
+
+    def typical(self) -> tuple[Task, ...]:
+        """Joint generation, all others from the first modality, and a reconstruction of everything."""
+        names = self.spec.names
+        return Task((), names), Task(names[:1], names[1:]), Task(names, names)
+
+
+def stage_loss(stage: Stage, train: Split) -> float:
+    """A stage's loss on the whole of its training set, always with the same draws."""
+    split = stage.prepare(train) if stage.prepare else train
+    batch = split.gather(torch.arange(len(split)), stage.modalities)
+    return float(stage.loss(batch, generator(0, "check"))["loss"].detach())
 
 
 def _try_stage(model: Model, stage: Stage, train: Split) -> StageTrial:
