@@ -21,6 +21,7 @@ def check_stages(subject: Subject) -> None:
     stages = list(subject.build().stages())
     refuse(not stages, "stages() is empty; return at least one Stage")
     names = [stage.name for stage in stages]
+    refuse(not all(names), "a stage has no name; give it a word, such as 'autoencoder'")
     refuse(len(set(names)) < len(names), f"two stages have the same name: {', '.join(names)}; give each its own")
     for stage in stages:
         trainable = any(p.requires_grad for p in stage.module.parameters())

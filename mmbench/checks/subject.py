@@ -69,8 +69,11 @@ class Subject:
         return override(self.cls.recipe(self.spec, budget), settings)
 
     def build(self, budget: Budget = "smoke", seed: int = 0) -> Model:
+        return self.build_from(self.config(budget), seed)
+
+    def build_from(self, config: Any, seed: int = 0) -> Model:
         with seeded_init(seed):
-            return self.cls.build(self.spec, self.config(budget), Networks())
+            return self.cls.build(self.spec, config, Networks())
 
     @cached_property
     def trial(self) -> tuple[Model, dict[str, StageTrial]]:
@@ -108,11 +111,12 @@ class Subject:
         return Task((), names), Task(names[:1], names[1:]), Task(names, names)
 
 
-def stage_loss(stage: Stage, train: Split) -> float:
-    """A stage's loss on the whole of its training set, always with the same draws."""
+def stage_loss(stage: Stage, train: Split, draws: int = 1) -> float:
+    """A stage's loss on the whole of its training set, mean over a few draws that are always the same."""
     split = stage.prepare(train) if stage.prepare else train
     batch = split.gather(torch.arange(len(split)), stage.modalities)
-    return float(stage.loss(batch, generator(0, "check"))["loss"].detach())
+    rngs = [generator(k, "check") for k in range(draws)]
+    return sum(float(stage.loss(batch, rng)["loss"].detach()) for rng in rngs) / draws
 
 
 def _try_stage(model: Model, stage: Stage, train: Split) -> StageTrial:

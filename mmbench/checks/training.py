@@ -14,7 +14,7 @@ from ..model import Model
 from ..seeding import generator
 from .randomness import random_state_kept
 from .rule import Checks, refuse
-from .subject import STEPS, StageTrial, Subject
+from .subject import STEPS, ContractError, StageTrial, Subject
 
 __all__ = ["CHECKS"]
 
@@ -94,13 +94,29 @@ def check_learning(subject: Subject) -> None:
 
 @CHECKS.add("losses")
 def check_skill(subject: Subject) -> None:
-    """A stage's `skill` returns finite numbers by name, or raises TrainingError."""
+    """A stage's `skill` returns finite numbers by name; what a collapse means is not the model's matter."""
     for name, trial in subject.trial[1].items():
-        if trial.stage.skill is None:
-            continue
-        try:
-            found = trial.stage.skill(subject.data.test)
-        except TrainingError:  # after so few steps a collapse is no fault
-            continue
+        found = _skill(subject, trial)
         good = isinstance(found, Mapping) and all(isinstance(v, float) and math.isfinite(v) for v in found.values())
         refuse(not good, f"stage {name!r}: skill must return a dict of finite floats, got {found!r}")
+
+
+def _skill(subject: Subject, trial: StageTrial) -> Mapping[str, float]:
+    """What the stage says of itself after a few steps; nothing where it has no `skill`."""
+    stage = trial.stage
+    try:
+        return stage.skill(subject.data.test) if stage.skill else {}
+    except TrainingError as error:
+        advice = "return the numbers whatever they are, with the least of a sound stage in `least`"
+        raise ContractError(f"stage {stage.name!r}: skill raises TrainingError ({error}); {advice}") from error
+
+
+@CHECKS.add("skill")
+def check_least(subject: Subject) -> None:
+    """`least` gives finite values of numbers that `skill` returns."""
+    for name, trial in subject.trial[1].items():
+        least, found = trial.stage.least, _skill(subject, trial) if trial.stage.least else {}
+        strange = ", ".join(repr(key) for key in least if key not in found)
+        refuse(bool(strange), f"stage {name!r}: least names {strange}, skill returns {sorted(found) or 'nothing'}")
+        infinite = [key for key, value in least.items() if not math.isfinite(value)]
+        refuse(bool(infinite), f"stage {name!r}: least of {', '.join(infinite)} is not a finite number")
