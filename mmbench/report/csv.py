@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..comparison import Group, Number
+from .comparison import Group, Number
 
 __all__ = ["TIDY", "tidy"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..comparison import Group
 from ..store import Cell
+from .comparison import Group
 from .tables import LATEX, Sheet, sheets
 from .warnings import warnings
 from .words import LEGEND, about, claim_lines, footnotes

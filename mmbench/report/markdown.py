@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..comparison import Group
 from ..store import Cell
+from .comparison import Group
 from .tables import MARKDOWN, Sheet, sheets
 from .warnings import warnings
 from .words import about, bullets, claim_lines, footnotes

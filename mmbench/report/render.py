@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from ..comparison import groups
 from ..errors import ResultError, near
 from ..store import Cell, CellKey
+from .comparison import groups
 from .csv import tidy
 from .latex import latex
 from .markdown import markdown

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..comparison import Column, Group, Line, Number
+from .columns import Column
+from .comparison import Group, Line, Number
 
 __all__ = ["LATEX", "MARKDOWN", "Sheet", "Style", "sheets"]
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 
-from ..comparison import Column, Group, metric_title
 from ..store import Cell
+from .columns import Column, metric_title
+from .comparison import Group
 from .words import failure
 
 __all__ = ["warnings"]

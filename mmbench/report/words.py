@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..claims import claims
-from ..comparison import Group, flat, metric_title, model_title, paper_voices
 from ..store import DISPLAY_ONLY, Cell
+from .claims import claims
+from .columns import metric_title, model_title
+from .comparison import Group, flat, paper_voices
 from .tables import MARKDOWN, Style
 
 __all__ = ["LEGEND", "about", "bullets", "claim_lines", "failure", "footnotes"]
@@ -19,7 +20,7 @@ OWN_SCALE = ("fmd",)
 def about(group: Group) -> list[str]:
     """What the table shows: data, budget, counts, judges, seeds, configurations."""
     data, protocol = group.dataset, group.cells[0]["protocol"]
-    legend = ", ".join(f"{group.initials[m]}: {group.long(m)}" for m in data["modalities"])
+    legend = ", ".join(f"{group.names.initials[m]}: {group.names.long(m)}" for m in data["modalities"])
     settings = flat({k: v for k, v in protocol.items() if k not in DISPLAY_ONLY})
     chosen = ", ".join(f"{field}={value}" for field, value in sorted(settings.items()) if value is not None)
     sizes = f"{data['train']:,} training and {data['test']:,} test tuples"
@@ -51,7 +52,7 @@ def _judges(group: Group) -> dict[str, str]:
     found: dict[str, dict[str, None]] = {}
     for column in group.columns:
         number = next(n for line in group.lines if (n := group.number("model", column.point, line)))
-        what = f"{metric_title(column.metric)}({group.short(column.point[2])})"
+        what = f"{metric_title(column.metric)}({group.names.short(column.point[2])})"
         found.setdefault(number.row["judge"], {})[what] = None
     return {judge: ", ".join(what) for judge, what in found.items()}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mmbench.claims import claims
-from mmbench.comparison import groups
 from mmbench.report import render
+from mmbench.report.claims import claims
+from mmbench.report.comparison import groups
 from mmbench.store import Cell, published
 
 from .cells import cell, row

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .comparison import Group, Point, model_title
+from .columns import Point, model_title
+from .comparison import Group
 
 __all__ = ["Claim", "Evidence", "claims"]
 
