@@ -26,8 +26,9 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from .errors import ResultError
 from .progress import Progress
-from .report.columns import Column, Point
+from .report.columns import Column
 from .report.comparison import Group, Line, groups
+from .report.paper import COHERENCE, Point
 from .store import Cell, CellKey, read_samples, sample_key
 
 __all__ = [
@@ -237,7 +238,7 @@ def _pairs(group: Group) -> list[tuple[Column, Column]]:
     pairs = []
     for quality in (column for column in group.columns if column.higher_is_better is False):
         same = [c for c in group.columns if c.higher_is_better and c.point[1] == quality.point[1]]
-        same.sort(key=lambda c: (c.metric != "coherence", c.point[2] != quality.point[2]))
+        same.sort(key=lambda c: (c.metric != COHERENCE, c.point[2] != quality.point[2]))
         pairs += [(quality, same[0])] if same else []
     return pairs
 

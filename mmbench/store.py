@@ -19,7 +19,6 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict, cast
 
@@ -49,7 +48,6 @@ __all__ = [
     "failures",
     "frame",
     "protocol_hash",
-    "published",
     "read",
     "read_samples",
     "sample_key",
@@ -291,19 +289,6 @@ def check_writable(results: Path) -> None:
         path.unlink()
 
 
-def published(dataset: str) -> pd.DataFrame:
-    """The paper's numbers for exactly this dataset: columns table, model, metric, task, modality, mean, std.
-
-    Empty for any other dataset, a subset of the paper's included.
-    """
-    import pandas as pd
-
-    path = _paper_folder() / f"{dataset}.csv"
-    if not dataset.isidentifier() or dataset == "hyperparameters" or not path.is_file():
-        return pd.DataFrame(columns=["table", "model", "metric", "task", "modality", "mean", "std"])
-    return pd.read_csv(path)
-
-
 def sample_key(task: str, role: Literal["given", "target"], modality: str) -> str:
     """The name of one array of a sample file: 'mnist->svhn/given/mnist', 'joint/target/svhn'."""
     return f"{task}/{role}/{modality}"
@@ -406,10 +391,3 @@ def _not_finite(value: Any, where: str) -> Iterator[str]:
     elif isinstance(value, list | tuple | np.ndarray):
         for number, item in enumerate(value):
             yield from _not_finite(item, f"{where}[{number}]")
-
-
-def _paper_folder() -> Path:
-    """results/paper: inside the package in a wheel, at the root of the repository in a checkout."""
-    package = Path(str(resources.files("mmbench")))
-    inside = package / "paper"
-    return inside if inside.is_dir() else package.parent / "results" / "paper"

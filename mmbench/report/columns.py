@@ -7,33 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from ..store import DatasetRecord, RowRecord
+from .paper import COHERENCE, Point, metric_title
 
-__all__ = ["Column", "Names", "Point", "metric_title", "model_rank", "model_title"]
-
-PAPER_MODELS = {
-    "mvae": "MVAE",
-    "mmvae": "MMVAE",
-    "mopoe": "MOPOE",
-    "nexus": "NEXUS",
-    "mvtcae": "MVTCAE",
-    "mld": "MLD",
-    "mld_star": "MLD*",
-}
-"""The word typed after --model -> its name in print, in the order of the paper's tables."""
-METRICS = {
-    "coherence": "Coherence",
-    "coherence_second": "Coherence by the second judge",
-    "label_entropy": "Label entropy",
-    "fmd": "FMD",
-    "fmd_ratio": "FMD ratio",
-    "fid": "FID",
-    "clip_s": "CLIP-S",
-    "clip_cosine": "CLIP cosine",
-}
-"""Metric -> its name in print."""
-
-Point = tuple[str, str, str]
-"""What is measured: metric, task, judged modality."""
+__all__ = ["Column", "Names"]
 
 
 @dataclass(frozen=True)
@@ -103,25 +79,9 @@ class Names:
         metric, task, modality = column.point
         given = task.partition("->")[0].split("+") if "->" in task else []
         order = {True: 0, None: 1, False: 2}[column.higher_is_better]
-        main = (metric != "coherence", column.heading)
+        main = (metric != COHERENCE, column.heading)
         return order, main, len(given), self._indices(given), self._indices(modality.split("+")), metric
 
     def _indices(self, names: list[str]) -> list[int]:
         known = self.dataset["modalities"]
         return [known.index(name) if name in known else len(known) for name in names]
-
-
-def model_title(model: str) -> str:
-    """A model's name in print."""
-    return PAPER_MODELS.get(model, model)
-
-
-def metric_title(metric: str) -> str:
-    """A metric's name in print."""
-    return METRICS.get(metric, metric.replace("_", " ").capitalize())
-
-
-def model_rank(model: str) -> int:
-    """Place in the paper's tables; models that are not the paper's come after."""
-    order = list(PAPER_MODELS)
-    return order.index(model) if model in order else len(order)

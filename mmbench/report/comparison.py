@@ -14,20 +14,11 @@ from functools import cached_property
 from typing import Any
 
 from ..config import canonical
-from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash, published
-from .columns import Column, Names, Point, model_rank, model_title
+from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
+from .columns import Column, Names
+from .paper import COHERENCE, Point, Published, model_rank, model_title, paper_numbers
 
-__all__ = ["Group", "Line", "Number", "Published", "flat", "groups", "paper_voices"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A number of the paper."""
-
-    table: int
-    mean: float
-    std: float
-    """Over five seeds; NaN where the paper prints none."""
+__all__ = ["Group", "Line", "Number", "flat", "groups"]
 
 
 @dataclass(frozen=True)
@@ -114,7 +105,7 @@ class Group:
                 model, hash = _owner(row["source"], cell["model"]["name"], cell["hash"])
                 key = (row["source"], model, hash, (row["metric"], row["task"], row["modality"]))
                 found.setdefault(key, []).append((cell["seed"], row))
-        paper = _paper(self.dataset["name"])
+        paper = paper_numbers(self.dataset["name"])
         return {key: _number(key, rows, paper) for key, rows in found.items()}
 
     @cached_property
@@ -173,21 +164,6 @@ def groups(cells: Iterable[Cell]) -> list[Group]:
     return [Group(tuple(members)) for _, _, members in sorted(found, key=lambda item: item[0])]
 
 
-def paper_voices(dataset: str) -> dict[tuple[str, Point], list[Published]]:
-    """(model, point) -> what each of the paper's tables prints, in the order of the tables."""
-    found: dict[tuple[str, Point], list[Published]] = {}
-    for record in sorted(published(dataset).to_dict("records"), key=lambda record: record["table"]):
-        point = (record["metric"], record["task"], record["modality"])
-        number = Published(int(record["table"]), float(record["mean"]), float(record["std"]))
-        found.setdefault((record["model"], point), []).append(number)
-    return found
-
-
-def _paper(dataset: str) -> dict[tuple[str, Point], Published]:
-    """Where the paper prints a number twice, the later table counts: it has the standard deviations."""
-    return {key: numbers[-1] for key, numbers in paper_voices(dataset).items()}
-
-
 def _number(
     key: tuple[str, str, str, Point],
     rows: list[tuple[int, RowRecord]],
@@ -213,7 +189,7 @@ def _number(
 def _report_units(row: RowRecord) -> RowRecord:
     """Coherence in percent; a task that makes what it is given is a reconstruction."""
     row = row.copy()
-    if row["metric"] == "coherence" and row["unit"] != "%":
+    if row["metric"] == COHERENCE and row["unit"] != "%":
         row["value"], row["unit"] = 100 * row["value"], "%"
     given, _, target = row["task"].partition("->")
     if row["source"] == "model" and given == target:

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from .columns import Column
 from .comparison import Group, Line, Number
+from .paper import metric_digits
 
 __all__ = ["LATEX", "MARKDOWN", "Sheet", "Style", "sheets"]
 
@@ -102,7 +103,7 @@ def _ours(group: Group, source: str, column: Column, line: Line, seeds: int, sty
     number = group.number(source, column.point, line)
     if number is None:
         return style.missing
-    digits = _digits(column.metric)
+    digits = metric_digits(column.metric)
     best = source == "model" and round(number.mean, digits) == _best(group, column)
     fewer = f" (n={len(number.values)})" if len(number.values) != seeds else ""
     return style.value(number.mean, number.std, digits, best=best) + fewer
@@ -111,31 +112,26 @@ def _ours(group: Group, source: str, column: Column, line: Line, seeds: int, sty
 def _paper(number: Number | None, style: Style) -> str:
     if number is None or number.paper is None:
         return ""
-    return style.value(number.paper.mean, number.paper.std, _digits(number.row["metric"]))
+    return style.value(number.paper.mean, number.paper.std, metric_digits(number.row["metric"]))
 
 
 def _difference(number: Number | None, style: Style) -> str:
     if number is None or number.paper is None:
         return ""
-    return style.difference(number.difference, _digits(number.row["metric"]))
+    return style.difference(number.difference, metric_digits(number.row["metric"]))
 
 
 def _plain(number: Number | None, style: Style) -> str:
-    return style.value(number.mean, number.std, _digits(number.row["metric"])) if number else style.missing
+    return style.value(number.mean, number.std, metric_digits(number.row["metric"])) if number else style.missing
 
 
 def _best(group: Group, column: Column) -> float | None:
     """The best of the models' means, as printed, where there are two to compare and one direction is better."""
     numbers = [group.number("model", column.point, line) for line in group.lines]
-    means = [round(number.mean, _digits(column.metric)) for number in numbers if number]
+    means = [round(number.mean, metric_digits(column.metric)) for number in numbers if number]
     if column.higher_is_better is None or len(means) < 2:
         return None
     return max(means) if column.higher_is_better else min(means)
-
-
-def _digits(metric: str) -> int:
-    """Digits after the point: the paper's two, and a third for CLIP-S, which lies in 0.5 to 0.8."""
-    return 3 if metric == "clip_s" else 2
 
 
 def _pieces(sheet: Sheet, style: Style) -> list[tuple[str, list[int]]]:

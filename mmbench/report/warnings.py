@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from ..store import Cell
-from .columns import Column, metric_title
+from .columns import Column
 from .comparison import Group
+from .paper import COHERENCE, SECOND_JUDGE, metric_title
 from .words import failure
 
 __all__ = ["warnings"]
@@ -59,8 +60,8 @@ def _possible_entropy(group: Group, column: Column) -> float | None:
 def _flips(group: Group) -> list[str]:
     """Pairs of models that the second judge puts in the other order: a conclusion that depends on the judge."""
     lines = []
-    for column in (c for c in group.columns if c.metric == "coherence"):
-        second = ("coherence_second", *column.point[1:])
+    for column in (c for c in group.columns if c.metric == COHERENCE):
+        second = (SECOND_JUDGE, *column.point[1:])
         read = {
             line: (first.mean, other.mean)
             for line in group.lines

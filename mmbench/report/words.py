@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from ..store import DISPLAY_ONLY, Cell
 from .claims import claims
-from .columns import metric_title, model_title
-from .comparison import Group, flat, paper_voices
+from .comparison import Group, flat
+from .paper import OWN_SCALE, metric_title, model_title, paper_voices
 from .tables import MARKDOWN, Style
 
 __all__ = ["LEGEND", "about", "bullets", "claim_lines", "failure", "footnotes"]
 
 LEGEND = "Mean ± sample standard deviation over training seeds; best in bold."
-OWN_SCALE = ("fmd",)
-"""Metrics in the scale of their judge, which only ratios and ranks survive."""
 
 
 def about(group: Group) -> list[str]:

@@ -10,7 +10,8 @@ import pytest
 from mmbench.report import render
 from mmbench.report.claims import claims
 from mmbench.report.comparison import groups
-from mmbench.store import Cell, published
+from mmbench.report.paper import published
+from mmbench.store import Cell
 
 from .cells import cell, row
 
