@@ -24,9 +24,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from .comparison import Column, Group, Line, Point, groups
 from .errors import ResultError
 from .progress import Progress
+from .report.columns import Column
+from .report.comparison import Group, Line, groups
+from .report.paper import COHERENCE, Point
 from .store import Cell, CellKey, read_samples, sample_key
 
 __all__ = [
@@ -236,7 +238,7 @@ def _pairs(group: Group) -> list[tuple[Column, Column]]:
     pairs = []
     for quality in (column for column in group.columns if column.higher_is_better is False):
         same = [c for c in group.columns if c.higher_is_better and c.point[1] == quality.point[1]]
-        same.sort(key=lambda c: (c.metric != "coherence", c.point[2] != quality.point[2]))
+        same.sort(key=lambda c: (c.metric != COHERENCE, c.point[2] != quality.point[2]))
         pairs += [(quality, same[0])] if same else []
     return pairs
 
@@ -343,12 +345,12 @@ def _grid_rows(group: Group, task: str, samples: Mapping[Line, Samples]) -> list
             continue
         if not rows:
             conditions = found[: len(given)]
-            rows += [(GIVEN, f"given\n{group.long(n)}", v) for n, v in zip(given, conditions, strict=True)]
+            rows += [(GIVEN, f"given\n{group.names.long(n)}", v) for n, v in zip(given, conditions, strict=True)]
         if not all(np.array_equal(one, other) for one, other in zip(conditions, found, strict=False)):
             continue
         name = group.title(line)
         for target, values in zip(targets, found[len(given) :], strict=True):
-            rows.append((name, f"{name}\n{group.long(target)}" if len(targets) > 1 else name, values))
+            rows.append((name, f"{name}\n{group.names.long(target)}" if len(targets) > 1 else name, values))
     return rows
 
 
@@ -421,7 +423,7 @@ def _targets(group: Group, task: str) -> list[str]:
 def _words(group: Group, task: str) -> str:
     if not _given(task):
         return "joint generation"
-    given, target = (" + ".join(group.long(n) for n in names) for names in (_given(task), _targets(group, task)))
+    given, target = (" + ".join(group.names.long(n) for n in names) for names in (_given(task), _targets(group, task)))
     return f"{given} reconstructed" if given == target else f"{given} → {target}"
 
 

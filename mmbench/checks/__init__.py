@@ -7,13 +7,15 @@
     def test_contract(model, check):
         check(model)
 
-Each check (`rules`) runs on two toys in memory, one of two images and one of two images and a text, with the model's
-recipe for 'smoke' cut to a few steps. A check whose prerequisite fails is skipped, so that a fault is reported by the
-check that names it. `Model.known_failures` states failures that are known, as data; `Model.check_settings`, in the
-form of --set, may shrink a large model for the suite.
+Each check runs on two toys in memory, one of two images and one of two images and a text, with the model's recipe for
+'smoke' cut to a few steps. The checks stand by subject, in the order in which they run: `building`, `stages`,
+`training`, `dependence`, `generating`, `sampling`. A check whose prerequisite fails is skipped, so that a fault is
+reported by the check that names it. `Model.known_failures` states failures that are known, as data;
+`Model.check_settings`, in the form of --set, may shrink a large model for the suite.
 """
 
-from .rules import CHECKS, Check
+from .rule import Check
+from .rules import CHECKS
 from .running import CheckResult, check_model, parametrize_with_checks, run_checks
 from .subject import ContractError
 from .toys import toys

@@ -14,7 +14,8 @@ import torch
 from ..model import Model
 from ..plugins import label
 from .randomness import random_states, set_random_states
-from .rules import CHECKS, Check, cause
+from .rule import Check, cause
+from .rules import CHECKS
 from .subject import Subject
 from .toys import toys
 

@@ -20,7 +20,7 @@ from ..plugins import MODELS, load
 from ..seeding import generator, seeded_init
 from ..training import _StageRun
 
-__all__ = ["STEPS", "ContractError", "StageTrial", "Subject"]
+__all__ = ["STEPS", "ContractError", "StageTrial", "Subject", "stage_loss"]
 
 STEPS = 20
 """Optimiser steps of each stage."""
@@ -69,8 +69,11 @@ class Subject:
         return override(self.cls.recipe(self.spec, budget), settings)
 
     def build(self, budget: Budget = "smoke", seed: int = 0) -> Model:
+        return self.build_from(self.config(budget), seed)
+
+    def build_from(self, config: Any, seed: int = 0) -> Model:
         with seeded_init(seed):
-            return self.cls.build(self.spec, self.config(budget), Networks())
+            return self.cls.build(self.spec, config, Networks())
 
     @cached_property
     def trial(self) -> tuple[Model, dict[str, StageTrial]]:
@@ -101,6 +104,19 @@ class Subject:
         rest = [Task(s, tuple(n for n in names if n not in s)) for s in subsets(names)[:-1]]
         again = [Task(s, names) for s in subsets(names)]
         return list(dict.fromkeys([*self.spec.tasks(), *rest, *again]))
+
+    def typical(self) -> tuple[Task, ...]:
+        """Joint generation, all others from the first modality, and a reconstruction of everything."""
+        names = self.spec.names
+        return Task((), names), Task(names[:1], names[1:]), Task(names, names)
+
+
+def stage_loss(stage: Stage, train: Split, draws: int = 1) -> float:
+    """A stage's loss on the whole of its training set, mean over a few draws that are always the same."""
+    split = stage.prepare(train) if stage.prepare else train
+    batch = split.gather(torch.arange(len(split)), stage.modalities)
+    rngs = [generator(k, "check") for k in range(draws)]
+    return sum(float(stage.loss(batch, rng)["loss"].detach()) for rng in rngs) / draws
 
 
 def _try_stage(model: Model, stage: Stage, train: Split) -> StageTrial:

@@ -12,7 +12,6 @@ from .results import (
     failures,
     frame,
     protocol_hash,
-    published,
     read,
     write,
 )
@@ -55,7 +54,6 @@ __all__ = [
     "frame",
     "protocol_hash",
     "provenance",
-    "published",
     "read",
     "read_samples",
     "sample_key",

@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,7 +35,6 @@ __all__ = [
     "failures",
     "frame",
     "protocol_hash",
-    "published",
     "read",
     "write",
 ]
@@ -176,19 +174,6 @@ def protocol_hash(cell: Cell) -> str:
     return digest({k: v for k, v in cell["protocol"].items() if k not in DISPLAY_ONLY}, 6)
 
 
-def published(dataset: str) -> pd.DataFrame:
-    """The paper's numbers for exactly this dataset: columns table, model, metric, task, modality, mean, std.
-
-    Empty for any other dataset, a subset of the paper's included.
-    """
-    import pandas as pd
-
-    path = _paper_folder() / f"{dataset}.csv"
-    if not dataset.isidentifier() or dataset == "hyperparameters" or not path.is_file():
-        return pd.DataFrame(columns=["table", "model", "metric", "task", "modality", "mean", "std"])
-    return pd.read_csv(path)
-
-
 def _collect(results: Path, dataset: str | None, pattern: str) -> list[Cell]:
     paths = results.glob(f"{word(dataset) if dataset else '*'}/*/*/seed-*.json")
     found = [read(path) for path in paths if re.fullmatch(pattern, path.name)]
@@ -218,10 +203,3 @@ def _not_finite(value: Any, where: str) -> Iterator[str]:
     elif isinstance(value, list | tuple | np.ndarray):
         for number, item in enumerate(value):
             yield from _not_finite(item, f"{where}[{number}]")
-
-
-def _paper_folder() -> Path:
-    """results/paper: inside the package in a wheel, at the root of the repository in a checkout."""
-    package = Path(str(resources.files("mmbench")))
-    inside = package / "paper"
-    return inside if inside.is_dir() else package.parent / "results" / "paper"

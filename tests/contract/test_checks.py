@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from mmbench.checks import CHECKS, CheckResult, check_model, parametrize_with_checks, run_checks, toys
 from mmbench.config import Budget, Schedule
+from mmbench.data.dataset import Split
+from mmbench.errors import TrainingError
 from mmbench.likelihoods import decoded, nll
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
@@ -205,10 +207,175 @@ class WrongSign(Tiny):
         return {"loss": 2 * value.detach() - value}
 
 
-class BadQuality(Tiny):
+class OneStage(Tiny):
+    """Its stage has other fields, in ways that only the classes below call wrong."""
+
+    fields: ClassVar[Mapping[str, Any]] = {}
+
     def stages(self) -> Sequence[Stage]:
         (stage,) = super().stages()
-        return (replace(stage, skill=lambda held_out: {"skill": float("nan")}),)
+        return (replace(stage, **self.fields),)
+
+
+class NamelessStage(OneStage):
+    fields: ClassVar[Mapping[str, Any]] = {"name": ""}
+
+
+class SkillOfNaN(OneStage):
+    fields: ClassVar[Mapping[str, Any]] = {"skill": lambda held_out: {"skill": float("nan")}}
+
+
+class SkillThatRefusesACollapse(OneStage):
+    @staticmethod
+    def refuse(held_out: Split) -> dict[str, float]:
+        raise TrainingError("the stage has collapsed")
+
+    fields: ClassVar[Mapping[str, Any]] = {"skill": refuse}
+
+
+class LowSkill(OneStage):
+    """A collapse is told and not judged: no breach of the contract."""
+
+    fields: ClassVar[Mapping[str, Any]] = {"skill": lambda held_out: {"skill": -0.5}, "least": {"skill": 0.1}}
+
+
+class LeastOfWhatIsNotThere(OneStage):
+    fields: ClassVar[Mapping[str, Any]] = {**LowSkill.fields, "least": {"skill": 0.1, "skills": 0.1}}
+
+
+class LeastWithoutSkill(OneStage):
+    fields: ClassVar[Mapping[str, Any]] = {"least": {"skill": 0.1}}
+
+
+class InfiniteLeast(OneStage):
+    fields: ClassVar[Mapping[str, Any]] = {**LowSkill.fields, "least": {"skill": -math.inf}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmConfig(TinyConfig):
+    temperature: float = 1.0
+    """Of the samples alone."""
+
+
+class TellsItsSettings(OneStage):
+    """All that its training depends on; the temperature acts on samples only, and is left out with right."""
+
+    Config = WarmConfig
+    fields: ClassVar[Mapping[str, Any]] = {"needs": ()}
+
+    def stages(self) -> Sequence[Stage]:
+        (stage,) = super().stages()
+        return (replace(stage, settings=self.settings()),)
+
+    def settings(self) -> dict[str, Any]:
+        return {"latent": self.config.latent, "noise": [{"floor": self.config.floor, "kind": "normal", "of": None}]}
+
+    def noise(self, count: int, generator: torch.Generator) -> Tensor:
+        return self.config.temperature * super().noise(count, generator)
+
+
+class SettingsWithATuple(TellsItsSettings):
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "shape": (1, 2)}
+
+
+class SettingsWithAnInfinity(TellsItsSettings):
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "bound": math.inf}
+
+
+class SettingsByNumber(TellsItsSettings):
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "widths": {1: 5}}
+
+
+class SettingsThatAreTheConfig(TellsItsSettings):
+    def settings(self) -> Any:
+        return self.config
+
+
+class SettingsOfTheMoment(TellsItsSettings):
+    asked = 0
+
+    def settings(self) -> dict[str, Any]:
+        self.asked += 1
+        return {**super().settings(), "asked": self.asked}
+
+
+class SettingsOfTheSeed(TellsItsSettings):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.start = float(next(self.encoders.parameters()).detach().sum())
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "start": self.start}
+
+
+class SettingsOfTheTraining(TellsItsSettings):
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "spread": float(self.spread.detach().mean())}
+
+
+class KeepsASettingSilent(TellsItsSettings):
+    def settings(self) -> dict[str, Any]:
+        return {"latent": self.config.latent}
+
+
+class TellsNoSchedule(TellsItsSettings):
+    """The schedule is told by the stage itself, and the latent's size by the weights: neither is silent."""
+
+    def settings(self) -> dict[str, Any]:
+        return {"floor": self.config.floor}
+
+
+class TwoStages(Tiny):
+    """Autoencoders without noise, then a spread as wide as the codes."""
+
+    own_needs: ClassVar[Any] = ("autoencoders",)
+
+    def stages(self) -> Sequence[Stage]:
+        (stage,) = super().stages()
+        coders, spread = nn.ModuleList([self.encoders, self.decoders]), nn.ParameterList([self.spread])
+        first = replace(stage, name="autoencoders", module=coders, loss=self.reconstruction, needs=())
+        return (first, replace(stage, name="spread", module=spread, loss=self.misfit, needs=self.own_needs))
+
+    def reconstruction(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        code = self.encode(batch)
+        return {"loss": sum((self.nll(m, code, batch) for m in batch), torch.zeros(()))}
+
+    def misfit(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"loss": (self.spread - self.encode(batch).detach().std(0)).square().sum()}
+
+
+class NeedsAllByDefault(TwoStages):
+    own_needs = None
+
+
+class HidesANeed(TwoStages):
+    own_needs = ()
+
+
+class NeedsNothingIndeed(HidesANeed):
+    def misfit(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"loss": (self.spread - 0.5).square().sum()}
+
+
+class NeedsItself(TwoStages):
+    own_needs = ("autoencoders", "spread")
+
+
+class NeedsAStranger(TwoStages):
+    own_needs = ("autoencoder",)
+
+
+class NeedsAWord(TwoStages):
+    own_needs = "autoencoders"
+
+
+class NeedsALaterStage(TwoStages):
+    def stages(self) -> Sequence[Stage]:
+        first, second = super().stages()
+        return (second, first)
 
 
 class Answers(Tiny):
@@ -405,13 +572,31 @@ FAULTS: Mapping[type[Model], tuple[str, str]] = {
     ParameterInNoStage: ("parameters_in_one_stage", "'spread' is in no stage"),
     TrainsAForeignModule: ("parameters_in_one_stage", "not be saved"),
     TwoStagesOfOneName: ("stages", "same name"),
+    NamelessStage: ("stages", "has no name"),
     UnusedParameter: ("gradients", "'unused' never gets a gradient"),
     ZeroGradient: ("gradients", "'unused' has gradient 0"),
     NaNLoss: ("losses", "'loss' is nan"),
     LossPerItem: ("losses", "scalar"),
     LossWithoutName: ("losses", "as 'loss'"),
     WrongSign: ("learning", "check its sign"),
-    BadQuality: ("skill", "finite"),
+    SkillOfNaN: ("skill", "finite"),
+    SkillThatRefusesACollapse: ("skill", "raises TrainingError .the stage has collapsed"),
+    LeastOfWhatIsNotThere: ("least", "names 'skills', skill returns .'skill'"),
+    LeastWithoutSkill: ("least", "skill returns nothing"),
+    InfiniteLeast: ("least", "'?skill'? is not a finite number"),
+    SettingsWithATuple: ("settings", "plain JSON data"),
+    SettingsWithAnInfinity: ("settings", "plain JSON data"),
+    SettingsByNumber: ("settings", "plain JSON data"),
+    SettingsThatAreTheConfig: ("settings", "to_json"),
+    SettingsOfTheMoment: ("settings", "asked again"),
+    SettingsOfTheSeed: ("settings", "under another seed"),
+    SettingsOfTheTraining: ("settings", "after training"),
+    KeepsASettingSilent: ("settings_complete", "'all': floor changes its loss"),
+    HidesANeed: ("needs_complete", "'spread'.* the weights of autoencoders"),
+    NeedsItself: ("needs", "'spread' needs 'spread'; the stages before it are .'autoencoders'"),
+    NeedsAStranger: ("needs", "needs 'autoencoder';"),
+    NeedsAWord: ("needs", "must be a tuple"),
+    NeedsALaterStage: ("needs", "needs 'autoencoders'; the stages before it are .."),
     NaNSamples: ("answers", "NaN"),
     WrongShape: ("answers", "must be torch.float32 .5, 1, 8, 8., got"),
     WrongType: ("answers", "float64"),
@@ -443,7 +628,19 @@ def failed(results: Sequence[CheckResult]) -> dict[str, str]:
     return {r.name: r.message for r in results if r.outcome == "failed"}
 
 
-@pytest.mark.parametrize("model", [Tiny, DropoutLayer], ids=lambda m: m.__name__)
+SOUND = (
+    Tiny,
+    DropoutLayer,
+    LowSkill,
+    TellsItsSettings,
+    TellsNoSchedule,
+    TwoStages,
+    NeedsAllByDefault,
+    NeedsNothingIndeed,
+)
+
+
+@pytest.mark.parametrize("model", SOUND, ids=lambda m: m.__name__)
 def test_a_sound_model_passes_every_check(model: type[Model]) -> None:
     results = check_model(model)
     assert [r.name for r in results] == list(CHECKS)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from mmbench.claims import claims
-from mmbench.comparison import groups
 from mmbench.report import render
-from mmbench.store import Cell, published
+from mmbench.report.claims import claims
+from mmbench.report.comparison import groups
+from mmbench.report.paper import published
+from mmbench.store import Cell
 
 from .cells import cell, row
 

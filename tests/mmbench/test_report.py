@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from mmbench import store
-from mmbench.comparison import groups
 from mmbench.errors import ResultError
 from mmbench.report import render
+from mmbench.report.comparison import groups
 from mmbench.store import Cell
 
 from .cells import cell, row

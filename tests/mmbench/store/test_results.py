@@ -226,22 +226,6 @@ def test_samples_that_are_missing_damaged_or_no_numbers(tmp_path: Path) -> None:
         store.write_samples(path, {"x": np.array([None, "a"], dtype=object)})
 
 
-def test_the_papers_numbers() -> None:
-    table = store.published("mnist_svhn")
-    assert len(table) == 84  # Tables 1 and 4: six models, seven numbers each
-    best = table[(table.table == 4) & (table.model == "mld") & (table.metric == "coherence") & (table.task == "joint")]
-    assert (list(best["mean"]), list(best["std"])) == ([85.22], [0.5])
-    birds = store.published("cub")
-    assert len(birds) == 35  # Table 5: seven models, five numbers each
-    assert set(birds.model) == {"mvae", "mmvae", "mopoe", "nexus", "mvtcae", "mld", "mld_star"}
-    assert all(np.isnan(list(birds["std"])))
-
-
-@pytest.mark.parametrize("dataset", ["mnist_svhn_subset", "glyphs", "hyperparameters", "../paper/cub"])
-def test_no_other_dataset_has_published_numbers(dataset: str) -> None:
-    assert store.published(dataset).empty
-
-
 def test_no_torch_and_no_pandas_behind_the_store() -> None:
     code = "import sys, mmbench.store; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

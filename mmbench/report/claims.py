@@ -11,19 +11,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .comparison import Group, Point, model_title
+from .comparison import Group
+from .paper import (
+    CLOSE,
+    COHERENCE,
+    DISTANCES,
+    FMD,
+    LOWER,
+    MARGIN,
+    MIXTURES,
+    MLD,
+    MVTCAE,
+    NEXUS,
+    PRODUCTS,
+    VAES,
+    Point,
+    model_title,
+)
 
 __all__ = ["Claim", "Evidence", "claims"]
-
-MIXTURES = ("mmvae", "mopoe")
-PRODUCTS = ("mvae", "mvtcae")
-VAES = (*PRODUCTS, *MIXTURES, "nexus")
-MARGIN = 10.0
-"""Points of coherence that count as clearly apart."""
-CLOSE = 5.0
-"""Points of coherence that count as close."""
-LOWER = 2.0
-"""Times by which MLD's FMD must be lower (in the paper 3 to 4)."""
 
 Look = Callable[[str, Point], float | None]
 """(model, point) -> the mean over seeds, None where it was not measured."""
@@ -72,13 +78,13 @@ class Evidence:
 
     def joint(self, model: str) -> float:
         """Joint coherence."""
-        return self._number(model, ("coherence", "joint", "+".join(self.modalities)))
+        return self._number(model, (COHERENCE, "joint", "+".join(self.modalities)))
 
     def coherence(self, model: str, task: str) -> float:
-        return self._number(model, ("coherence", task, task.partition("->")[2]))
+        return self._number(model, (COHERENCE, task, task.partition("->")[2]))
 
     def quality(
-        self, models: Sequence[str], task: str, modality: str, metrics: Sequence[str] = ("fid", "fmd")
+        self, models: Sequence[str], task: str, modality: str, metrics: Sequence[str] = DISTANCES
     ) -> dict[str, float]:
         """Frechet distances of these models, by the first of `metrics` that was measured for all of them: the two have
         different scales and are never compared."""
@@ -105,7 +111,7 @@ def claims(group: Group) -> list[Claim]:
     """
     evidence = _evidence(group)
     single = {line.model for line in group.lines if sum(x.model == line.model for x in group.lines) == 1}
-    if evidence is None or "mld" not in single or not single.intersection(VAES):
+    if evidence is None or MLD not in single or not single.intersection(VAES):
         return []
     return list(judge(evidence))
 
@@ -123,7 +129,7 @@ def judge(of: Evidence) -> Iterator[Claim]:
 
 def _evidence(group: Group) -> Evidence | None:
     points = [column.point for column in group.columns]
-    images = [m for m in group.dataset["modalities"] if any(p[0] in ("fid", "fmd") and p[2] == m for p in points)]
+    images = [m for m in group.dataset["modalities"] if any(p[0] in DISTANCES and p[2] == m for p in points)]
     if len(images) < 2:
         return None
     simple, rich = images[:2]
@@ -135,7 +141,7 @@ def _evidence(group: Group) -> Evidence | None:
         number = group.number("model", point, line) if line else None
         return number.mean if number else None
 
-    shuffled = group.number("shuffled", ("coherence", f"{simple}->{rich}", rich))
+    shuffled = group.number("shuffled", (COHERENCE, f"{simple}->{rich}", rich))
     classes = group.dataset.get("classes", 0)
     chance = shuffled.mean if shuffled else 100.0 / classes if classes else 0.0
     return Evidence(simple, rich, group.dataset["modalities"], chance, look)
@@ -146,7 +152,7 @@ Verdict = tuple[bool, str]
 
 def _joint(of: Evidence) -> Verdict:
     best = max(VAES, key=of.joint)
-    ours, theirs = of.joint("mld"), of.joint(best)
+    ours, theirs = of.joint(MLD), of.joint(best)
     return ours - theirs >= MARGIN, f"MLD {ours:.1f} %, best VAE {model_title(best)} {theirs:.1f} %"
 
 
@@ -161,34 +167,34 @@ def _mixtures(of: Evidence) -> Verdict:
 def _products(of: Evidence) -> Verdict:
     tasks = ("joint", of.across)
     far = {task: of.quality((*MIXTURES, *PRODUCTS), task, of.rich) for task in tasks}
-    read = {m: of.coherence(m, of.back) for m in (*PRODUCTS, "mld")}
+    read = {m: of.coherence(m, of.back) for m in (*PRODUCTS, MLD)}
     good = all(max(d[m] for m in PRODUCTS) < min(d[m] for m in MIXTURES) for d in far.values())
-    poor = all(read["mld"] - read[m] >= MARGIN for m in PRODUCTS)
+    poor = all(read[MLD] - read[m] >= MARGIN for m in PRODUCTS)
     return good and poor, f"distance joint {_said(far['joint'])}; coherence back {_said(read)}"
 
 
 def _lower(of: Evidence) -> Verdict:
     ratios = {}
     for task in ("joint", of.back):
-        far = of.quality((*VAES, "mld"), task, of.simple, ("fmd",))
-        ratios[task] = min(far[m] for m in VAES) / far["mld"]
+        far = of.quality((*VAES, MLD), task, of.simple, (FMD,))
+        ratios[task] = min(far[m] for m in VAES) / far[MLD]
     said = ", ".join(f"{task} {ratio:.1f} times lower" for task, ratio in ratios.items())
     return min(ratios.values()) >= LOWER, f"than the best VAE: {said}"
 
 
 def _between(of: Evidence) -> Verdict:
-    read = {m: of.coherence(m, of.across) for m in (*MIXTURES, *PRODUCTS, "nexus")}
-    inside = max(read[m] for m in MIXTURES) < read["nexus"] < min(read[m] for m in PRODUCTS)
+    read = {m: of.coherence(m, of.across) for m in (*MIXTURES, *PRODUCTS, NEXUS)}
+    inside = max(read[m] for m in MIXTURES) < read[NEXUS] < min(read[m] for m in PRODUCTS)
     parts = [f"coherence {_said(read)}"]
     for task in ("joint", of.across):
-        far = of.quality((*MIXTURES, *PRODUCTS, "nexus"), task, of.rich)
-        inside &= max(far[m] for m in PRODUCTS) < far["nexus"] < min(far[m] for m in MIXTURES)
+        far = of.quality((*MIXTURES, *PRODUCTS, NEXUS), task, of.rich)
+        inside &= max(far[m] for m in PRODUCTS) < far[NEXUS] < min(far[m] for m in MIXTURES)
         parts.append(f"distance {task} {_said(far)}")
     return inside, "; ".join(parts)
 
 
 def _as_coherent(of: Evidence) -> Verdict:
-    ours, theirs = of.coherence("mld", of.across), of.coherence("mvtcae", of.across)
+    ours, theirs = of.coherence(MLD, of.across), of.coherence(MVTCAE, of.across)
     return abs(ours - theirs) <= CLOSE, f"MVTCAE {theirs:.1f} %, MLD {ours:.1f} %"
 
 

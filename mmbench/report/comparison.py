@@ -13,57 +13,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .config import canonical
-from .store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash, published
+from ..config import canonical
+from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
+from .columns import Column, Names
+from .paper import COHERENCE, Point, Published, model_rank, model_title, paper_numbers
 
-__all__ = [
-    "Column",
-    "Group",
-    "Line",
-    "Number",
-    "Point",
-    "Published",
-    "flat",
-    "groups",
-    "metric_title",
-    "model_title",
-    "paper_voices",
-]
-
-PAPER_MODELS = {
-    "mvae": "MVAE",
-    "mmvae": "MMVAE",
-    "mopoe": "MOPOE",
-    "nexus": "NEXUS",
-    "mvtcae": "MVTCAE",
-    "mld": "MLD",
-    "mld_star": "MLD*",
-}
-"""The word typed after --model -> its name in print, in the order of the paper's tables."""
-METRICS = {
-    "coherence": "Coherence",
-    "coherence_second": "Coherence by the second judge",
-    "label_entropy": "Label entropy",
-    "fmd": "FMD",
-    "fmd_ratio": "FMD ratio",
-    "fid": "FID",
-    "clip_s": "CLIP-S",
-    "clip_cosine": "CLIP cosine",
-}
-"""Metric -> its name in print."""
-
-Point = tuple[str, str, str]
-"""What is measured: metric, task, judged modality."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """A number of the paper."""
-
-    table: int
-    mean: float
-    std: float
-    """Over five seeds; NaN where the paper prints none."""
+__all__ = ["Group", "Line", "Number", "flat", "groups"]
 
 
 @dataclass(frozen=True)
@@ -114,28 +69,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table."""
-
-    point: Point
-    heading: str
-    """'Coherence (% ↑)', 'Quality (↓)'."""
-    label: str
-    """'Joint', 'M → S', 'Entropy(M)', 'Joint(M) FMD'."""
-    higher_is_better: bool | None
-    unit: str
-
-    @property
-    def metric(self) -> str:
-        return self.point[0]
-
-    @property
-    def title(self) -> str:
-        """The label without its heading's help: 'Coherence M → S', 'Joint(M) FMD'."""
-        return f"{self.heading.split(' (')[0]} {self.label}" if self.higher_is_better else self.label
-
-
-@dataclass(frozen=True)
 class Group:
     """Cells that may stand in one table, in the order of their keys."""
 
@@ -161,7 +94,7 @@ class Group:
     @cached_property
     def lines(self) -> list[Line]:
         found = {(cell["model"]["name"], cell["hash"]) for cell in self.cells}
-        return sorted(Line(_rank(model), model, hash) for model, hash in found)
+        return sorted(Line(model_rank(model), model, hash) for model, hash in found)
 
     @cached_property
     def numbers(self) -> dict[tuple[str, str, str, Point], Number]:
@@ -172,7 +105,7 @@ class Group:
                 model, hash = _owner(row["source"], cell["model"]["name"], cell["hash"])
                 key = (row["source"], model, hash, (row["metric"], row["task"], row["modality"]))
                 found.setdefault(key, []).append((cell["seed"], row))
-        paper = _paper(self.dataset["name"])
+        paper = paper_numbers(self.dataset["name"])
         return {key: _number(key, rows, paper) for key, rows in found.items()}
 
     @cached_property
@@ -182,7 +115,7 @@ class Group:
 
     def columns_of(self, source: str) -> list[Column]:
         rows = {point: n.row for (whose, _, _, point), n in self.numbers.items() if whose == source}
-        return sorted((self._column(row) for row in rows.values()), key=self._place)
+        return sorted((self.names.column(row) for row in rows.values()), key=self.names.place)
 
     def number(self, source: str, point: Point, line: Line | None = None) -> Number | None:
         model, hash = _owner(source, line.model, line.hash) if line else ("", "")
@@ -197,6 +130,11 @@ class Group:
         several = sum(other.model == line.model for other in self.lines) > 1
         return f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
 
+    @cached_property
+    def names(self) -> Names:
+        """How the data's modalities and tasks are called in print."""
+        return Names(self.dataset)
+
     def settings(self, line: Line) -> str:
         """'width=256, score.lr=0.001': in what a configuration differs from the model's others here."""
         same = [other for other in self.lines if other.model == line.model]
@@ -204,50 +142,6 @@ class Group:
         fields = sorted({field for config in configs.values() for field in config})
         differ = [f for f in fields if len({canonical(config.get(f)) for config in configs.values()}) > 1]
         return ", ".join(f"{f}={canonical(configs[line.hash].get(f))}" for f in differ)
-
-    def long(self, modality: str) -> str:
-        """A modality's name in print."""
-        return self.dataset.get("titles", {}).get(modality, modality)
-
-    @cached_property
-    def initials(self) -> dict[str, str]:
-        """Modality -> its initial, or its name in print where two share an initial."""
-        names = self.dataset["modalities"]
-        short = {name: name[0].upper() for name in names}
-        return short if len(set(short.values())) == len(names) else {name: self.long(name) for name in names}
-
-    def short(self, modalities: str) -> str:
-        """'P+N' for 'pen+name'."""
-        return "+".join(self.initials.get(name, name) for name in modalities.split("+"))
-
-    def task_title(self, task: str) -> str:
-        """'Joint', 'M → S', 'P+N → S'."""
-        given, arrow, target = task.partition("->")
-        return f"{self.short(given)} → {self.short(target)}" if arrow else task.capitalize()
-
-    def _column(self, row: RowRecord) -> Column:
-        metric, task, modality = point = (row["metric"], row["task"], row["modality"])
-        label, title, better = self.task_title(task), metric_title(metric), row["higher_is_better"]
-        if "->" not in task and set(modality.split("+")) != set(self.dataset["modalities"]):
-            label += f"({self.short(modality)})"
-        if better is False:
-            return Column(point, "Quality (↓)", f"{label} {title}", better, row["unit"])
-        if better is None:
-            last = title.split()[-1]
-            label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
-        inside = " ".join(word for word in (row["unit"], "↑" if better else "") if word)
-        return Column(point, f"{title} ({inside})" if inside else title, label, better, row["unit"])
-
-    def _place(self, column: Column) -> tuple[Any, ...]:
-        metric, task, modality = column.point
-        given = task.partition("->")[0].split("+") if "->" in task else []
-        order = {True: 0, None: 1, False: 2}[column.higher_is_better]
-        main = (metric != "coherence", column.heading)
-        return order, main, len(given), self._indices(given), self._indices(modality.split("+")), metric
-
-    def _indices(self, names: list[str]) -> list[int]:
-        known = self.dataset["modalities"]
-        return [known.index(name) if name in known else len(known) for name in names]
 
 
 def groups(cells: Iterable[Cell]) -> list[Group]:
@@ -268,31 +162,6 @@ def groups(cells: Iterable[Cell]) -> list[Group]:
         else:
             found.append((same, judges, [cell]))
     return [Group(tuple(members)) for _, _, members in sorted(found, key=lambda item: item[0])]
-
-
-def model_title(model: str) -> str:
-    """A model's name in print."""
-    return PAPER_MODELS.get(model, model)
-
-
-def metric_title(metric: str) -> str:
-    """A metric's name in print."""
-    return METRICS.get(metric, metric.replace("_", " ").capitalize())
-
-
-def paper_voices(dataset: str) -> dict[tuple[str, Point], list[Published]]:
-    """(model, point) -> what each of the paper's tables prints, in the order of the tables."""
-    found: dict[tuple[str, Point], list[Published]] = {}
-    for record in sorted(published(dataset).to_dict("records"), key=lambda record: record["table"]):
-        point = (record["metric"], record["task"], record["modality"])
-        number = Published(int(record["table"]), float(record["mean"]), float(record["std"]))
-        found.setdefault((record["model"], point), []).append(number)
-    return found
-
-
-def _paper(dataset: str) -> dict[tuple[str, Point], Published]:
-    """Where the paper prints a number twice, the later table counts: it has the standard deviations."""
-    return {key: numbers[-1] for key, numbers in paper_voices(dataset).items()}
 
 
 def _number(
@@ -320,7 +189,7 @@ def _number(
 def _report_units(row: RowRecord) -> RowRecord:
     """Coherence in percent; a task that makes what it is given is a reconstruction."""
     row = row.copy()
-    if row["metric"] == "coherence" and row["unit"] != "%":
+    if row["metric"] == COHERENCE and row["unit"] != "%":
         row["value"], row["unit"] = 100 * row["value"], "%"
     given, _, target = row["task"].partition("->")
     if row["source"] == "model" and given == target:
@@ -331,11 +200,6 @@ def _report_units(row: RowRecord) -> RowRecord:
 def _owner(source: str, model: str, hash: str) -> tuple[str, str]:
     """Whose number it is: nobody's where the samples are the data's own."""
     return ("", "") if source in ("real", "shuffled") else (model, hash)
-
-
-def _rank(model: str) -> int:
-    order = list(PAPER_MODELS)
-    return order.index(model) if model in order else len(order)
 
 
 def flat(config: Any, prefix: str = "") -> dict[str, Any]:

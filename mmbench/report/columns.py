@@ -1,0 +1,87 @@
+"""The columns of a table: what is measured, and how metrics, tasks and modalities are called in print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..store import DatasetRecord, RowRecord
+from .paper import COHERENCE, Point, metric_title
+
+__all__ = ["Column", "Names"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    point: Point
+    heading: str
+    """'Coherence (% ↑)', 'Quality (↓)'."""
+    label: str
+    """'Joint', 'M → S', 'Entropy(M)', 'Joint(M) FMD'."""
+    higher_is_better: bool | None
+    unit: str
+
+    @property
+    def metric(self) -> str:
+        return self.point[0]
+
+    @property
+    def title(self) -> str:
+        """The label without its heading's help: 'Coherence M → S', 'Joint(M) FMD'."""
+        return f"{self.heading.split(' (')[0]} {self.label}" if self.higher_is_better else self.label
+
+
+@dataclass(frozen=True)
+class Names:
+    """How a dataset's modalities and tasks are called in print."""
+
+    dataset: DatasetRecord
+
+    def long(self, modality: str) -> str:
+        """A modality's name in print."""
+        return self.dataset.get("titles", {}).get(modality, modality)
+
+    @cached_property
+    def initials(self) -> dict[str, str]:
+        """Modality -> its initial, or its name in print where two share an initial."""
+        names = self.dataset["modalities"]
+        short = {name: name[0].upper() for name in names}
+        return short if len(set(short.values())) == len(names) else {name: self.long(name) for name in names}
+
+    def short(self, modalities: str) -> str:
+        """'P+N' for 'pen+name'."""
+        return "+".join(self.initials.get(name, name) for name in modalities.split("+"))
+
+    def task_title(self, task: str) -> str:
+        """'Joint', 'M → S', 'P+N → S'."""
+        given, arrow, target = task.partition("->")
+        return f"{self.short(given)} → {self.short(target)}" if arrow else task.capitalize()
+
+    def column(self, row: RowRecord) -> Column:
+        """The column that a row's number stands in."""
+        metric, task, modality = point = (row["metric"], row["task"], row["modality"])
+        label, title, better = self.task_title(task), metric_title(metric), row["higher_is_better"]
+        if "->" not in task and set(modality.split("+")) != set(self.dataset["modalities"]):
+            label += f"({self.short(modality)})"
+        if better is False:
+            return Column(point, "Quality (↓)", f"{label} {title}", better, row["unit"])
+        if better is None:
+            last = title.split()[-1]
+            label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
+        inside = " ".join(word for word in (row["unit"], "↑" if better else "") if word)
+        return Column(point, f"{title} ({inside})" if inside else title, label, better, row["unit"])
+
+    def place(self, column: Column) -> tuple[Any, ...]:
+        """The columns' order: coherence, then what is only described, then quality; joint first."""
+        metric, task, modality = column.point
+        given = task.partition("->")[0].split("+") if "->" in task else []
+        order = {True: 0, None: 1, False: 2}[column.higher_is_better]
+        main = (metric != COHERENCE, column.heading)
+        return order, main, len(given), self._indices(given), self._indices(modality.split("+")), metric
+
+    def _indices(self, names: list[str]) -> list[int]:
+        known = self.dataset["modalities"]
+        return [known.index(name) if name in known else len(known) for name in names]

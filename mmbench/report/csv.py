@@ -1,0 +1,69 @@
+"""The numbers of a report in tidy form: one line for each number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from .comparison import Group, Number
+
+__all__ = ["TIDY", "tidy"]
+
+TIDY = (
+    *("dataset", "fingerprint", "budget", "protocol", "model", "hash", "settings"),
+    *("source", "metric", "task", "modality", "unit", "higher_is_better", "count", "judge", "note"),
+    *("mean", "std", "n", "seeds", "interval_low", "interval_high"),
+    *("paper_table", "paper_mean", "paper_std", "difference"),
+)
+
+
+def tidy(found: Iterable[Group]) -> pd.DataFrame:
+    """One line for each number, columns `TIDY`: ours over seeds, the paper's, the difference."""
+    lines = [_record(group, source, n) for group in found for source, n in _in_order(group)]
+    table = pd.DataFrame(lines, columns=list(TIDY))
+    table["paper_table"] = table["paper_table"].astype("Int64")
+    return table
+
+
+def _in_order(group: Group) -> list[tuple[str, Number]]:
+    """Models as in the table, then reconstructions, real and shuffled data; points in the order of the columns."""
+    sources = ["model", "reconstruction", "real", "shuffled"]
+    rank = {(line.model, line.hash): k for k, line in enumerate(group.lines)}
+    points = [column.point for column in group.columns]
+
+    def place(item: tuple[Any, ...]) -> tuple[Any, ...]:
+        source, model, hash, point = item[0]
+        at = points.index(point) if point in points else len(points)
+        return sources.index(source), rank.get((model, hash), -1), at, point
+
+    return [(key[0], n) for key, n in sorted(group.numbers.items(), key=place)]
+
+
+def _record(group: Group, source: str, number: Number) -> dict[str, Any]:
+    line = next((x for x in group.lines if (x.model, x.hash) == (number.model, number.hash)), None)
+    row, paper = number.row, number.paper
+    return {
+        "dataset": group.dataset["name"],
+        "fingerprint": group.dataset["fingerprint"],
+        "budget": group.budget,
+        "protocol": group.protocol,
+        "model": number.model,
+        "hash": number.hash,
+        "settings": group.settings(line) if line else "",
+        **{name: row[name] for name in TIDY if name in row},
+        "source": source,
+        "note": "; ".join(number.notes),
+        "interval_low": number.interval[0],
+        "interval_high": number.interval[1],
+        "mean": number.mean,
+        "std": number.std,
+        "n": len(number.values),
+        "seeds": " ".join(map(str, number.seeds)),
+        "paper_table": paper.table if paper else None,
+        "paper_mean": paper.mean if paper else math.nan,
+        "paper_std": paper.std if paper else math.nan,
+        "difference": number.difference,
+    }

@@ -1,0 +1,37 @@
+"""A group of cells in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ..store import Cell
+from .comparison import Group
+from .tables import MARKDOWN, Sheet, sheets
+from .warnings import warnings
+from .words import about, bullets, claim_lines, footnotes
+
+__all__ = ["markdown"]
+
+
+def markdown(group: Group, failed: Sequence[Cell]) -> str:
+    parts = [f"## {group.dataset['title']} (`{group.dataset['name']}`), budget {group.budget}"]
+    parts.append(bullets(about(group)))
+    parts.append("\n>\n".join(f"> **Warning:** {line}" for line in warnings(group, failed)))
+    for sheet in sheets(group, MARKDOWN):
+        parts.append(f"### {sheet.title}\n\n{_pipe_table(sheet)}")
+    parts.append(bullets(footnotes(group)))
+    if lines := claim_lines(group, MARKDOWN):
+        parts.append(f"### The paper's claims on this data\n\n{bullets(lines)}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _pipe_table(sheet: Sheet) -> str:
+    head = ["Model", "Seeds", *(column.label for column in sheet.columns)]
+    if len(set(head)) < len(head):
+        head[2:] = [column.title for column in sheet.columns]
+    apart = [["*Reference points*", *[""] * (len(head) - 1)]] if sheet.references else []
+    table = pd.DataFrame([*sheet.models, *apart, *sheet.references], columns=pd.Index(head))
+    align = ("left", *["right"] * (len(head) - 1))
+    return table.to_markdown(index=False, disable_numparse=True, colalign=align)

@@ -1,0 +1,158 @@
+"""The paper by name: its models and metrics, the terms of its claims, and the numbers that it prints.
+
+Everything else in the report speaks of some model and some metric. (Bounoua, Franzese and Michiardi, "Masked
+Multi-time Diffusion for Multi-modal Generative Modeling".)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "CLOSE",
+    "COHERENCE",
+    "DISTANCES",
+    "FMD",
+    "LOWER",
+    "MARGIN",
+    "METRICS",
+    "MIXTURES",
+    "MLD",
+    "MVTCAE",
+    "NEXUS",
+    "OWN_SCALE",
+    "PAPER_MODELS",
+    "PRODUCTS",
+    "SECOND_JUDGE",
+    "VAES",
+    "Point",
+    "Published",
+    "metric_digits",
+    "metric_title",
+    "model_rank",
+    "model_title",
+    "paper_numbers",
+    "paper_voices",
+    "published",
+]
+
+Point = tuple[str, str, str]
+"""What is measured: metric, task, judged modality."""
+
+# --- names ---
+
+PAPER_MODELS = {
+    "mvae": "MVAE",
+    "mmvae": "MMVAE",
+    "mopoe": "MOPOE",
+    "nexus": "NEXUS",
+    "mvtcae": "MVTCAE",
+    "mld": "MLD",
+    "mld_star": "MLD*",
+}
+"""The word typed after --model -> its name in print, in the order of the paper's tables."""
+METRICS = {
+    "coherence": "Coherence",
+    "coherence_second": "Coherence by the second judge",
+    "label_entropy": "Label entropy",
+    "fmd": "FMD",
+    "fmd_ratio": "FMD ratio",
+    "fid": "FID",
+    "clip_s": "CLIP-S",
+    "clip_cosine": "CLIP cosine",
+}
+"""Metric -> its name in print."""
+
+COHERENCE, SECOND_JUDGE, FMD = "coherence", "coherence_second", "fmd"
+DISTANCES = ("fid", FMD)
+"""Frechet distances, the paper's first choice first."""
+OWN_SCALE = (FMD,)
+"""Metrics in the scale of their judge, which only ratios and ranks survive."""
+
+
+def model_title(model: str) -> str:
+    """A model's name in print."""
+    return PAPER_MODELS.get(model, model)
+
+
+def model_rank(model: str) -> int:
+    """Place in the paper's tables; models that are not the paper's come after."""
+    order = list(PAPER_MODELS)
+    return order.index(model) if model in order else len(order)
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name in print."""
+    return METRICS.get(metric, metric.replace("_", " ").capitalize())
+
+
+def metric_digits(metric: str) -> int:
+    """Digits after the point: the paper's two, and a third for CLIP-S, which lies in 0.5 to 0.8."""
+    return 3 if metric == "clip_s" else 2
+
+
+# --- the terms of its claims ---
+
+MLD, MVTCAE, NEXUS = "mld", "mvtcae", "nexus"
+MIXTURES = ("mmvae", "mopoe")
+PRODUCTS = ("mvae", MVTCAE)
+VAES = (*PRODUCTS, *MIXTURES, NEXUS)
+MARGIN = 10.0
+"""Points of coherence that count as clearly apart."""
+CLOSE = 5.0
+"""Points of coherence that count as close."""
+LOWER = 2.0
+"""Times by which MLD's FMD must be lower (in the paper 3 to 4)."""
+
+# --- numbers ---
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of the paper."""
+
+    table: int
+    mean: float
+    std: float
+    """Over five seeds; NaN where the paper prints none."""
+
+
+def published(dataset: str) -> pd.DataFrame:
+    """The paper's numbers for exactly this dataset: columns table, model, metric, task, modality, mean, std.
+
+    Empty for any other dataset, a subset of the paper's included.
+    """
+    import pandas as pd
+
+    path = _paper_folder() / f"{dataset}.csv"
+    if not dataset.isidentifier() or dataset == "hyperparameters" or not path.is_file():
+        return pd.DataFrame(columns=["table", "model", "metric", "task", "modality", "mean", "std"])
+    return pd.read_csv(path)
+
+
+def paper_voices(dataset: str) -> dict[tuple[str, Point], list[Published]]:
+    """(model, point) -> what each of the paper's tables prints, in the order of the tables."""
+    found: dict[tuple[str, Point], list[Published]] = {}
+    for record in sorted(published(dataset).to_dict("records"), key=lambda record: record["table"]):
+        point = (record["metric"], record["task"], record["modality"])
+        number = Published(int(record["table"]), float(record["mean"]), float(record["std"]))
+        found.setdefault((record["model"], point), []).append(number)
+    return found
+
+
+def paper_numbers(dataset: str) -> dict[tuple[str, Point], Published]:
+    """Where the paper prints a number twice, the later table counts: it has the standard deviations."""
+    return {key: numbers[-1] for key, numbers in paper_voices(dataset).items()}
+
+
+def _paper_folder() -> Path:
+    """results/paper: inside the package in a wheel, at the root of the repository in a checkout."""
+    package = Path(str(resources.files("mmbench")))
+    inside = package / "paper"
+    return inside if inside.is_dir() else package.parent / "results" / "paper"

@@ -1,0 +1,44 @@
+"""Cells as a report in one of the formats: a table for each group, then the cells that failed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from ..errors import ResultError, near
+from ..store import Cell, CellKey
+from .comparison import groups
+from .csv import tidy
+from .latex import latex
+from .markdown import markdown
+from .words import bullets, failure
+
+__all__ = ["FORMATS", "Format", "render"]
+
+Format = Literal["md", "csv", "tex"]
+FORMATS: tuple[Format, ...] = ("md", "csv", "tex")
+
+NO_CELLS = "There are no finished cells yet: run `mmbench run --model mld --dataset glyphs`, then `mmbench report`."
+
+
+def render(cells: Iterable[Cell], failures: Iterable[Cell] = (), format: Format = "md") -> str:
+    """These cells as Markdown, tidy CSV or LaTeX; a sentence that says what to run if there are none."""
+    if format not in FORMATS:
+        raise ResultError(f"there is no report format {format!r}; {near(format, FORMATS)}")
+    found, lost = groups(cells), sorted(failures, key=CellKey.of)
+    if format == "csv":
+        return tidy(found).to_csv(index=False, lineterminator="\n")
+    shown = {_place(group.cells[0]) for group in found}
+    orphans = [failure(cell) for cell in lost if _place(cell) not in shown]
+    pages = [(group, [cell for cell in lost if _place(cell) == _place(group.cells[0])]) for group in found]
+    if format == "md":
+        blocks = [markdown(group, failed) for group, failed in pages] or [NO_CELLS]
+        blocks += ["## Failed cells\n\n" + bullets(orphans)] if orphans else []
+    else:
+        blocks = [latex(group, failed) for group, failed in pages] or [f"% {NO_CELLS}"]
+        blocks += [f"% {line}" for line in orphans]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _place(cell: Cell) -> tuple[str, str]:
+    return cell["dataset"]["name"], cell["budget"]

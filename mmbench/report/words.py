@@ -1,0 +1,92 @@
+"""The words around a table: what it shows, how to read it, the paper's claims, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..store import DISPLAY_ONLY, Cell
+from .claims import claims
+from .comparison import Group, flat
+from .paper import OWN_SCALE, metric_title, model_title, paper_voices
+from .tables import MARKDOWN, Style
+
+__all__ = ["LEGEND", "about", "bullets", "claim_lines", "failure", "footnotes"]
+
+LEGEND = "Mean ± sample standard deviation over training seeds; best in bold."
+
+
+def about(group: Group) -> list[str]:
+    """What the table shows: data, budget, counts, judges, seeds, configurations."""
+    data, protocol = group.dataset, group.cells[0]["protocol"]
+    legend = ", ".join(f"{group.names.initials[m]}: {group.names.long(m)}" for m in data["modalities"])
+    settings = flat({k: v for k, v in protocol.items() if k not in DISPLAY_ONLY})
+    chosen = ", ".join(f"{field}={value}" for field, value in sorted(settings.items()) if value is not None)
+    sizes = f"{data['train']:,} training and {data['test']:,} test tuples"
+    lines = [
+        f"Data: {sizes} ({legend}); fingerprint {data['fingerprint']}.",
+        f"Samples behind each number: {_counts(group)}. Protocol: {chosen}.",
+        *(f"Judge of {what}: {judge}." for judge, what in _judges(group).items()),
+        f"Seeds: {', '.join(map(str, group.seeds))}.",
+    ]
+    for line in group.lines:
+        if group.title(line) != model_title(line.model):
+            lines.append(f"{group.title(line)}: {group.settings(line) or 'equal in all recorded settings'}.")
+    return lines
+
+
+def _counts(group: Group) -> str:
+    """'Coherence 10,000; FID 500 to 5,000'."""
+    counts: dict[str, set[int]] = {}
+    for column in group.columns:
+        for line in group.lines:
+            if number := group.number("model", column.point, line):
+                counts.setdefault(metric_title(column.metric), set()).add(int(number.row["count"]))
+    parts = [f"{title} {min(n):,}" + (f" to {max(n):,}" if len(n) > 1 else "") for title, n in counts.items()]
+    return "; ".join(parts) or "none"
+
+
+def _judges(group: Group) -> dict[str, str]:
+    """Judge -> what it judged: 'Coherence(M), FMD(M)'."""
+    found: dict[str, dict[str, None]] = {}
+    for column in group.columns:
+        number = next(n for line in group.lines if (n := group.number("model", column.point, line)))
+        what = f"{metric_title(column.metric)}({group.names.short(column.point[2])})"
+        found.setdefault(number.row["judge"], {})[what] = None
+    return {judge: ", ".join(what) for judge, what in found.items()}
+
+
+def claim_lines(group: Group, style: Style) -> list[str]:
+    """A line for each of the paper's claims that can be judged, and one for those that cannot."""
+    found, bold = claims(group), style.bold if style is MARKDOWN else ("", "")
+    lines = [f"{bold[0]}{c.letter}. {c.verdict}{bold[1]}: {c.text}. {c.numbers}." for c in found if c.judged]
+    if rest := [f"{c.letter} ({c.numbers})" for c in found if not c.judged]:
+        lines.append(f"Not judged: {', '.join(rest)}.")
+    return lines
+
+
+def footnotes(group: Group) -> list[str]:
+    """How to read the table, and where the paper speaks with two voices."""
+    lines = [LEGEND]
+    if not any(number.paper for number in group.numbers.values()):
+        return lines
+    for metric in OWN_SCALE:
+        if any(column.metric == metric for column in group.columns):
+            title = metric_title(metric)
+            lines.append(f"{title} has the scale of its judge: compare ratios and ranks with the paper's.")
+    models = {line.model for line in group.lines}
+    labels = {column.point: column.title for column in group.columns}
+    for (model, point), voices in paper_voices(group.dataset["name"]).items():
+        if model in models and point in labels and len({voice.mean for voice in voices}) > 1:
+            said = " and ".join(f"{voice.mean:g} in Table {voice.table}" for voice in voices)
+            lines.append(f"{model_title(model)} {labels[point]}: the paper prints {said}; the latter is used.")
+    return lines
+
+
+def failure(cell: Cell) -> str:
+    name = f"{model_title(cell['model']['name'])} {cell['hash'][:6]} seed {cell['seed']}"
+    reason = (cell["reason"] or "no reason was recorded").rstrip(".")
+    return f"{name} failed on {cell['dataset']['name']}, budget {cell['budget']}: {reason}."
+
+
+def bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
