@@ -71,7 +71,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def once(artefact: Artefact, make: Callable[[], Made], title: str, progress: Progress) -> Made:
+def once(
+    artefact: Artefact,
+    make: Callable[[], Made],
+    title: str,
+    progress: Progress,
+    clear: Callable[[], None] = lambda: None,
+) -> Made:
     """The tensors and facts of an artefact: those on disk, or made, put there and returned.
 
     One process makes it, the others wait. One that is damaged is set aside and made again; a finished one is only read.
@@ -79,11 +85,13 @@ def once(artefact: Artefact, make: Callable[[], Made], title: str, progress: Pro
     Arguments:
         make: gives tensors and facts; it may keep checkpoints in the artefact's folder.
         title: what is made, in print: 'judge of mnist'.
+        clear: called when it was made and is whole on disk: the checkpoints may go.
     """
     found = _found(artefact, progress)
     if found is None:
         with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
             found = _found(artefact, progress) or _make(artefact, make, title)
+            clear()
     return found
 
 

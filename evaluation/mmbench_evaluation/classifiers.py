@@ -21,14 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmbench.config import Schedule, digest, to_json
+from mmbench.config import Schedule, to_json
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import ConfigError, PluginError
 from mmbench.metric import Bench
 from mmbench.modality import Modality
 from mmbench.progress import Progress
+from mmbench.store.provenance import code_of_class, code_of_module
+from mmbench.tensors import checksum
+from mmbench.training import Checkpoints, fit
 
-from .frozen import checksum, fit, trained_once
+from .frozen import kept
 from .identity import hex8
 from .precision import full_precision
 
@@ -194,7 +197,7 @@ class Reader(Judge):
 
 
 def judge(bench: Bench, modality: str) -> Judge:
-    """The judge of one modality: remembered in `bench.memo["judge/<modality>"]`, else loaded, else trained.
+    """The judge of one modality: remembered in `bench.memory`, else loaded, else trained.
 
     Raises PluginError if the dataset has no labels or its text does not say the class.
     """
@@ -226,6 +229,7 @@ def train_judge(
     seed: int,
     progress: Progress | None = None,
     purpose: str = "judge",
+    checkpoints: Checkpoints | None = None,
 ) -> nn.Module:
     """A classifier trained with cross-entropy and Adam on the tuples of a labelled split, on the split's device.
 
@@ -248,6 +252,7 @@ def train_judge(
         modality=modality.name,
         device=split.index.device,
         progress=progress or Progress(),
+        checkpoints=checkpoints,
     )
 
 
@@ -260,10 +265,10 @@ def accuracy(judge: Judge, split: Split, modality: str) -> float:
 
 
 def _remembered(bench: Bench, modality: str, purpose: str, kind: str, build: Network) -> Judge:
-    key = f"{purpose}/{modality}"
-    if key not in bench.memo:
-        bench.memo[key] = _appoint(bench, bench.dataset.spec.modality(modality), purpose, kind, build)
-    return bench.memo[key]
+    def make() -> Judge:
+        return _appoint(bench, bench.dataset.spec.modality(modality), purpose, kind, build)
+
+    return bench.memory.recall(Judge, (purpose, modality), make)
 
 
 def _network(name: str) -> Network:
@@ -290,16 +295,22 @@ def _appoint(bench: Bench, modality: Modality, purpose: str, kind: str, build: N
 
 
 def _classifier(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Classifier:
-    """From the cache, or trained and put there."""
+    """Kept, or trained and kept."""
     schedule, seed, classes = bench.protocol.judge, bench.protocol.seed, bench.dataset.spec.classes
-    settings = digest({"network": kind, "purpose": purpose, "schedule": to_json(schedule), "seed": seed})
-    path = bench.cache / "judges" / f"{bench.dataset.fingerprint}-{modality.name}-{settings}.safetensors"
+    identity = {
+        "modality": modality.name,
+        "purpose": purpose,
+        "network": kind,
+        "code": code_of_class(build) if isinstance(build, type) else code_of_module(kind.partition(":")[0]),
+        "schedule": to_json(schedule),
+        "seed": seed,
+    }
 
-    def train() -> tuple[nn.Module, dict[str, float]]:
+    def train(checkpoints: Checkpoints) -> tuple[nn.Module, dict[str, float]]:
         split = bench.dataset.train.to(bench.device)
-        network = train_judge(build, split, modality, classes, schedule, seed, bench.progress, purpose)
+        network = train_judge(build, split, modality, classes, schedule, seed, bench.progress, purpose, checkpoints)
         return network, {"accuracy": accuracy(Classifier(network), bench.dataset.test, modality.name)}
 
     title = f"{purpose} of {modality.name}"
-    network, facts = trained_once(path, partial(build, modality.shape, classes), train, title, bench.progress)
+    network, facts = kept(bench, "judge", identity, partial(build, modality.shape, classes), train, title)
     return Classifier(network.to(bench.device), facts["accuracy"], kind.rpartition(":")[2].lower())

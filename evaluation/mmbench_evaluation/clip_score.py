@@ -28,8 +28,8 @@ from torchvision.transforms.v2 import functional as transforms
 
 from mmbench.errors import UnavailableError
 from mmbench.metric import Bench
+from mmbench.tensors import checksum
 
-from .frozen import checksum
 from .identity import hex8
 from .pairs import PairJudge, PairMetric
 from .precision import full_precision
@@ -122,9 +122,7 @@ class ClipScore(PairMetric):
 
     @classmethod
     def judge(cls, bench: Bench) -> Clip:
-        if "clip" not in bench.memo:
-            bench.memo["clip"] = _load(bench.weights, bench.device)
-        return bench.memo["clip"]
+        return bench.memory.recall(Clip, (), lambda: _load(bench.weights, bench.device))
 
     def score(self, images: Tensor, texts: Tensor) -> Tensor:
         return 2.5 * (images * texts).sum(dim=1)

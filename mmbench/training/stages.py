@@ -140,13 +140,10 @@ def _kept(
                 "its training, or train it again with `mmbench run`"
             )
         tensors, record = work(checkpoints)
-        made.append(record)
         return tensors, asdict(record)
 
-    checkpoints, made = Checkpoints(artefact.folder, progress.say), []
-    tensors, facts = once(artefact, make, f"{stage.name} of {keeper.owner}", progress)
-    if made:
-        checkpoints.clear()
+    checkpoints = Checkpoints(artefact.folder, progress.say)
+    tensors, facts = once(artefact, make, f"{stage.name} of {keeper.owner}", progress, checkpoints.clear)
     _put(model, stage, tensors)
     return StageRecord(**{**facts, "artefact": artefact.name})
 
