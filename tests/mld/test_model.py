@@ -8,7 +8,7 @@ import torch
 
 from mmbench.config import Schedule
 from mmbench.data.dataset import Split
-from mmbench.errors import ConfigError
+from mmbench.errors import ConfigError, TrainingError
 from mmbench.modality import DatasetSpec, Modality, subsets
 from mmbench.model import draw
 from mmbench.networks import Networks
@@ -174,6 +174,16 @@ def test_collapse_is_below_the_least_skill():
         assert stage.skill(data())["skill"] < 0.05
     assert score.least == {"best skill": 0.002}
     assert score.skill(data())["best skill"] == 0, "its last layer is zero at first"
+
+
+def test_a_collapsed_stage_stops_the_training_where_that_is_asked_for():
+    """A learning rate that kills the hidden ReLUs leaves a constant image, as in the trap; the score is not trained."""
+    bad = Schedule(steps=30, batch_size=64, lr=1e3)
+    with seeded_init(0):
+        model = MLD.build(SPEC, replace(config(), autoencoders=dict.fromkeys(SPEC.names, bad)), Networks())
+    with pytest.raises(TrainingError, match=r"'autoencoder\.a' has collapsed"):
+        train(model, data(), data(), seed=0, on_collapse="refuse")
+    assert torch.equal(model.score.out[-1].weight, torch.zeros_like(model.score.out[-1].weight))
 
 
 def test_a_broken_autoencoder_has_no_skill():
