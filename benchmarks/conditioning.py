@@ -87,7 +87,7 @@ def main(
         cache=runner.cache, progress=runner.progress, weights=None, memo={},
     )  # fmt: skip
     judge = CaptionMatch(bench)
-    rows = bench.order[: plan.protocol.quality_count]
+    rows = bench.order[: plan.protocol.count]
     batch = data.test.gather(rows)
     caption = data.spec.modality("caption")
     texts = CaptionMatch.judge(bench).texts([caption.text(tokens) for tokens in batch["caption"].tolist()])

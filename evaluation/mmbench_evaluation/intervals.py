@@ -88,10 +88,10 @@ class _Clusters:
         return int((self.sizes > 0).sum())
 
     def variance(self, mean: float) -> float:
-        """Of the mean; 0 for a single cluster."""
+        """Of the mean; for two clusters or more."""
         k = self.count
         spread = (self.sums - mean * self.sizes).square().sum().item()
-        return k / (k - 1) * spread / self.sizes.sum().item() ** 2 if k > 1 else 0.0
+        return k / (k - 1) * spread / self.sizes.sum().item() ** 2
 
 
 def _longer(x: Tensor, length: int) -> Tensor:
@@ -147,16 +147,16 @@ class Clustered:
 
     def _variance(self) -> float:
         alone = self._independent()
-        effects = [
-            sum(max(0.0, clusters.variance(self.mean) - alone) for clusters in way.values())
-            for way in self._ways.values()
-        ]
+        effects = (sum(max(0.0, c.variance(self.mean) - alone) for c in way) for way in self._sharing())
         return alone + max(effects, default=0.0)
 
     def _clusters(self) -> int:
-        """The fewest of any clustering; those of a single cluster are none."""
-        counts = (clusters.count for way in self._ways.values() for clusters in way.values())
-        return min((count for count in counts if count > 1), default=self.count)
+        """The fewest of any clustering."""
+        return min((clusters.count for way in self._sharing() for clusters in way), default=self.count)
+
+    def _sharing(self) -> list[list[_Clusters]]:
+        """The clusterings of each way, but those of single members and those of one cluster, which say nothing."""
+        return [[c for c in way.values() if 1 < c.count < self.count] for way in self._ways.values()]
 
     def _effective(self) -> float:
         """Independent samples that would tell as much; never more than there are."""

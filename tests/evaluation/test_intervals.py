@@ -82,6 +82,28 @@ def test_pairs_that_their_image_decides() -> None:
     assert decided.mean == alone.mean == 0.85
 
 
+@pytest.mark.parametrize("clusters", [4, 30])
+def test_equal_clusters_are_samples_of_their_means(clusters: int) -> None:
+    """SciPy's interval of the means of the clusters."""
+    items = np.repeat(np.arange(clusters), 10)
+    values = np.random.default_rng(0).normal(size=clusters)[items] + np.random.default_rng(1).normal(size=len(items))
+    means = values.reshape(clusters, 10).mean(axis=1)
+    expected = stats.t.interval(0.95, clusters - 1, means.mean(), stats.sem(means))
+    assert clustered(values, {"image": items}).mean_interval(BOUNDS) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_effective_number_of_samples() -> None:
+    """By Korn and Graubard, read back from Wilson's equation (p - e)^2 = z^2 e (1 - e) / n at either end e.
+
+    10 images with 7 samples each, of which 6 images are right: V = p (1 - p) / 9 and V_0 = p (1 - p) / 69.
+    """
+    items = np.repeat(np.arange(10), 7)
+    ends = np.array(clustered((items < 6).astype(float), {"image": items}).share_interval())
+    found = stats.norm.ppf(0.975) ** 2 * ends * (1 - ends) / (0.6 - ends) ** 2
+    expected = 70 * 9 / 69 * (stats.t.ppf(0.975, 69) / stats.t.ppf(0.975, 9)) ** 2
+    assert found == pytest.approx([expected, expected], rel=1e-9)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_nothing_and_everything(share: float) -> None:
     """Where all samples agree, the clusters count: 2,000 samples of 100 images say no more than 100 do."""
