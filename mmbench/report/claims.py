@@ -129,7 +129,7 @@ def judge(of: Evidence) -> Iterator[Claim]:
 
 def _evidence(group: Group) -> Evidence | None:
     points = [column.point for column in group.columns]
-    images = [m for m in group.dataset["modalities"] if any(p[0] in DISTANCES and p[2] == m for p in points)]
+    images = [m for m in group.names.modalities if any(p[0] in DISTANCES and p[2] == m for p in points)]
     if len(images) < 2:
         return None
     simple, rich = images[:2]
@@ -144,7 +144,7 @@ def _evidence(group: Group) -> Evidence | None:
     shuffled = group.number("shuffled", (COHERENCE, f"{simple}->{rich}", rich))
     classes = group.dataset.get("classes", 0)
     chance = shuffled.mean if shuffled else 100.0 / classes if classes else 0.0
-    return Evidence(simple, rich, group.dataset["modalities"], chance, look)
+    return Evidence(simple, rich, group.names.modalities, chance, look)
 
 
 Verdict = tuple[bool, str]

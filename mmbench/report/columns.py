@@ -42,12 +42,17 @@ class Names:
 
     def long(self, modality: str) -> str:
         """A modality's name in print."""
-        return self.dataset.get("titles", {}).get(modality, modality)
+        return next((m["title"] for m in self.dataset["modalities"] if m["name"] == modality), modality)
+
+    @cached_property
+    def modalities(self) -> list[str]:
+        """The names, in the dataset's order."""
+        return [m["name"] for m in self.dataset["modalities"]]
 
     @cached_property
     def initials(self) -> dict[str, str]:
         """Modality -> its initial, or its name in print where two share an initial."""
-        names = self.dataset["modalities"]
+        names = self.modalities
         short = {name: name[0].upper() for name in names}
         return short if len(set(short.values())) == len(names) else {name: self.long(name) for name in names}
 
@@ -64,7 +69,7 @@ class Names:
         """The column that a row's number stands in."""
         metric, task, modality = point = (row["metric"], row["task"], row["modality"])
         label, title, better = self.task_title(task), metric_title(metric), row["higher_is_better"]
-        if "->" not in task and set(modality.split("+")) != set(self.dataset["modalities"]):
+        if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
         if better is False:
             return Column(point, "Quality (↓)", f"{label} {title}", better, row["unit"])
@@ -83,5 +88,5 @@ class Names:
         return order, main, len(given), self._indices(given), self._indices(modality.split("+")), metric
 
     def _indices(self, names: list[str]) -> list[int]:
-        known = self.dataset["modalities"]
+        known = self.modalities
         return [known.index(name) if name in known else len(known) for name in names]

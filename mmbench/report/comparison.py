@@ -1,7 +1,8 @@
 """Which cells may stand in one table, and their numbers over seeds.
 
-Cells are compared only where dataset, data, budget, protocol and judges are the same; everything that a report or
-a figure shows is a `Number` of such a `Group`.
+Cells are compared only where dataset, data, modalities (their networks, latents, likelihoods, weights), budget,
+protocol and judges are the same; everything that a report or a figure shows is a `Number` of such a `Group`. Cells of
+one model under one configuration are one `Line`, unless other code made them: fresh and stale seeds are never averaged.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..config import canonical
+from ..config import canonical, digest, flat
 from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
+from .code import code_of, metric_code, stale
 from .columns import Column, Names
 from .paper import COHERENCE, Point, Published, model_rank, model_title, paper_numbers
 
-__all__ = ["Group", "Line", "Number", "flat", "groups"]
+__all__ = ["SHORT", "Group", "Line", "Number", "groups"]
+
+SHORT = 40
+"""Characters of changed settings that stand in a line's title; more of them stand below the table."""
+Owner = tuple[str, str, str]
+"""Model, hash and code of a line; empty for the data's own numbers."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,14 @@ class Number:
     model: str
     """'' for a reference point that belongs to the data alone."""
     hash: str
+    code: str
     values: tuple[float, ...]
     """One value a seed; the values that differ in four digits where the number is of the data alone."""
     seeds: tuple[int, ...]
     notes: tuple[str, ...]
     """The distinct warnings of the rows."""
+    measured_by: tuple[str, ...] = ()
+    """The distinct codes that measured it: more than one should not be averaged."""
     paper: Published | None = None
 
     @property
@@ -60,12 +70,13 @@ class Number:
 
 @dataclass(frozen=True, order=True)
 class Line:
-    """One line of a table: a model under one configuration."""
+    """One line of a table: a model under one configuration, made by one code."""
 
     rank: int
     """Place in the paper's tables; models that are not the paper's come after, by name."""
     model: str
     hash: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -93,19 +104,19 @@ class Group:
 
     @cached_property
     def lines(self) -> list[Line]:
-        found = {(cell["model"]["name"], cell["hash"]) for cell in self.cells}
-        return sorted(Line(model_rank(model), model, hash) for model, hash in found)
+        found = {_line_of(cell) for cell in self.cells}
+        return sorted(Line(model_rank(model), model, hash, code) for model, hash, code in found)
 
     @cached_property
-    def numbers(self) -> dict[tuple[str, str, str, Point], Number]:
-        """(source, model, hash, point) -> number; model and hash are '' for the real and the shuffled data."""
-        found: dict[tuple[str, str, str, Point], list[tuple[int, RowRecord]]] = {}
+    def numbers(self) -> dict[tuple[str, Owner, Point], Number]:
+        """(source, owner, point) -> number; the owner is empty for the real and the shuffled data."""
+        found: dict[tuple[str, Owner, Point], list[tuple[Cell, RowRecord]]] = {}
         for cell in self.cells:
             for row in map(_report_units, cell["rows"]):
-                model, hash = _owner(row["source"], cell["model"]["name"], cell["hash"])
-                key = (row["source"], model, hash, (row["metric"], row["task"], row["modality"]))
-                found.setdefault(key, []).append((cell["seed"], row))
-        paper = paper_numbers(self.dataset["name"])
+                point = (row["metric"], row["task"], row["modality"])
+                key = (row["source"], _owner(row["source"], _line_of(cell)), point)
+                found.setdefault(key, []).append((cell, row))
+        paper = paper_numbers(self.dataset["name"]) if self.dataset["split"] == "test" else {}
         return {key: _number(key, rows, paper) for key, rows in found.items()}
 
     @cached_property
@@ -114,21 +125,61 @@ class Group:
         return self.columns_of("model")
 
     def columns_of(self, source: str) -> list[Column]:
-        rows = {point: n.row for (whose, _, _, point), n in self.numbers.items() if whose == source}
+        rows = {point: n.row for (whose, _, point), n in self.numbers.items() if whose == source}
         return sorted((self.names.column(row) for row in rows.values()), key=self.names.place)
 
     def number(self, source: str, point: Point, line: Line | None = None) -> Number | None:
-        model, hash = _owner(source, line.model, line.hash) if line else ("", "")
-        return self.numbers.get((source, model, hash, point))
+        owner = _owner(source, (line.model, line.hash, line.code)) if line else ("", "", "")
+        return self.numbers.get((source, owner, point))
 
     def of(self, line: Line) -> list[Cell]:
         """A line's cells, by seed."""
-        return [c for c in self.cells if (c["model"]["name"], c["hash"]) == (line.model, line.hash)]
+        return [c for c in self.cells if _line_of(c) == (line.model, line.hash, line.code)]
 
     def title(self, line: Line) -> str:
-        """'MLD'; 'MLD 3fa9c1' where the model stands here under several configurations."""
-        several = sum(other.model == line.model for other in self.lines) > 1
-        return f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
+        """'MLD'; with what sets it apart: 'MLD 3fa9c1 (score.steps=150; stale) †'.
+
+        The hash stands there where the model has several configurations here, changed settings always (their number
+        where they are many), 'stale' where other code than today's made it, its digits where two such lines would look
+        alike, and the dagger where a stage has collapsed.
+        """
+        same = [other for other in self.lines if other.model == line.model]
+        remarks = [self.changed(line)] if len(self.changed(line)) <= SHORT else [self._count_changed(line)]
+        remarks += ["stale"] if self.stale(line) else []
+        remarks += [f"code {line.code[:6]}"] if self._alike(line) else []
+        several = len({other.hash for other in same}) > 1
+        name = f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
+        inside = "; ".join(remark for remark in remarks if remark)
+        return name + (f" ({inside})" if inside else "") + (" †" if self.collapsed(line) else "")
+
+    def stale(self, line: Line) -> list[str]:
+        """How the code that made a line differs from what is installed now."""
+        return stale(self.of(line)[0])
+
+    def changed(self, line: Line) -> str:
+        """'score.steps=150, width=256': the settings of a line that are not its recipe's."""
+        return ", ".join(f"{name}={canonical(value)}" for name, value in self._overrides(line).items())
+
+    def _overrides(self, line: Line) -> dict[str, Any]:
+        overrides = self.of(line)[0]["overrides"]
+        return {name: value for name, value in sorted(overrides.items()) if not name.startswith("eval.")}
+
+    def _count_changed(self, line: Line) -> str:
+        return f"{len(self._overrides(line))} settings changed"
+
+    def _alike(self, line: Line) -> bool:
+        """Whether other code made another line of this configuration that is stale, or fresh, like this one."""
+        same = [other for other in self.lines if (other.model, other.hash) == (line.model, line.hash)]
+        return sum(bool(self.stale(other)) == bool(self.stale(line)) for other in same) > 1
+
+    def collapsed(self, line: Line) -> list[str]:
+        """'seed 3: stage 'score' has collapsed: ...' for every stage of a line's cells that has."""
+        return [
+            f"seed {cell['seed']}: {reason}"
+            for cell in self.of(line)
+            for record in cell["stages"].values()
+            for reason in record["collapsed"]
+        ]
 
     @cached_property
     def names(self) -> Names:
@@ -137,23 +188,26 @@ class Group:
 
     def settings(self, line: Line) -> str:
         """'width=256, score.lr=0.001': in what a configuration differs from the model's others here."""
-        same = [other for other in self.lines if other.model == line.model]
-        configs = {other.hash: flat(self.of(other)[0]["config"]) for other in same}
+        alike = [other for other in self.lines if other.model == line.model]
+        configs = {other.hash: flat(self.of(other)[0]["config"]) for other in alike}
         fields = sorted({field for config in configs.values() for field in config})
         differ = [f for f in fields if len({canonical(config.get(f)) for config in configs.values()}) > 1]
         return ", ".join(f"{f}={canonical(configs[line.hash].get(f))}" for f in differ)
 
 
 def groups(cells: Iterable[Cell]) -> list[Group]:
-    """The tables that these cells fill: cells that differ in data, budget, protocol or judges never meet.
+    """The tables that these cells fill: cells that differ in data, modalities, budget, protocol or judges never meet.
 
-    A cell that lacks a metric stands with those that have it.
+    Judges and reference autoencoders are told apart by their weights, not by their names. A cell that lacks a metric
+    stands with those that have it.
     """
-    found: list[tuple[tuple[str, ...], dict[tuple[str, str], str], list[Cell]]] = []
+    found: list[tuple[tuple[str, ...], dict[tuple[str, str], tuple[str, ...]], list[Cell]]] = []
     for cell in sorted(cells, key=CellKey.of):
         data = cell["dataset"]
-        same = (data["name"], cell["budget"], data["fingerprint"], protocol_hash(cell))
-        judges = {(row["metric"], row["modality"]): row["judge"] for row in cell["rows"]}
+        same = (data["name"], cell["budget"], data["split"], data["fingerprint"], protocol_hash(cell), _equal(data))
+        judges = {
+            (row["metric"], row["modality"]): (row["judge"], row["identity"], row["reference"]) for row in cell["rows"]
+        }
         for other, known, members in found:
             if other == same and all(known.get(key, judge) == judge for key, judge in judges.items()):
                 known.update(judges)
@@ -165,12 +219,12 @@ def groups(cells: Iterable[Cell]) -> list[Group]:
 
 
 def _number(
-    key: tuple[str, str, str, Point],
-    rows: list[tuple[int, RowRecord]],
+    key: tuple[str, Owner, Point],
+    rows: list[tuple[Cell, RowRecord]],
     paper: Mapping[tuple[str, Point], Published],
 ) -> Number:
-    source, model, hash, point = key
-    rows = sorted(rows, key=lambda item: item[0])
+    source, (model, hash, code), point = key
+    rows = sorted(rows, key=lambda item: item[0]["seed"])
     values = [float(row["value"]) for _, row in rows]
     if not model:
         values = list({f"{value:.4g}": value for value in reversed(values)}.values())
@@ -179,9 +233,11 @@ def _number(
         row=rows[0][1],
         model=model,
         hash=hash,
+        code=code,
         values=tuple(values),
-        seeds=tuple(seed for seed, _ in rows) if model else (),
+        seeds=tuple(cell["seed"] for cell, _ in rows) if model else (),
         notes=tuple(notes),
+        measured_by=tuple(sorted({metric_code(cell, row["plugin"]) for cell, row in rows})),
         paper=paper.get((model, point)) if source == "model" else None,
     )
 
@@ -197,16 +253,15 @@ def _report_units(row: RowRecord) -> RowRecord:
     return row
 
 
-def _owner(source: str, model: str, hash: str) -> tuple[str, str]:
+def _owner(source: str, line: Owner) -> Owner:
     """Whose number it is: nobody's where the samples are the data's own."""
-    return ("", "") if source in ("real", "shuffled") else (model, hash)
+    return ("", "", "") if source in ("real", "shuffled") else line
 
 
-def flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested fields by their dotted names."""
-    if not isinstance(config, dict):
-        return {prefix: config}
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        found |= flat(value, f"{prefix}.{key}" if prefix else key)
-    return found
+def _line_of(cell: Cell) -> Owner:
+    return cell["model"]["name"], cell["hash"], code_of(cell)
+
+
+def _equal(data: DatasetRecord) -> str:
+    """A hash of what every model was given for the modalities."""
+    return digest(data["modalities"], 8)

@@ -13,8 +13,10 @@ from .comparison import Group, Number
 __all__ = ["TIDY", "tidy"]
 
 TIDY = (
-    *("dataset", "fingerprint", "budget", "protocol", "model", "hash", "settings"),
-    *("source", "metric", "task", "modality", "unit", "higher_is_better", "count", "judge", "note"),
+    *("dataset", "fingerprint", "split", "budget", "protocol", "model", "hash", "settings", "changed"),
+    *("code", "stale", "collapsed", "commit"),
+    *("source", "metric", "plugin", "task", "modality", "unit", "higher_is_better", "count"),
+    *("judge", "identity", "reference", "data", "note"),
     *("mean", "std", "n", "seeds", "interval_low", "interval_high"),
     *("paper_table", "paper_mean", "paper_std", "difference"),
 )
@@ -31,20 +33,22 @@ def tidy(found: Iterable[Group]) -> pd.DataFrame:
 def _in_order(group: Group) -> list[tuple[str, Number]]:
     """Models as in the table, then reconstructions, real and shuffled data; points in the order of the columns."""
     sources = ["model", "reconstruction", "real", "shuffled"]
-    rank = {(line.model, line.hash): k for k, line in enumerate(group.lines)}
+    rank = {(line.model, line.hash, line.code): k for k, line in enumerate(group.lines)}
     points = [column.point for column in group.columns]
 
     def place(item: tuple[Any, ...]) -> tuple[Any, ...]:
-        source, model, hash, point = item[0]
+        source, owner, point = item[0]
         at = points.index(point) if point in points else len(points)
-        return sources.index(source), rank.get((model, hash), -1), at, point
+        return sources.index(source), rank.get(owner, -1), at, point
 
     return [(key[0], n) for key, n in sorted(group.numbers.items(), key=place)]
 
 
 def _record(group: Group, source: str, number: Number) -> dict[str, Any]:
-    line = next((x for x in group.lines if (x.model, x.hash) == (number.model, number.hash)), None)
+    owner = (number.model, number.hash, number.code)
+    line = next((x for x in group.lines if (x.model, x.hash, x.code) == owner), None)
     row, paper = number.row, number.paper
+    cells = group.of(line) if line else group.cells
     return {
         "dataset": group.dataset["name"],
         "fingerprint": group.dataset["fingerprint"],
@@ -53,6 +57,12 @@ def _record(group: Group, source: str, number: Number) -> dict[str, Any]:
         "model": number.model,
         "hash": number.hash,
         "settings": group.settings(line) if line else "",
+        "changed": group.changed(line) if line else "",
+        "split": group.dataset["split"],
+        "code": number.code,
+        "stale": bool(group.stale(line)) if line else False,
+        "collapsed": "; ".join(group.collapsed(line)) if line else "",
+        "commit": " ".join(sorted({cell["environment"].get("commit") or "unknown" for cell in cells})),
         **{name: row[name] for name in TIDY if name in row},
         "source": source,
         "note": "; ".join(number.notes),

@@ -10,7 +10,7 @@ from ..store import Cell
 from .comparison import Group
 from .tables import LATEX, Sheet, sheets
 from .warnings import warnings
-from .words import LEGEND, about, claim_lines, footnotes
+from .words import LEGEND, about, chosen, claim_lines, footnotes
 
 __all__ = ["latex"]
 
@@ -32,7 +32,7 @@ SYMBOLS = {
 
 def latex(group: Group, failed: Sequence[Cell]) -> str:
     """Tables for the packages booktabs and graphicx, with what a reader must know as comments above them."""
-    words = [f"{group.dataset['title']} ({group.dataset['name']}), budget {group.budget}."]
+    words = [f"{group.dataset['title']} ({group.dataset['name']}), budget {group.budget}{chosen(group)}."]
     words += [*about(group), *warnings(group, failed), *footnotes(group)]
     words += claim_lines(group, LATEX)
     pieces = enumerate(sheets(group, LATEX), 1)
@@ -50,7 +50,8 @@ def _latex_table(group: Group, sheet: Sheet, number: int) -> str:
     lines = text.splitlines()
     if sheet.references:
         lines.insert(lines.index(r"\midrule") + len(sheet.models) + 1, r"\midrule")
-    title = f"{sheet.title}: {group.dataset['title']} ({group.dataset['name']}), budget {group.budget}. {LEGEND}"
+    what = f"{group.dataset['title']} ({group.dataset['name']}), budget {group.budget}{chosen(group)}"
+    title = f"{sheet.title}: {what}. {LEGEND}"
     start = [r"\begin{table}", r"\centering", rf"\caption{{{_tex(title)}}}"]
     start += [rf"\label{{tab:{group.dataset['name']}-{group.budget}-{group.protocol}-{number}}}"]
     return "\n".join([*start, r"\resizebox{\textwidth}{!}{%", *lines, "}", r"\end{table}"])

@@ -10,13 +10,13 @@ from ..store import Cell
 from .comparison import Group
 from .tables import MARKDOWN, Sheet, sheets
 from .warnings import warnings
-from .words import about, bullets, claim_lines, footnotes
+from .words import about, bullets, chosen, claim_lines, footnotes
 
 __all__ = ["markdown"]
 
 
 def markdown(group: Group, failed: Sequence[Cell]) -> str:
-    parts = [f"## {group.dataset['title']} (`{group.dataset['name']}`), budget {group.budget}"]
+    parts = [f"## {group.dataset['title']} (`{group.dataset['name']}`), budget {group.budget}{chosen(group)}"]
     parts.append(bullets(about(group)))
     parts.append("\n>\n".join(f"> **Warning:** {line}" for line in warnings(group, failed)))
     for sheet in sheets(group, MARKDOWN):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from ..store import Cell
+from .code import mixed, stale_metrics
 from .columns import Column
 from .comparison import Group
 from .paper import COHERENCE, SECOND_JUDGE, metric_title
@@ -21,7 +22,8 @@ COLLAPSE = 0.5
 
 def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     """What a reader must know before he believes the table."""
-    lines = _collapsed(group) + _flips(group) + _left_out(group) + _notes(group)
+    lines = _code(group) + _collapsed_stages(group) + _collapsed(group) + _flips(group) + _left_out(group)
+    lines += _notes(group)
     for line in group.lines:
         lost = sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)})
         if lost:
@@ -30,6 +32,39 @@ def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     if group.budget != "paper" and any(number.paper for number in group.numbers.values()):
         lines.append(f"The paper's numbers are of its full schedule, ours of budget {group.budget}.")
     return lines
+
+
+def _code(group: Group) -> list[str]:
+    """Stale lines, numbers measured by several codes or by other code than today's, and what the table mixes."""
+    lines = []
+    for line in group.lines:
+        if stale := group.stale(line):
+            commits = sorted({cell["environment"].get("commit") or "unknown" for cell in group.of(line)})
+            lines.append(
+                f"{group.title(line)} is stale: other code made it ({'; '.join(stale)}; commit "
+                f"{', '.join(commits)}). `mmbench run --stale rerun` computes it anew."
+            )
+    several = {metric_title(point[0]) for (_, _, point), n in group.numbers.items() if len(n.measured_by) > 1}
+    if several:
+        lines.append(f"{', '.join(sorted(several))}: seeds of one line were measured by different code.")
+    if old := stale_metrics(group.cells):
+        titles = ", ".join(map(metric_title, old))
+        lines.append(
+            f"{titles}: measured by other code than is here now. `mmbench evaluate --again --metrics "
+            f"{','.join(old)}` measures anew."
+        )
+    if parts := mixed(group.cells):
+        lines.append(f"The table rests on {', '.join(parts)}: see 'Made by'.")
+    return lines
+
+
+def _collapsed_stages(group: Group) -> list[str]:
+    """A line for each model of which a stage has collapsed in some seed; it stays in the mean."""
+    return [
+        f"† {group.title(line).removesuffix(' †')}: {'; '.join(collapsed)}. It is part of the mean."
+        for line in group.lines
+        if (collapsed := group.collapsed(line))
+    ]
 
 
 def _collapsed(group: Group) -> list[str]:
