@@ -234,7 +234,7 @@ def sample(
     mmbench sample --dataset cub --given caption="a small yellow bird with black wings" --out birds.png
     mmbench sample --dataset mnist_svhn --given mnist=digit.png --count 20 --out svhn.png
     """
-    from .figures import given_grid, save
+    from .report.figures import given_grid, save
     from .runner import Request, Runner
 
     request = Request(
@@ -279,7 +279,7 @@ def report(
         store.write_text(out, text)
         console.print(f"wrote {out}")
     if figures is not None:
-        from .figures import write_figures
+        from .report.figures import write_figures
 
         for path in write_figures(cells, runs, figures, Terminal()):
             console.print(f"wrote {path}")
