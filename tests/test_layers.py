@@ -95,12 +95,18 @@ INSIDE = {  # module of mmbench -> the modules of mmbench that it may import; an
     "report.comparison": {"config", "store", "report.columns", "report.paper"},
     "report.columns": {"store", "report.paper"},
     "report.paper": set(),
-    "figures": {"progress", "errors", "store", "report.columns", "report.comparison", "report.paper"},
+    "report.figures": {f"report.figures.{name}" for name in ("captions", "curves", "grids", "spread", "style")}
+    | {"report.figures.trade_off", "report.figures.write"},
+    "report.figures.write": {"progress", "store", "report.comparison"}
+    | {f"report.figures.{name}" for name in ("captions", "curves", "grids", "spread", "style", "trade_off")},
+    "report.figures.captions": {"report.comparison", "report.figures.grids", "report.figures.style"},
+    "report.figures.curves": {"store", "report.comparison", "report.figures.style"},
+    "report.figures.grids": {"store", "report.comparison", "report.figures.style"},
+    "report.figures.spread": {"report.columns", "report.comparison", "report.figures.style"},
+    "report.figures.trade_off": {"report.columns", "report.comparison", "report.paper", "report.figures.style"},
+    "report.figures.style": {"errors", "report.comparison", "report.paper"},
 }
-TORCH_FREE = (
-    *("errors", "modality", "config", "progress", "plugins", "cli"),
-    *("store", "report", "figures"),
-)
+TORCH_FREE = ("errors", "modality", "config", "progress", "plugins", "cli", "store", "report")
 """Modules, and packages with all that is in them."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmbench.store import Cell, CellKey, sample_key, write_samples
+from mmbench.store.provenance import harness
 
 JUDGES = {"mnist": "mnist classifier (accuracy 0.985)", "svhn": "svhn classifier (accuracy 0.921)"}
 BOTH = " + ".join(JUDGES.values())
@@ -18,18 +19,29 @@ def row(metric: str, task: str, modality: str, value: Any, **more: Any) -> dict[
     judge = {**JUDGES, "mnist+svhn": BOTH}.get(modality, "exact") if metric != "fid" else "inception"
     return {
         "metric": metric,
+        "plugin": {"label_entropy": "coherence", "fmd_ratio": "fmd"}.get(metric, metric),
         "task": task,
         "modality": modality,
         "value": value,
         "count": 1000,
         "judge": judge,
+        "identity": "" if judge == "exact" else "+".join(["a1b2c3d4"] * len(modality.split("+"))),
+        "reference": "e5f6a7b8" if metric == "fmd_ratio" else "",
         "higher_is_better": better,
         "unit": {"coherence": "%", "label_entropy": "nats"}.get(metric, ""),
         "interval": None,
         "note": "",
+        "data": "",
         "source": "model",
         **more,
     }
+
+
+def modality(name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name, "title": name, "shape": [1, 28, 28], "network": "mnist_mlp", "latent": 16,
+        "likelihood": "laplace", "scale": 0.75, "weight": 1.0, "tokens": 0, **more,
+    }  # fmt: skip
 
 
 def mnist_svhn_rows(shift: float = 0.0) -> list[dict[str, Any]]:
@@ -55,25 +67,29 @@ def mnist_svhn_rows(shift: float = 0.0) -> list[dict[str, Any]]:
 def cell(model: str = "mvae", seed: int = 0, rows: list[dict[str, Any]] | None = None, **more: Any) -> Cell:
     """A complete cell; `dataset`, `budget`, `hash`, `config`, `protocol`, ... by name."""
     names = more.pop("modalities", ["mnist", "svhn"])
+    titles = more.pop("titles", {})
     dataset = more.pop("dataset", "mnist_svhn")
     made: Any = {
-        "schema": 2,
+        "schema": 3,
         "dataset": {
             "name": dataset,
             "title": dataset.upper(),
+            "family": "digits",
             "fingerprint": "0123456789abcdef",
+            "split": more.pop("split", "test"),
             "train": 1000,
             "test": 200,
-            "modalities": names,
             "classes": 10,
+            "modalities": [modality(n, title=titles.get(n, n)) if isinstance(n, str) else n for n in names],
         },
-        "model": {"name": model, "class": "package:Model", "distribution": "mmbench 0.1.0"},
+        "model": {"name": model, "typed": model, "class": "package:Model", "distribution": "mmbench 0.1.0"},
         "budget": "paper",
         "hash": "ab12cd34ef",
-        "training": "0a1b2c3d4e",
         "seed": seed,
         "config": {"latent": 20, "schedule": {"lr": 0.001}},
         "protocol": {"count": None, "quality_count": 5000, "batch_size": 1000, "judge_epochs": 50.0, "seed": 0},
+        "overrides": {},
+        "code": {"model": {"a_package_that_is_not_here": "1111111111"}, "dataset": {}, "harness": harness()},
         "status": "complete",
         "reason": None,
         "metrics": {},
@@ -84,6 +100,8 @@ def cell(model: str = "mvae", seed: int = 0, rows: list[dict[str, Any]] | None =
                 "steps": 20,
                 "seconds": 1.0,
                 "skill": {},
+                "collapsed": [],
+                "artefact": "stage/0123456789abcdef",
                 "history": {"step": [10, 20], "loss": [5.0, 4.0], "kl": [None, 1.0]},
             }
         },
@@ -93,7 +111,7 @@ def cell(model: str = "mvae", seed: int = 0, rows: list[dict[str, Any]] | None =
         "samples": None,
         **more,
     }
-    made["samples"] = CellKey.of(made).samples().as_posix()
+    made["samples"] = CellKey.of(made).samples("0badcafe").as_posix()
     return made
 
 
@@ -103,7 +121,7 @@ def keep_samples(runs: Path, of: Cell, conditions: int = 0) -> None:
     fixed = np.random.default_rng(conditions)
     pictures = fixed.integers(0, 255, (4, 1, 28, 28), dtype=np.uint8)
     write_samples(
-        CellKey.of(of).samples(runs),
+        runs / str(of["samples"]),
         {
             sample_key("joint", "target", "mnist"): pictures,
             sample_key("joint", "target", "svhn"): draw.random((4, 3, 32, 32), dtype=np.float32),

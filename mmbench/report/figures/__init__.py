@@ -1,0 +1,23 @@
+"""Figures of finished cells: coherence against quality, the spread of seeds, sample grids, training curves.
+
+Matplotlib's figures are made directly, without pyplot: nothing global is changed, and no display is needed.
+"""
+
+from .captions import caption_table
+from .curves import training_curves
+from .grids import given_grid, sample_grid
+from .spread import seed_spread
+from .style import save
+from .trade_off import trade_off
+from .write import write_figures
+
+__all__ = [
+    "caption_table",
+    "given_grid",
+    "sample_grid",
+    "save",
+    "seed_spread",
+    "trade_off",
+    "training_curves",
+    "write_figures",
+]
