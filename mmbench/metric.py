@@ -61,6 +61,10 @@ class Memory:
     def knows(self, kind: type, key: Hashable) -> bool:
         return (kind, key) in self._kept
 
+    def remember(self, kind: type[T], key: Hashable, value: T) -> None:
+        """Put a thing there, in the place of what was."""
+        self._kept[kind, key] = value
+
     def recall(self, kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
         """The `kind` of this key. What cannot be had (UnavailableError) is not asked for again."""
         if (kind, key) not in self._kept:

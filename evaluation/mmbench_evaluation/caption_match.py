@@ -98,7 +98,8 @@ class CaptionMatch(PairMetric):
 
     @classmethod
     def judge(cls, bench: Bench) -> Matcher:
-        return bench.memory.recall(Matcher, (), lambda: _appoint(bench, Settings(seed=bench.protocol.seed)))
+        settings = Settings(seed=bench.protocol.seed)
+        return bench.memory.recall(Matcher, settings, lambda: _appoint(bench, settings))
 
     def score(self, images: Tensor, texts: Tensor) -> Tensor:
         """Share of the rivals, in %, that fit the image less well than its caption; equal ones count half."""

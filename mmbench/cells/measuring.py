@@ -143,7 +143,7 @@ def _references(bench: Bench, metrics: Metrics, result: Measurement) -> None:
         for name, lines in _collect(chosen, point.source, point.data, result).items():
             found[name] += lines
     for name, lines in found.items():
-        bench.memory.recall(_ReferenceRows, name, lambda lines=lines: _ReferenceRows(lines))
+        bench.memory.remember(_ReferenceRows, name, _ReferenceRows(lines))
     for name in metrics:
         result.rows += [dict(row) for row in bench.memory.recall(_ReferenceRows, name, _ReferenceRows)]
 

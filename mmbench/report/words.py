@@ -39,10 +39,10 @@ def about(group: Group) -> list[str]:
         f"Made by: {provenance(group.cells)}.",
     ]
     for line in group.lines:
-        differ = group.settings(line)
-        if differ or len(group.changed(line)) > SHORT:
-            changed = f"not the recipe's: {group.changed(line) or 'none'}"
-            lines.append(f"{group.title(line)}: {'; '.join(part for part in (differ, changed) if part)}.")
+        many = group.changed(line) if len(group.changed(line)) > SHORT else ""
+        parts = [group.settings(line), f"not the recipe's: {many}" if many else ""]
+        if any(parts):
+            lines.append(f"{group.title(line)}: {'; '.join(part for part in parts if part)}.")
     return lines
 
 

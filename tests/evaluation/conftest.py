@@ -14,6 +14,7 @@ from mmbench.data.dataset import Dataset, Split
 from mmbench.metric import Bench
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.progress import Progress
+from mmbench.store import Artefacts
 from mmbench_evaluation.classifiers import Judge
 
 WORDS = ("one", "two", "six")
@@ -96,6 +97,7 @@ def make_bench(dataset: Dataset, tmp_path: Path) -> MakeBench:
             device=torch.device("cpu"),
             order=torch.randperm(len(data.test), generator=torch.Generator().manual_seed(5)),
             cache=tmp_path,
+            artefacts=Artefacts(tmp_path / "artefacts"),
             progress=progress or Progress(),
         )
 
@@ -121,7 +123,8 @@ def judged(make_bench: MakeBench) -> MakeBench:
 
     def make(**settings: int) -> Bench:
         bench = make_bench(**settings)
-        bench.memo.update({f"judge/{name}": Oracle() for name in bench.dataset.spec.names})
+        for name in bench.dataset.spec.names:
+            bench.memory.remember(Judge, ("judge", name), Oracle())
         return bench
 
     return make

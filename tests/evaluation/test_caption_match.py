@@ -16,9 +16,11 @@ from torch.nn.functional import normalize
 
 from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import TrainingError, UnavailableError
+from mmbench.metric import Memory
 from mmbench.modality import Task
 from mmbench_evaluation import caption_match, towers
-from mmbench_evaluation.caption_match import CaptionMatch, Settings, info_nce, recall, train_heads
+from mmbench_evaluation.caption_heads import Settings, info_nce, recall, train_heads
+from mmbench_evaluation.caption_match import CaptionMatch
 
 JOINT = Task((), ("photo", "words"))
 CAPTION = Task(("photo",), ("words",))
@@ -259,17 +261,17 @@ def test_the_rivals_are_real_test_captions_of_distinct_images(simple) -> None:  
 def test_the_second_time_it_is_loaded(simple) -> None:  # type: ignore[no-untyped-def]
     first = CaptionMatch.judge(simple)
     calls = Halves.calls
-    second = CaptionMatch.judge(replace(simple, memo={}))
+    second = CaptionMatch.judge(replace(simple, memory=Memory()))
     assert Halves.calls == calls
     assert second is not first
     assert (second.name, second.recall1) == (first.name, first.recall1)
     assert torch.equal(second.rivals, first.rivals)
     photos = simple.dataset.test.gather(simple.order[:5])["photo"]
     torch.testing.assert_close(second.embed_images(photos), first.embed_images(photos), rtol=0, atol=0)
-    (path,) = (simple.cache / "caption_match").glob("*.safetensors")
+    (path,) = (simple.artefacts.root / "caption-heads").glob("*/tensors.safetensors")
     path.write_bytes(path.read_bytes()[:-100])  # damaged: trained anew
     calls = Halves.calls
-    third = CaptionMatch.judge(replace(simple, memo={}))
+    third = CaptionMatch.judge(replace(simple, memory=Memory()))
     assert Halves.calls > calls
     assert torch.equal(third.rivals, first.rivals)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -137,9 +138,11 @@ def test_same_seed_same_weights(dataset: Dataset) -> None:
 
 def test_the_cache_saves_the_training(make_bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     trained = judge(make_bench(), "grey")
-    (path,) = (tmp_path / "judges").glob("*.safetensors")
-    assert path.name.startswith(f"{make_bench().dataset.fingerprint}-grey-")
-    assert not list(path.parent.glob("*.tmp"))
+    (path,) = (tmp_path / "artefacts/judge").glob("*/card.json")
+    card = json.loads(path.read_text())
+    assert (card["identity"]["data"], card["identity"]["modality"]) == (make_bench().dataset.fingerprint, "grey")
+    assert card["facts"]["accuracy"] == trained.accuracy
+    assert sorted(p.name for p in path.parent.iterdir()) == ["card.json", "tensors.safetensors"]
     with monkeypatch.context() as patch:
         patch.setattr(classifiers, "train_judge", None)  # calling it would be a TypeError
         loaded = judge(make_bench(), "grey")
@@ -156,7 +159,7 @@ def test_the_cache_saves_the_training(make_bench, monkeypatch: pytest.MonkeyPatc
 def test_other_settings_are_another_judge(make_bench, tmp_path: Path, settings: dict[str, float]) -> None:  # type: ignore[no-untyped-def]
     for overrides in ({"epochs": 2}, {"epochs": 2} | settings):
         judge(make_bench(**overrides), "grey")
-    assert len(list((tmp_path / "judges").glob("*.safetensors"))) == 2
+    assert len(list((tmp_path / "artefacts/judge").glob("*/card.json"))) == 2
 
 
 def flip(content: bytes) -> bytes:
@@ -166,7 +169,7 @@ def flip(content: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b"", lambda b: b"\x00" * 99, flip])
 def test_a_damaged_cache_is_trained_again(make_bench, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
     trained = judge(make_bench(epochs=2), "grey")
-    (path,) = (tmp_path / "judges").glob("*.safetensors")
+    (path,) = (tmp_path / "artefacts/judge").glob("*/tensors.safetensors")
     path.write_bytes(damage(path.read_bytes()))
     progress = Counting()
     again = judge(make_bench(epochs=2, progress=progress), "grey")
@@ -179,7 +182,7 @@ def test_nan_is_an_error(dataset: Dataset) -> None:
     grey = dataset.spec.modality("grey")
     images = torch.full((300, 1, 16, 16), float("nan"))
     split = Split({"grey": images}, torch.arange(300)[:, None], torch.zeros(300, dtype=torch.int64))
-    with pytest.raises(TrainingError, match="judge of grey is nan at step"):
+    with pytest.raises(TrainingError, match="judge of grey: loss is not finite at step"):
         train_judge(LeNet, split, grey, 3, SHORT, 0)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import UnavailableError
+from mmbench.metric import Memory
 from mmbench.modality import Task
 from mmbench_evaluation import clip_score
 from mmbench_evaluation.clip_score import ClipScore
@@ -151,7 +152,7 @@ def test_negative_cosines_count(bench) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_the_folder_itself_may_be_named(bench, folder) -> None:  # type: ignore[no-untyped-def]
-    itself = replace(bench, weights=folder, memo={})
+    itself = replace(bench, weights=folder, memory=Memory())
     ClipScore.prepare(itself)
     assert ClipScore.judge(itself).source == folder
 
@@ -166,7 +167,7 @@ def test_other_weights_never_look_alike(bench, folder, tmp_path) -> None:  # typ
     model.save_pretrained(copy)
     rows = []
     for root in (folder.parent, tmp_path):
-        metric = ClipScore(replace(bench, weights=root, memo={}))
+        metric = ClipScore(replace(bench, weights=root, memory=Memory()))
         metric.update(JOINT, bench.dataset.test.gather(bench.order[:3]), bench.order[:3])
         rows.append(metric.compute()[0])
     assert rows[0].identity != rows[1].identity
@@ -175,7 +176,7 @@ def test_other_weights_never_look_alike(bench, folder, tmp_path) -> None:  # typ
 
 def test_what_may_be_called_vit_b_32(bench, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """transformers' default sizes are those of ViT-B/32. Its name is clean only for known weights."""
-    judge = ClipScore.judge(replace(bench, memo={}))
+    judge = ClipScore.judge(replace(bench, memory=Memory()))
     judge.model.config = transformers.CLIPConfig()
     assert judge.name == f"CLIP ViT-B/32 (unverified, {judge.identity[:8]})"
     monkeypatch.setattr(clip_score, "KNOWN", frozenset({judge.identity}))
@@ -205,7 +206,7 @@ def test_without_weights(bench, monkeypatch, tmp_path) -> None:  # type: ignore[
     monkeypatch.setattr(clip_score, "_reach", unreachable)
     for weights in (None, tmp_path):
         with pytest.raises(UnavailableError, match="--weights-root or MMBENCH_WEIGHTS") as caught:
-            ClipScore.prepare(replace(bench, weights=weights, memo={}))
+            ClipScore.prepare(replace(bench, weights=weights, memory=Memory()))
         assert "\n" not in str(caught.value)
 
 
@@ -214,13 +215,13 @@ def test_a_damaged_folder(bench, tmp_path) -> None:  # type: ignore[no-untyped-d
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "clip"}')
     with pytest.raises(UnavailableError, match="holds no usable CLIP"):
-        ClipScore.prepare(replace(bench, weights=tmp_path, memo={}))
+        ClipScore.prepare(replace(bench, weights=tmp_path, memory=Memory()))
 
 
 def test_without_transformers(bench, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(clip_score, "find_spec", lambda name: None)
     with pytest.raises(UnavailableError, match=r"pip install 'mmbench\[clip\]'"):
-        ClipScore.prepare(replace(bench, memo={}))
+        ClipScore.prepare(replace(bench, memory=Memory()))
 
 
 def test_other_datasets_need_no_weights(make_bench, dataset) -> None:  # type: ignore[no-untyped-def]

@@ -11,9 +11,9 @@ from scipy import stats
 from torch import Tensor
 
 from mmbench.errors import PluginError
-from mmbench.metric import Row
+from mmbench.metric import Memory, Row
 from mmbench.modality import Task
-from mmbench_evaluation.classifiers import Classifier, Judge, LeNet, judge, second_judge
+from mmbench_evaluation.classifiers import Classifier, Judge, LeNet, Reader, judge, second_judge
 from mmbench_evaluation.coherence import Coherence, agreement, entropy
 
 JOINT = Task((), ("grey", "colour"))
@@ -137,7 +137,7 @@ def test_uniform_labels_have_the_full_entropy(judged) -> None:  # type: ignore[n
 
 def test_three_modalities_with_a_text_that_is_read(judged) -> None:  # type: ignore[no-untyped-def]
     bench = judged()
-    del bench.memo["judge/word"]  # the true reader
+    bench.memory.remember(Judge, ("judge", "word"), Reader(bench.dataset.spec.modality("word")))
     metric = Coherence(bench)
     test = bench.dataset.test
     words = test.gather(ROWS)["word"].clone()
@@ -181,7 +181,8 @@ class Contrary(Judge):
 
 def test_a_second_judge_has_rows_of_its_own(judged) -> None:  # type: ignore[no-untyped-def]
     bench = judged(second_judge="wide")
-    bench.memo.update({f"second judge/{name}": Contrary() for name in ("grey", "colour")})
+    for name in ("grey", "colour"):
+        bench.memory.remember(Judge, ("second judge", name), Contrary())
     metric = Coherence(bench)
     labels = bench.dataset.test.labels[ROWS]
     metric.update(Task(("colour",), ("grey",)), samples(grey=labels), ROWS)
@@ -204,7 +205,7 @@ def test_the_second_judge_is_trained_apart_and_cached(make_bench, dataset) -> No
     assert second.name.startswith("wide ")
     assert second.accuracy > 0.9
     assert type(first.network) is not type(second.network)  # type: ignore[attr-defined]
-    again = replace(bench, memo={})
+    again = replace(bench, memory=Memory())
     x = dataset.test.gather(ROWS)["grey"]
     assert torch.equal(second_judge(again, "grey").predict(x), second.predict(x))  # type: ignore[union-attr]
 
@@ -221,8 +222,8 @@ def row_identities(bench, weights: int) -> dict[tuple[str, str], tuple[str, str]
             with torch.random.fork_rng():
                 torch.manual_seed(weights + len(place + name))
                 network = LeNet(bench.dataset.spec.modality(name).shape, 3)
-            bench.memo[f"{place}/{name}"] = Classifier(network, 0.99)
-    bench.memo.pop("judge/word", None)  # the true reader
+            bench.memory.remember(Judge, (place, name), Classifier(network, 0.99))
+    bench.memory.remember(Judge, ("judge", "word"), Reader(bench.dataset.spec.modality("word")))
     metric, real = Coherence(bench), bench.dataset.test.gather(ROWS)
     for task in (Task(("colour",), ("grey",)), Task((), ("grey", "colour", "word")), Task(("grey",), ("word",))):
         metric.update(task, {name: real[name] for name in task.targets}, ROWS)
@@ -231,13 +232,13 @@ def row_identities(bench, weights: int) -> dict[tuple[str, str], tuple[str, str]
 
 def test_judges_of_one_name_are_told_apart(judged) -> None:  # type: ignore[no-untyped-def]
     bench = judged(second_judge="wide")
-    bench.memo["second judge/word"] = bench.memo["judge/word"]
+    bench.memory.remember(Judge, ("second judge", "word"), judge(bench, "word"))
     first, again = row_identities(bench, 0), row_identities(bench, 0)
     second = row_identities(bench, 100)
     assert first == again
     sha = hashlib.sha256()
     row_identities(bench, 0)
-    for _, tensor in sorted(bench.memo["judge/grey"].network.state_dict().items()):
+    for _, tensor in sorted(judge(bench, "grey").network.state_dict().items()):
         sha.update(tensor.numpy().tobytes())
     grey = sha.hexdigest()[:8]
     assert first["coherence", "colour->grey grey"] == ("lenet 99.0 %", grey)

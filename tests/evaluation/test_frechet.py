@@ -176,8 +176,9 @@ def test_fmd_with_a_trained_judge(make_bench) -> None:  # type: ignore[no-untype
     """More noise is farther away; `prepare` has trained the judge and measured the real images."""
     bench = make_bench(epochs=5, quality_count=150)
     FMD.prepare(bench)
-    prepared = set(bench.memo)
-    assert {key.split("/")[0] for key in prepared} == {"judge", "reference autoencoder", "fmd"}
+    kinds = {path.parent.parent.name for path in bench.artefacts.root.glob("*/*/card.json")}
+    assert kinds == {"judge", "reference-autoencoder", "statistics"}
+    before = {path: path.stat().st_mtime_ns for path in bench.artefacts.root.rglob("*")}
     rng = torch.Generator().manual_seed(0)
     rows = bench.order[:150]
     real = bench.dataset.test.gather(rows, ("colour",))["colour"]
@@ -191,7 +192,7 @@ def test_fmd_with_a_trained_judge(make_bench) -> None:  # type: ignore[no-untype
         values.append(row.value)
     assert values[0] < 1e-6
     assert values[0] < values[1] < values[2]
-    assert set(bench.memo) == prepared
+    assert {path: path.stat().st_mtime_ns for path in bench.artefacts.root.rglob("*")} == before
 
 
 def test_how_much_it_wants(judged) -> None:  # type: ignore[no-untyped-def]
@@ -204,7 +205,7 @@ def test_how_much_it_wants(judged) -> None:  # type: ignore[no-untyped-def]
 def count_features(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> list[int]:
     """The numbers of images that the judge of `grey` looks at from here on."""
     seen: list[int] = []
-    judge = bench.memo["judge/grey"]
+    judge = bench.memory.recall(Judge, ("judge", "grey"), _Other)
     original = judge.features
     monkeypatch.setattr(judge, "features", lambda x: (seen.append(len(x)), original(x))[1])
     return seen
@@ -215,7 +216,8 @@ def test_real_statistics_are_computed_once(judged, monkeypatch: pytest.MonkeyPat
     bench = judged(quality_count=120)
     first, seen = FMD.real(bench, "grey"), count_features(monkeypatch, bench)
     assert FMD.real(bench, "grey") is first
-    assert FMD(bench).real(replace(bench, order=bench.order.flip(0)), "grey") is first  # the floor's bench
+    assert FMD(bench).real(bench, "grey") is first
+    assert FMD.real(replace(bench, order=bench.order.flip(0)), "grey") is not first, "other tuples, other moments"
     later = judged(quality_count=120)
     seen_later = count_features(monkeypatch, later)
     again = FMD.real(later, "grey")
@@ -223,7 +225,7 @@ def test_real_statistics_are_computed_once(judged, monkeypatch: pytest.MonkeyPat
     assert again.count == 120
     assert torch.equal(again.mean, first.mean)
     assert torch.equal(again.scatter, first.scatter)
-    assert len(list((tmp_path / "statistics").glob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "artefacts/statistics").glob("*/card.json"))) == 2
 
 
 class _Other(Judge):
@@ -246,18 +248,18 @@ def test_other_statistics_are_other_files(judged, dataset: Dataset, tmp_path: Pa
     bench = judged(quality_count=120)
     FMD.real(replace(bench, order=bench.order.flip(0)), "grey")
     bench = judged(quality_count=120)
-    bench.memo["judge/grey"] = _Other()
+    bench.memory.remember(Judge, ("judge", "grey"), _Other())
     FMD.real(bench, "grey")
     items = {**dataset.test.items, "grey": 255 - dataset.test.items["grey"]}
     darker = replace(dataset, test=replace(dataset.test, items=items))
     FMD.real(judged(quality_count=120, data=darker), "grey")
-    assert len(list((tmp_path / "statistics").glob("*.safetensors"))) == 5
+    assert len(list((tmp_path / "artefacts/statistics").glob("*/card.json"))) == 5
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-200], lambda b: b"", lambda b: b[:-9] + b"\x7f" + b[-8:]])
 def test_damaged_statistics_are_computed_anew(judged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
     first = FMD.real(judged(quality_count=120), "grey")
-    (path,) = (tmp_path / "statistics").glob("*.safetensors")
+    (path,) = (tmp_path / "artefacts/statistics").glob("*/tensors.safetensors")
     path.write_bytes(damage(path.read_bytes()))
     bench = judged(quality_count=120)
     seen = count_features(monkeypatch, bench)
@@ -271,7 +273,7 @@ def lending(bench: Bench, skill: float) -> Bench:
     modality = bench.dataset.spec.modality("grey")
     fixed = ReferenceAutoencoder(Autoencoder(modality), modality, skill, "fixed")
     object.__setattr__(fixed, "reconstruct", lambda x: x + 0.2)
-    bench.memo["reference autoencoder/grey"] = fixed
+    bench.memory.remember(ReferenceAutoencoder, "grey", fixed)
     return bench
 
 

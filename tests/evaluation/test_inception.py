@@ -296,7 +296,7 @@ def test_fid_measures_rgb_images_only(make_bench, dataset: Dataset) -> None:  # 
     """On known features: 0.1 more in each of 864 values is a distance of 8.64. `fid_count` cuts the work."""
     progress = Phases()
     bench = make_bench(progress=progress, quality_count=200, fid_count=50)
-    bench.memo["inception/pytorch-fid/False"] = Pixels()
+    bench.memory.remember(Inception, ("pytorch-fid", False), Pixels())  # type: ignore[arg-type]
     FID.prepare(bench)
     metric, joint = FID(bench), Task((), ("grey", "colour", "word"))
     assert (metric.wants(joint), metric.wants(Task(("word",), ("grey",)))) == (50, 0)

@@ -9,9 +9,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from mmbench.measuring import measure
+from mmbench.cells.measuring import measure
+from mmbench.cells.sampling import Sampler
 from mmbench.modality import Task
-from mmbench.sampling import Sampler
 from mmbench_evaluation import pairs
 from mmbench_evaluation.pairs import PairJudge, PairMetric, find_pair
 
@@ -47,7 +47,7 @@ class Doubled(PairMetric):
 
     @classmethod
     def judge(cls, bench):  # type: ignore[no-untyped-def]
-        return bench.memo.setdefault("colours", Colours())
+        return bench.memory.recall(Colours, (), Colours)
 
     def score(self, images: Tensor, texts: Tensor) -> Tensor:
         return 2 * (images * texts).sum(dim=1)
@@ -88,7 +88,7 @@ def test_how_much_it_wants(make_bench, captioned, dataset) -> None:  # type: ign
     bare = replace(dataset, spec=replace(dataset.spec, modalities=modalities), train=split, test=split)
     bench = make_bench(bare)
     Doubled.prepare(bench)
-    assert bench.memo == {}
+    assert not bench.memory.knows(Colours, ())
     assert Doubled(bench).wants(Task((), ("grey", "word"))) == 0
 
 

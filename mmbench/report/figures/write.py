@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...progress import Progress
-from ...store import Cell, CellKey, read_samples
+from ...store import Cell, read_samples
 from ..comparison import Group, Line, groups
 from .captions import caption_table, has_long_texts
 from .curves import training_curves

@@ -20,7 +20,8 @@ from mmbench.engine.local import Engine
 from mmbench.errors import ResultError, UnavailableError
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Task
-from mmbench.progress import Progress
+
+from .conftest import Notes, only
 
 SETTINGS = ("schedule.steps=4", "eval.count=20", "eval.quality_count=20", "eval.batch_size=8", "eval.judge.steps=5")
 
@@ -71,7 +72,6 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         plugins, "available", lambda group: own(group) | ({"brightness": lamp} if "metr" in group else {})
     )
     monkeypatch.setattr(Brightness, "available", True)
-    monkeypatch.setattr(torch, "set_flush_denormal", lambda _: True)
 
 
 def _this_module() -> Any:
@@ -80,21 +80,6 @@ def _this_module() -> Any:
     module = ModuleType(__name__)
     module.Brightness = Brightness  # type: ignore[attr-defined]
     return module
-
-
-class Notes(Progress):
-    """Keeps what is said and which phases there were."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.phases: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Any:
-        self.phases.append(title)
-        return super().phase(title, total, unit, done)
 
 
 def runner(home: Path, **changes: Any) -> tuple[Engine, Notes]:
@@ -114,27 +99,12 @@ def runner(home: Path, **changes: Any) -> tuple[Engine, Notes]:
     return Engine(Request(**(request | changes)), notes), notes
 
 
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The glyphs and their judges, made once."""
-    return tmp_path_factory.mktemp("evaluate")
-
-
 @pytest.fixture
-def home(tmp_path: Path, caches: Path) -> Path:
+def home(home: Path) -> Path:
     """A folder with a finished cell that was measured for coherence alone."""
-    (tmp_path / "runs" / "artefacts").mkdir(parents=True)
-    for shared in ("cache", "artefacts/judge", "artefacts/reference-autoencoder", "artefacts/statistics"):
-        (caches / shared).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "runs" / shared).symlink_to(caches / shared)
-    outcome = runner(tmp_path)[0].run()
+    outcome = runner(home)[0].run()
     assert len(outcome.complete) == 1
-    return tmp_path
-
-
-def only(home: Path) -> dict[str, Any]:
-    (path,) = (home / "results").rglob("seed-0.json")
-    return json.loads(path.read_text())
+    return home
 
 
 def test_a_metric_is_added_without_training_and_nothing_else_changes(home: Path) -> None:

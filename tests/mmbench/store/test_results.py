@@ -17,7 +17,7 @@ from mmbench import store
 from mmbench.errors import ResultError
 from mmbench.store import CellKey
 
-from .cells import cell, mnist_svhn_rows, row
+from ..cells import cell, mnist_svhn_rows, row
 
 
 def test_a_cell_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -146,13 +146,13 @@ def _break(path: Path, change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"schema": 1}, "has schema 1, this mmbench reads schema 2"),
+        ({"schema": 2}, "has schema 2, this mmbench reads schema 3"),
         ({"hash": "somethingelse"}, r"holds the cell .*paper-somethingelse.*seed-0\.json: move it there"),
         ({"seed": 7}, r"holds the cell .*seed-7\.json"),
         ({"status": "failed"}, r"holds the cell .*seed-0\.failed\.json"),
-        ({"rows": [{"metric": "fid"}]}, "is damaged .*in row 0"),
-        ({"dataset": {"name": "mnist_svhn"}}, "is damaged .*in 'dataset'"),
-        ({"model": None}, "is damaged .*in 'model'"),
+        ({"rows": [{"metric": "fid"}]}, r"is damaged \(rows\.0\.plugin: field required"),
+        ({"dataset": {"name": "mnist_svhn"}}, r"is damaged \(dataset\.title: field required"),
+        ({"model": None}, r"is damaged \(model: input should be a valid dictionary"),
     ],
 )
 def test_a_stale_or_misplaced_file_is_one_sentence(tmp_path: Path, change: dict[str, Any], says: str) -> None:
@@ -200,8 +200,8 @@ def test_the_protocol_hash_ignores_what_changes_no_number() -> None:
 
 
 def test_samples_come_back(tmp_path: Path) -> None:
-    path = CellKey("glyphs", "mld", "smoke", "ab", 0).samples(tmp_path)
-    assert path == tmp_path / "samples" / "glyphs" / "mld" / "smoke-ab" / "seed-0.npz"
+    path = CellKey("glyphs", "mld", "smoke", "ab", 0).samples("0badcafe", tmp_path)
+    assert path == tmp_path / "samples" / "glyphs" / "mld" / "smoke-ab" / "seed-0.0badcafe.npz"
     arrays = {
         store.sample_key("joint", "target", "pen"): np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2),
         store.sample_key("pen+name->sign", "given", "name"): np.array(["one", "größer"]),

@@ -16,7 +16,7 @@ from mmbench.report.comparison import Group, groups
 from mmbench.report.figures import caption_table, sample_grid, seed_spread, trade_off, training_curves, write_figures
 from mmbench.store import CellKey, read_samples, sample_key, write_samples
 
-from .cells import cell, keep_samples, row
+from ..cells import cell, keep_samples, row
 
 
 class Heard(Progress):
@@ -75,7 +75,7 @@ def test_sample_grids_have_a_row_for_conditions_and_models(group: Group, tmp_pat
     samples = {}
     for line in group.lines:
         keep_samples(tmp_path, group.of(line)[0])
-        samples[line] = read_samples(CellKey.of(group.of(line)[0]).samples(tmp_path))
+        samples[line] = read_samples(tmp_path / group.of(line)[0]["samples"])
     conditional = sample_grid(group, "mnist->svhn", samples)
     assert conditional is not None
     assert [ax.get_ylabel() for ax in conditional.axes] == ["given\nmnist", "MVAE", "MLD", "own"]
@@ -96,7 +96,7 @@ def test_a_model_with_other_conditions_is_left_out(group: Group, tmp_path: Path)
     samples = {}
     for number, line in enumerate(group.lines[:2]):
         keep_samples(tmp_path, group.of(line)[0], conditions=number)
-        samples[line] = read_samples(CellKey.of(group.of(line)[0]).samples(tmp_path))
+        samples[line] = read_samples(tmp_path / group.of(line)[0]["samples"])
     grid = sample_grid(group, "mnist->svhn", samples)
     assert grid is not None
     assert [ax.get_ylabel() for ax in grid.axes] == ["given\nmnist", "MVAE"]
@@ -168,7 +168,7 @@ def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> Non
     assert back is not None
     assert sum(len(ax.texts) for ax in back.axes) == 12
     for each in made:
-        write_samples(CellKey.of(each).samples(tmp_path), arrays | other)
+        write_samples(tmp_path / each["samples"], arrays | other)
     names = [path.name for path in write_figures(made, tmp_path, tmp_path / "figures")]
     assert "cub-paper-samples-caption-to-image.png" in names
     assert "cub-paper-samples-image-to-caption.png" in names

@@ -19,7 +19,7 @@ from mmbench.report import render
 from mmbench.report.comparison import groups
 from mmbench.store import Cell
 
-from .cells import cell, row
+from ..cells import cell, row
 
 
 def lines_of(text: str, name: str) -> list[list[str]]:
@@ -268,7 +268,7 @@ def test_latex_is_balanced_and_escaped() -> None:
 def test_nothing_yet_says_what_to_run() -> None:
     assert "mmbench run --model mld --dataset glyphs" in render([])
     assert render([], format="tex").startswith("% There are no finished cells yet")
-    assert render([], format="csv").startswith("dataset,fingerprint,budget")
+    assert render([], format="csv").startswith("dataset,fingerprint,split,budget")
     assert "no memory" in render([], [cell(status="failed", reason="no memory", rows=[])])
 
 
