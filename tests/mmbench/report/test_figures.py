@@ -16,7 +16,7 @@ from mmbench.report.comparison import Group, groups
 from mmbench.report.figures import caption_table, sample_grid, seed_spread, trade_off, training_curves, write_figures
 from mmbench.store import CellKey, read_samples, sample_key, write_samples
 
-from .cells import cell, keep_samples, row
+from ..cells import cell, keep_samples, row
 
 
 class Heard(Progress):

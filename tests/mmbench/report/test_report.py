@@ -19,7 +19,7 @@ from mmbench.report import render
 from mmbench.report.comparison import groups
 from mmbench.store import Cell
 
-from .cells import cell, row
+from ..cells import cell, row
 
 
 def lines_of(text: str, name: str) -> list[list[str]]:

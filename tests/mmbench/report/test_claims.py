@@ -13,7 +13,7 @@ from mmbench.report.comparison import groups
 from mmbench.report.paper import published
 from mmbench.store import Cell
 
-from .cells import cell, row
+from ..cells import cell, row
 
 Numbers = dict[tuple[str, str, str], float]
 """(model, metric, task) -> value."""
