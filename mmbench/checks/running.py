@@ -72,20 +72,13 @@ class _Suite:
         if lacking:
             message = f"not run: {lacking[0]!r} must pass first"
             return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message)
-        start = time.perf_counter()
+        start, known = time.perf_counter(), self._known(check.name)
         message = next((m for m in (_verdict(check, s) for s in self.subjects) if m), "")
-        known = self._known(check.name)
-        failed = bool(message)
-        if known and not failed:
+        outcome = "failed" if message else "passed"
+        if known and not message:
             message = f"passes although known_failures says that it fails ({known}); remove the entry"
-        return CheckResult(
-            name=check.name,
-            title=check.title,
-            outcome="failed" if failed else "passed",
-            message=message,
-            known=known,
-            seconds=time.perf_counter() - start,
-        )
+        facts: dict[str, Any] = {"known": known, "seconds": time.perf_counter() - start}
+        return CheckResult(name=check.name, title=check.title, outcome=outcome, message=message, **facts)
 
     def _known(self, name: str) -> str:
         cls = self.subjects[0].__dict__.get("cls")

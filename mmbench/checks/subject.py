@@ -124,18 +124,21 @@ def _try_stage(model: Model, stage: Stage, train: Split) -> StageTrial:
     model.eval()
     run = _StageRun(model, replace(stage, schedule=_brief(stage.schedule), loss=_checked_loss(stage)), train, seed=0)
     trial = StageTrial(stage, run.train)
-    first = {name: p.detach().clone() for name, p in run.parameters.items()}
+    first = _copied(run.parameters)
     stage.module.train()
     for step in range(STEPS):
         run.step(step)
         _note_gradients(trial.gradients, run.parameters)
     model.eval()
-    trial.after = _mean_loss(trial)
-    last = {name: p.detach().clone() for name, p in run.parameters.items()}
+    trial.after, last = _mean_loss(trial), _copied(run.parameters)
     _put(run.parameters, first)
     trial.before = _mean_loss(trial)
     _put(run.parameters, last)
     return trial
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.detach().clone() for name, t in tensors.items()}
 
 
 @torch.no_grad()
@@ -153,22 +156,27 @@ def _checked_loss(stage: Stage) -> Callable[[Batch, torch.Generator], dict[str, 
 
     def loss(batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         terms = stage.loss(batch, rng)
-        where = f"stage {stage.name!r}"
-        if not isinstance(terms, Mapping) or "loss" not in terms:
-            raise ContractError(f"{where}: loss must return a dict of named terms with the one to minimise as 'loss'")
-        for name, value in terms.items():
-            if not isinstance(value, Tensor) or value.ndim:
-                got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-                raise ContractError(f"{where}: the term {name!r} must be a scalar tensor, got {got}; take the mean")
-            if not torch.isfinite(value):
-                raise ContractError(
-                    f"{where}: the term {name!r} is {float(value.detach())} (NaN or infinite) on tame data"
-                )
-        if not terms["loss"].requires_grad:
-            raise ContractError(f"{where}: 'loss' has no gradient; do not detach it")
+        _check_terms(f"stage {stage.name!r}", terms)
         return dict(terms)
 
     return loss
+
+
+def _check_terms(where: str, terms: Any) -> None:
+    if not isinstance(terms, Mapping) or "loss" not in terms:
+        raise ContractError(f"{where}: loss must return a dict of named terms with the one to minimise as 'loss'")
+    for name, value in terms.items():
+        _check_term(f"{where}: the term {name!r}", value)
+    if not terms["loss"].requires_grad:
+        raise ContractError(f"{where}: 'loss' has no gradient; do not detach it")
+
+
+def _check_term(where: str, value: Any) -> None:
+    if not isinstance(value, Tensor) or value.ndim:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ContractError(f"{where} must be a scalar tensor, got {got}; take the mean")
+    if not torch.isfinite(value):
+        raise ContractError(f"{where} is {float(value.detach())} (NaN or infinite) on tame data")
 
 
 def _mean_loss(trial: StageTrial, draws: int = 8) -> float:

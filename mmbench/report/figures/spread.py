@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..columns import Column
-from ..comparison import Group
+from ..comparison import Group, Line
 from .style import bar, handle, legend, line_colours, panels, paper_number, styled
 
 __all__ = ["seed_spread"]
@@ -32,44 +32,31 @@ def seed_spread(group: Group) -> Figure | None:
 
 
 def _spread_panel(ax: Axes, group: Group, column: Column) -> None:
-    names = [group.title(line) for line in group.lines]
-    colours = line_colours(group)
-    points: dict[str, list[Any]] = {"value": [], "model": []}
-    for line in group.lines:
-        number = group.number("model", column.point, line)
-        points["value"] += number.values if number else []
-        points["model"] += [group.title(line)] * (len(number.values) if number else 0)
-    palette = {group.title(line): colours[line] for line in group.lines}
-    sns.stripplot(
-        points,
-        x="value",
-        y="model",
-        hue="model",
-        order=names,
-        hue_order=names,
-        palette=palette,
-        jitter=False,
-        size=5,
-        alpha=0.75,
-        legend=False,
-        ax=ax,
-    )
-    for k, line in enumerate(group.lines):
-        if number := group.number("model", column.point, line):
-            ax.plot([number.mean] * 2, [k - 0.32, k + 0.32], color="0.1", linewidth=1.6, zorder=4)
-        if paper := paper_number(group, column.point, line):
-            ax.errorbar(
-                paper.mean,
-                k,
-                xerr=bar(paper.std),
-                marker="D",
-                markersize=6,
-                markerfacecolor="none",
-                color="0.35",
-                elinewidth=1,
-                capsize=2,
-                zorder=3,
-            )
+    _seeds(ax, group, column)
+    for place, line in enumerate(group.lines):
+        _mean_and_paper(ax, group, column, line, place)
     ax.set(ylabel="", xlabel="higher is better →" if column.higher_is_better else "← lower is better")
     ax.set_title(f"{column.title}{f' ({column.unit})' if column.unit else ''}", fontsize=10)
     ax.grid(axis="y", color="0.93")
+
+
+def _seeds(ax: Axes, group: Group, column: Column) -> None:
+    """A dot for each seed of each line."""
+    titles, colours = [group.title(line) for line in group.lines], line_colours(group)
+    points: dict[str, list[Any]] = {"value": [], "model": []}
+    for line, title in zip(group.lines, titles, strict=True):
+        number = group.number("model", column.point, line)
+        points["value"] += number.values if number else []
+        points["model"] += [title] * (len(number.values) if number else 0)
+    palette = dict(zip(titles, (colours[line] for line in group.lines), strict=True))
+    named: dict[str, Any] = {"order": titles, "hue_order": titles, "palette": palette}
+    look: dict[str, Any] = {"jitter": False, "size": 5, "alpha": 0.75, "legend": False}
+    sns.stripplot(points, x="value", y="model", hue="model", ax=ax, **named, **look)
+
+
+def _mean_and_paper(ax: Axes, group: Group, column: Column, line: Line, place: int) -> None:
+    if number := group.number("model", column.point, line):
+        ax.plot([number.mean] * 2, [place - 0.32, place + 0.32], color="0.1", linewidth=1.6, zorder=4)
+    if paper := paper_number(group, column.point, line):
+        look: dict[str, Any] = {"marker": "D", "markersize": 6, "markerfacecolor": "none", "color": "0.35"}
+        ax.errorbar(paper.mean, place, xerr=bar(paper.std), elinewidth=1, capsize=2, zorder=3, **look)
