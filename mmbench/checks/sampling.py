@@ -11,7 +11,7 @@ from torch import Tensor
 from ..modality import Task, subsets
 from ..model import Model, draw
 from ..seeding import generator
-from ..training import load_tensors, save_tensors
+from ..tensors import load_tensors, save_tensors
 from .generating import DRAW
 from .rule import Checks, refuse
 from .subject import Subject

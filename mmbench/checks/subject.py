@@ -18,7 +18,7 @@ from ..model import Batch, Model, Stage, draw
 from ..networks import Networks
 from ..plugins import MODELS, load
 from ..seeding import generator, seeded_init
-from ..training import _StageRun
+from ..training import stage_trainer
 
 __all__ = ["STEPS", "ContractError", "StageTrial", "Subject", "stage_loss"]
 
@@ -122,8 +122,9 @@ def stage_loss(stage: Stage, train: Split, draws: int = 1) -> float:
 def _try_stage(model: Model, stage: Stage, train: Split) -> StageTrial:
     """A few steps of a stage, through the harness's own step."""
     model.eval()
-    run = _StageRun(model, replace(stage, schedule=_brief(stage.schedule), loss=_checked_loss(stage)), train, seed=0)
-    trial = StageTrial(stage, run.train)
+    tuples = stage.prepare(train) if stage.prepare else train
+    brief = replace(stage, schedule=_brief(stage.schedule), loss=_checked_loss(stage))
+    run, trial = stage_trainer(model, brief, tuples, seed=0), StageTrial(stage, tuples)
     first = _copied(run.parameters)
     stage.module.train()
     for step in range(STEPS):

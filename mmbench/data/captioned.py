@@ -150,29 +150,7 @@ class CaptionedImages(DatasetSource):
             name=self.name if whole else f"{self.name}_partial",
             title=self.title if whole else f"{self.title} (partial)",
             family="captions",
-            modalities=(
-                # weights: the paper's code for CUB (32 / 64^2, and 5 for captions)
-                Modality(
-                    name="image",
-                    title="Image",
-                    shape=(3, SIDE, SIDE),
-                    network="cub_resnet",
-                    latent=64,
-                    weight=32 / SIDE**2,
-                ),
-                Modality(
-                    name="caption",
-                    title="Caption",
-                    shape=(texts.LENGTH,),
-                    network="caption_conv",
-                    latent=32,
-                    likelihood="categorical",
-                    weight=5.0,
-                    vocabulary=tuple(vocabulary),
-                    end=texts.END,
-                    unprinted=(texts.UNKNOWN, texts.PADDING),
-                ),
-            ),
+            modalities=_modalities(vocabulary),
             metrics=("caption_match", "clip_s", "fid"),
             quality_count=10_000,
             laptop_count=1_000,
@@ -221,6 +199,26 @@ class CaptionedImages(DatasetSource):
                 f"{_some(damage)}; remove {'them' if len(damage) > 1 else 'it'} and {self.advice(root)}."
             )
         return images, captions
+
+
+def _modalities(vocabulary: Sequence[str]) -> tuple[Modality, Modality]:
+    """Image and caption; the weights are those of the paper's code for CUB (32 / 64^2, and 5 for captions)."""
+    image = Modality(
+        name="image", title="Image", shape=(3, SIDE, SIDE), network="cub_resnet", latent=64, weight=32 / SIDE**2
+    )
+    caption = Modality(
+        name="caption",
+        title="Caption",
+        shape=(texts.LENGTH,),
+        network="caption_conv",
+        latent=32,
+        likelihood="categorical",
+        weight=5.0,
+        vocabulary=tuple(vocabulary),
+        end=texts.END,
+        unprinted=(texts.UNKNOWN, texts.PADDING),
+    )
+    return image, caption
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,16 @@ from .checkpoint import Checkpoints
 from .draws import StreamDraws
 from .frozen import fit
 from .loop import Trainer, learning_rate
-from .stages import Keeper, StageRecord, train
+from .stages import Keeper, StageRecord, stage_trainer, train
 
-__all__ = ["Checkpoints", "Keeper", "StageRecord", "StreamDraws", "Trainer", "fit", "learning_rate", "train"]
+__all__ = [
+    "Checkpoints",
+    "Keeper",
+    "StageRecord",
+    "StreamDraws",
+    "Trainer",
+    "fit",
+    "learning_rate",
+    "stage_trainer",
+    "train",
+]

@@ -99,7 +99,7 @@ class Trainer:
         if not self.parameters:
             raise TrainingError(f"{self.who or self.title} has no parameter to train; check its module")
         self.device = next(iter(self.parameters.values())).device
-        self.steps = self.optimiser(self.parameters, self.schedule)
+        self.optim = self.optimiser(self.parameters, self.schedule)
         wanted = self.parameters if self.schedule.ema is not None else {}
         self.average = {name: p.detach().clone() for name, p in wanted.items()}
         self.course, self.window = Course(), _Window()
@@ -122,7 +122,7 @@ class Trainer:
         shown = course.steps
         with interrupt_between_steps() as interrupted:
             while course.steps < self.total:
-                self.window.add(self._step(course.steps))
+                self.window.add(self.step(course.steps))
                 course.steps += 1
                 if course.steps % every == 0 or course.steps == self.total:
                     advance(course.steps - shown, note=f"loss {self._point():.4g}")
@@ -135,16 +135,17 @@ class Trainer:
                 if interrupted():
                     raise KeyboardInterrupt
 
-    def _step(self, step: int) -> Mapping[str, Tensor]:
+    def step(self, step: int) -> Mapping[str, Tensor]:
+        """One optimiser step; returns the terms of its loss."""
         schedule, rows = self.schedule, self.draws.rows(step)
         low = schedule.precision == "bfloat16"
         with self.draws.layers(step), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
             terms = self.loss(rows, self.draws.generator)
-        self.steps.zero_grad(set_to_none=True)
+        self.optim.zero_grad(set_to_none=True)
         terms["loss"].backward()
-        for group in self.steps.param_groups:
+        for group in self.optim.param_groups:
             group["lr"] = learning_rate(schedule, step, self.total)
-        self.steps.step()
+        self.optim.step()
         if self.average and schedule.ema is not None:
             _move_average(self.average, self.parameters, schedule.ema)
         return terms
@@ -171,7 +172,7 @@ class Trainer:
         tensors |= {f"draws/{n}": t for n, t in self.draws.state().items()}
         tensors |= {f"window/{n}": t for n, t in self.window.sums.items()}
         for name, p in self.parameters.items():
-            tensors |= {f"adam/{key}/{name}": value for key, value in self.steps.state.get(p, {}).items()}
+            tensors |= {f"adam/{key}/{name}": value for key, value in self.optim.state.get(p, {}).items()}
         state = {"course": asdict(self.course), "counts": self.window.counts, "device": self.device.type}
         checkpoints.save(tensors, state)
 
@@ -190,7 +191,7 @@ class Trainer:
             self.average[name].copy_(value)
         for name, p in self.parameters.items():
             kept = {key: part["adam"].get(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-            self.steps.state[p] = {key: _laid_out(value, p) for key, value in kept.items() if value is not None}
+            self.optim.state[p] = {key: _laid_out(value, p) for key, value in kept.items() if value is not None}
         self.draws.restore(part["draws"])
         self.course = Course(**state["course"])
         self.window.sums = {n: t.to(self.device) for n, t in part.get("window", {}).items()}

@@ -27,7 +27,7 @@ from .checkpoint import Checkpoints
 from .draws import PassDraws
 from .loop import Course, Trainer
 
-__all__ = ["Keeper", "StageRecord", "first_weights", "train"]
+__all__ = ["Keeper", "StageRecord", "first_weights", "stage_trainer", "train"]
 
 OnCollapse = Literal["keep", "refuse"]
 
@@ -161,7 +161,7 @@ def _train_stage(
     model.eval()
     live = _Changes(model, stage)
     tuples = stage.prepare(train_split) if stage.prepare else train_split
-    trainer = _trainer(model, stage, tuples, seed, live)
+    trainer = stage_trainer(model, stage, tuples, seed, live)
     stage.module.train()
     course = trainer.run(checkpoints, progress)
     model.eval()
@@ -171,7 +171,11 @@ def _train_stage(
     return {name: tensor.detach().clone() for name, tensor in live().items()}, record
 
 
-def _trainer(model: Model, stage: Stage, tuples: Split, seed: int, live: _Changes) -> Trainer:
+def stage_trainer(
+    model: Model, stage: Stage, tuples: Split, seed: int, live: Callable[[], Mapping[str, Tensor]] = dict
+) -> Trainer:
+    """The training of a stage on its own (prepared) tuples; `live` gives what its checkpoints keep."""
+
     def loss(rows: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         return stage.loss(tuples.gather(rows, stage.modalities), generator)
 

@@ -23,6 +23,8 @@ from mmbench.modality import Task
 
 from .conftest import Notes, only
 
+ROUNDING = 1e-7
+"""A last batch of four samples instead of eight may round otherwise in float32 (2^-24 of a value)."""
 SETTINGS = ("schedule.steps=4", "eval.count=20", "eval.quality_count=20", "eval.batch_size=8", "eval.judge.steps=5")
 
 
@@ -140,7 +142,11 @@ def test_what_was_measured_in_one_go_and_what_was_added_are_the_same(home: Path,
     def key(row: Any) -> tuple[str, ...]:
         return row["source"], row["metric"], row["task"], row["modality"]
 
-    assert sorted(only(home)["rows"], key=key) == sorted(json.loads(json.dumps(whole["rows"])), key=key)
+    added, at_once = (sorted(cell["rows"], key=key) for cell in (only(home), whole))
+    assert [key(row) for row in added] == [key(row) for row in at_once]
+    values = [[row.pop("value") for row in rows] for rows in (added, at_once)]
+    assert values[0] == pytest.approx(values[1], rel=ROUNDING)
+    assert added == at_once
 
 
 def test_run_fills_the_gap_too_and_again_measures_anew(home: Path) -> None:
@@ -192,7 +198,7 @@ def test_kept_samples_are_exact_and_serve_without_the_model(home: Path) -> None:
     evaluator, _ = runner(home, metrics=("brightness",))
     assert len(evaluator.evaluate().extended) == 1
     values = [[r["value"] for r in c["rows"] if r["metric"] == "brightness"] for c in (only(home), fresh)]
-    assert values[0] == values[1]
+    assert values[0] == pytest.approx(values[1], rel=ROUNDING)
 
 
 def test_without_a_model_or_a_cell_the_error_says_what_to_do(home: Path) -> None:
