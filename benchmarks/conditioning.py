@@ -17,14 +17,13 @@ import torch
 import typer
 from torch import Tensor, nn
 
+from mmbench.cells.cell import CellWork
+from mmbench.cells.request import Request
 from mmbench.config import Budget
 from mmbench.data.dataset import Split
-from mmbench.measuring import evaluation_order
-from mmbench.metric import Bench
-from mmbench.networks import Networks
-from mmbench.runner import Request, Runner, tune
+from mmbench.engine.device import tune
+from mmbench.engine.local import Engine
 from mmbench.seeding import generator, seeded_init
-from mmbench.training import has_model, train
 from mmbench_evaluation.caption_match import CaptionMatch
 from mmbench_mld.model import MLD
 
@@ -71,21 +70,13 @@ def main(
         models=("mld",), dataset=dataset, seeds=(), budget=cast(Budget, budget), data_root=data_root, results=results,
         runs=runs, device="cpu", allow_partial=allow_partial,
     )  # fmt: skip
-    runner = Runner(request)
-    tune(runner.device)
-    plan = max(runner.stored(), key=lambda plan: plan.key.path(results).stat().st_mtime)
-    data, folder = runner.dataset, runner.folder(plan)
-    if not has_model(folder):
-        raise typer.BadParameter(f"{folder} holds no trained model; give the --runs folder of its training")
-    with seeded_init(plan.key.seed):
-        model = plan.cls.build(data.spec, plan.config, Networks())
+    engine = Engine(request)
+    tune(engine.shop.device)
+    plan = max(engine.planner.stored(), key=lambda plan: plan.key.path(results).stat().st_mtime)
+    data = plan.dataset
+    model, _ = CellWork(plan, engine.shop, may_train=False).trained()
     assert isinstance(model, MLD)
-    train(model, data.train, data.test, seed=plan.key.seed, folder=folder)
-    order = evaluation_order(data.test, plan.protocol.seed)
-    bench = Bench(
-        dataset=data, protocol=plan.protocol, device=runner.device, order=order,
-        cache=runner.cache, progress=runner.progress, weights=None, memo={},
-    )  # fmt: skip
+    bench = engine.shop.bench(plan.protocol)
     judge = CaptionMatch(bench)
     rows = bench.order[: plan.protocol.count]
     batch = data.test.gather(rows)

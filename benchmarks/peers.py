@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from mmbench.config import override
 from mmbench.data.mnist_svhn import SPEC
+from mmbench.engine.device import tune
 from mmbench.model import Model
 from mmbench.networks import Networks
 from mmbench.plugins import MODELS, load
-from mmbench.runner import tune
 from mmbench.seeding import seeded_init
 
 BATCH = 256

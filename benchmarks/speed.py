@@ -14,19 +14,20 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from mmbench.cells.references import evaluation_order
 from mmbench.config import Protocol, Schedule
 from mmbench.data.dataset import Dataset
 from mmbench.data.glyphs import Glyphs
 from mmbench.data.glyphs import draw as draw_glyphs
+from mmbench.engine.device import tune
 from mmbench.errors import UnavailableError
-from mmbench.measuring import evaluation_order
 from mmbench.metric import Bench, Metric
 from mmbench.model import Model, draw
 from mmbench.networks import Networks
 from mmbench.plugins import METRICS, load
 from mmbench.progress import Progress
-from mmbench.runner import tune
 from mmbench.seeding import Noise, seeded_init
+from mmbench.store import Artefacts
 from mmbench.training import train
 from mmbench_baselines.mvae import MVAE
 from mmbench_mld.model import MLD
@@ -95,10 +96,10 @@ def training_steps() -> None:
 
 def _seconds(model: Model, name: str, schedule: Schedule, data: Dataset) -> float:
     """Seconds of one stage alone, by a model that shows only this stage."""
-    stages = [replace(s, schedule=schedule, quality=None) for s in model.stages() if s.name == name]
+    stages = [replace(s, schedule=schedule, skill=None) for s in model.stages() if s.name == name]
     model.stages = lambda: stages  # type: ignore[method-assign]
     try:
-        return train(model, data.train, data.test, seed=0)[name].seconds
+        return train(model, data.train, data.validation, seed=0)[name].seconds
     finally:
         del model.stages
 
@@ -114,6 +115,7 @@ def metrics() -> None:
             device=torch.device("cpu"),
             order=evaluation_order(data.test, 0),
             cache=Path(folder),
+            artefacts=Artefacts(Path(folder) / "artefacts"),
             progress=Progress(),
         )
         (joint, *_), total = data.spec.tasks(), 0.0

@@ -18,7 +18,7 @@ from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import TrainingError, UnavailableError
 from mmbench.metric import Memory
 from mmbench.modality import Task
-from mmbench_evaluation import caption_match, towers
+from mmbench_evaluation import caption_heads, caption_match, towers
 from mmbench_evaluation.caption_heads import Settings, info_nce, recall, train_heads
 from mmbench_evaluation.caption_match import CaptionMatch
 
@@ -125,7 +125,7 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean() -> None:
     kept = heads.images(x, 0.4, rng)
     assert not torch.equal(kept, heads.images(x))
     torch.testing.assert_close(kept, heads.images(x), rtol=0.1, atol=0)
-    dropped = caption_match._drop(torch.ones(100_000), 0.4, rng)
+    dropped = caption_heads._drop(torch.ones(100_000), 0.4, rng)
     assert (dropped == 0).double().mean().item() == pytest.approx(0.4, abs=0.01)  # six standard errors
     assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
 
@@ -157,7 +157,7 @@ def test_the_tower_ends_with_mean_colours() -> None:
 def test_a_nan_is_a_sentence() -> None:
     images, texts = linear(200, 0.1, 0)
     images[3] = math.nan
-    with pytest.raises(TrainingError, match="look at the images"):
+    with pytest.raises(TrainingError, match="train the caption match: loss is not finite at step 1"):
         train_heads(images[None], texts, torch.arange(200), SMALL)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_it_learns_to_reconstruct(make_bench) -> None:  # type: ignore[no-untype
 
 def test_the_cache_saves_the_training(make_bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     trained = reference_autoencoder(make_bench(epochs=1), "grey")
-    assert len(list((tmp_path / "references").glob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "artefacts/reference-autoencoder").glob("*/card.json"))) == 1
     with monkeypatch.context() as patch:
         patch.setattr(module, "train_autoencoder", None)  # calling it would be a TypeError
         loaded = reference_autoencoder(make_bench(epochs=1), "grey")
@@ -54,7 +55,7 @@ def test_the_seed_alone_chooses_it(make_bench, tmp_path: Path) -> None:  # type:
     state = torch.get_rng_state()
     first = reference_autoencoder(make_bench(epochs=1), "grey").identity
     assert torch.equal(torch.get_rng_state(), state)
-    next((tmp_path / "references").glob("*.safetensors")).unlink()
+    shutil.rmtree(tmp_path / "artefacts")
     torch.manual_seed(2)
     assert reference_autoencoder(make_bench(epochs=1), "grey").identity == first
 

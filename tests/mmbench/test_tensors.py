@@ -1,0 +1,169 @@
+"""Tensor files and artefacts: whole, verified, shared, and never believed when damaged."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from mmbench.errors import DamagedError, ResultError, StorageError
+from mmbench.progress import Progress
+from mmbench.store.artefacts import Artefacts
+from mmbench.tensors import load_tensors, once, save_tensors
+
+TENSORS = {
+    "a": torch.arange(12, dtype=torch.float32).reshape(3, 4),
+    "low": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+    "truth": torch.tensor([True, False]),
+    "step": torch.tensor(7),
+    "none": torch.empty(0, 3),
+    "turned": torch.arange(6).reshape(2, 3).T,
+}
+
+
+def test_tensors_come_back_with_their_metadata(tmp_path):
+    path = tmp_path / "deep" / "file.safetensors"
+    save_tensors(path, TENSORS, {"state": "ok"})
+    found, metadata = load_tensors(path)
+    assert metadata == {"state": "ok"}
+    assert set(found) == set(TENSORS)
+    assert all(torch.equal(found[n], t) and found[n].dtype == t.dtype for n, t in TENSORS.items())
+    assert [p.name for p in path.parent.iterdir()] == ["file.safetensors"], "no temporary file is left"
+    with safe_open(path, "pt") as file:
+        assert set(file.keys()) == set(TENSORS), "any other tool can read it"
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    """In the header, the metadata, the tensors and the checksum itself."""
+    path = tmp_path / "file.safetensors"
+    save_tensors(path, TENSORS, {"state": "ok"})
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        try:
+            found, metadata = load_tensors(path)
+        except DamagedError:
+            continue
+        same = all(torch.equal(found[n], t) for n, t in TENSORS.items()) and metadata == {"state": "ok"}
+        assert same, f"byte {position} was believed"
+
+
+@pytest.mark.parametrize("content", [b"", b"12345678", b"\x00" * 99, b"\xff" * 16, b"{}"])
+def test_what_is_no_tensor_file_is_damaged(tmp_path, content):
+    path = tmp_path / "file.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match=r"file\.safetensors is damaged"):
+        load_tensors(path)
+
+
+def test_a_truncated_file_is_damaged(tmp_path):
+    path = tmp_path / "file.safetensors"
+    save_tensors(path, TENSORS)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedError):
+        load_tensors(path)
+
+
+def test_a_missing_file_is_not_a_damaged_one(tmp_path):
+    with pytest.raises(ResultError) as caught:
+        load_tensors(tmp_path / "nothing.safetensors")
+    assert not isinstance(caught.value, DamagedError)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_permissions_are_those_of_the_users_other_files(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        save_tensors(tmp_path / "tensors", TENSORS)
+        (tmp_path / "other").touch()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "tensors").stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
+
+
+def test_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
+    """A machine that loses power finds the old file or the new one: it is synchronised before it is renamed."""
+    events = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), sync(fd))[1])
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b))[1])
+    save_tensors(tmp_path / "tensors", TENSORS)
+    assert events == ["fsync", "replace"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "tensors"
+    save_tensors(path, {"a": torch.ones(3)})
+    before = path.read_bytes()
+
+    def full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"the disk of .* is full"):
+        save_tensors(path, {"a": torch.zeros(3)})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["tensors"]
+
+
+class Telling(Progress):
+    def __init__(self):
+        self.said = []
+
+    def say(self, message):
+        self.said.append(message)
+
+
+def made(store: Artefacts, identity: dict, progress: Progress | None = None) -> tuple[float, int]:
+    """The value of an artefact, and how often it was made for that."""
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {"x": torch.tensor([float(identity["seed"])])}, {"n": 1}
+
+    tensors, facts = once(store.of("judge", identity), make, "judge of x", progress or Progress())
+    assert facts == {"n": 1}
+    return float(tensors["x"]), len(calls)
+
+
+def test_an_artefact_is_made_once_for_each_identity(tmp_path):
+    store = Artefacts(tmp_path)
+    assert [made(store, {"seed": s}) for s in (0, 0, 1, 0)] == [(0.0, 1), (0.0, 0), (1.0, 1), (0.0, 0)]
+    keys = {path.name for path in (tmp_path / "judge").iterdir()}
+    assert keys == {store.of("judge", {"seed": s}).key for s in (0, 1)}
+    assert store.of("judge", {"seed": 0}).key != store.of("judge", {"seed": 0, "code": "1"}).key
+
+
+@pytest.mark.parametrize("name", ["card.json", "tensors.safetensors"])
+def test_a_damaged_artefact_is_set_aside_and_made_again(tmp_path, name):
+    store, told = Artefacts(tmp_path), Telling()
+    made(store, {"seed": 3})
+    path: Path = store.of("judge", {"seed": 3}).folder / name
+    path.write_bytes(path.read_bytes()[:-3])
+    assert made(store, {"seed": 3}, told) == (3.0, 1)
+    (said,) = told.said
+    assert "is damaged" in said
+    assert "set aside as" in said
+    assert len(list((tmp_path / "judge").glob("*.damaged-1"))) == 1
+    assert made(store, {"seed": 3}) == (3.0, 0)
+
+
+def test_a_card_in_anothers_folder_is_not_believed(tmp_path):
+    store = Artefacts(tmp_path)
+    made(store, {"seed": 1})
+    one, two = (store.of("judge", {"seed": s}).folder for s in (1, 2))
+    one.rename(two)
+    assert made(store, {"seed": 2}) == (2.0, 1)
+
+
+def test_a_finished_artefact_is_only_read(tmp_path):
+    store = Artefacts(tmp_path)
+    made(store, {"seed": 1})
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    made(store, {"seed": 1})
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
