@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -125,11 +125,15 @@ def _feed(
 
 
 def _keep(bench: Bench, tasks: Iterable[Task], conditions: Batch, samples: Batch, result: Measurement) -> None:
+    def keep(task: Task, role: Literal["given", "target"], name: str, values: Batch) -> None:
+        array = as_array(bench.dataset.spec.modality(name), values[name][:KEPT])
+        result.samples[sample_key(task.name, role, name)] = array
+
     for task in tasks:
-        for role, names, values in (("given", task.given, conditions), ("target", task.targets, samples)):
-            for name in names:
-                array = as_array(bench.dataset.spec.modality(name), values[name][:KEPT])
-                result.samples[sample_key(task.name, role, name)] = array
+        for name in task.given:
+            keep(task, "given", name, conditions)
+        for name in task.targets:
+            keep(task, "target", name, samples)
 
 
 def _references(bench: Bench, metrics: Metrics, result: Measurement) -> None:

@@ -73,7 +73,7 @@ def run(
 
     \b
     mmbench run                                             MLD on the embedded glyphs
-    mmbench run --model mld,mvae --seeds 5
+    mmbench run --model mld --model mvae --seeds 5
     mmbench run --model all --dataset mnist_fashion --data-root data
     """
     from ..engine.local import Engine

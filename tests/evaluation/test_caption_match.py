@@ -336,3 +336,13 @@ def test_real_flowers_of_unseen_kinds(data_root, make_bench, captioned) -> None:
         values.append(metric.compute()[0].value)
     assert 40 < values[1] < 60
     assert values[0] > values[1] + 12
+
+
+def test_its_key_holds_towers_blur_and_libraries(simple, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    """Another library, or other code of this package (the blur, the towers), is another judge."""
+    settings = Settings()
+    first = caption_match._identity(simple, settings)
+    monkeypatch.setattr(caption_match, "versions", lambda *names: dict.fromkeys(names, "2.0"))
+    assert caption_match._identity(simple, settings)["packages"] == dict.fromkeys(caption_match.PACKAGES, "2.0")
+    assert {"torchvision", "transformers"} <= set(caption_match.PACKAGES)
+    assert set(first["code"]) == {"mmbench_evaluation"}, "blur, towers and heads stand in this package"

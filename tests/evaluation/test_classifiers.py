@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +15,9 @@ from mmbench.config import Schedule
 from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import ConfigError, PluginError, TrainingError
 from mmbench.progress import Advance, Progress
+from mmbench.store import provenance
 from mmbench_evaluation import classifiers
-from mmbench_evaluation.classifiers import Classifier, LeNet, Reader, accuracy, judge, train_judge
+from mmbench_evaluation.classifiers import Classifier, LeNet, Reader, accuracy, judge, second_judge, train_judge
 
 
 class Counting(Progress):
@@ -224,3 +227,32 @@ def test_real_digits(data_root: Path) -> None:
     mnist = Modality(name="mnist", shape=(1, 28, 28), network="mnist_mlp", latent=16)
     network = train_judge(LeNet, split(True), mnist, 10, Schedule(epochs=3, batch_size=256, lr=1e-3), 0)
     assert accuracy(Classifier(network), split(False), "mnist") > 0.97
+
+
+STRANGER = """
+from torch import nn
+WIDTH = 8
+class Net(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.LazyLinear(WIDTH), nn.ReLU(), nn.LazyLinear(classes))
+        self.body(__import__("torch").zeros(1, *shape))
+    def forward(self, x):
+        return self.body(x)
+"""
+
+
+def test_a_strangers_judge_is_kept_by_its_source(make_bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    """An edited class is another judge, of the same name; a comment changes nothing."""
+    monkeypatch.syspath_prepend(tmp_path)
+    counts = []
+    for source in (STRANGER, STRANGER + "# the same\n", STRANGER.replace("WIDTH = 8", "WIDTH = 9")):
+        (tmp_path / "my_judge.py").write_text(source)
+        sys.modules.pop("my_judge", None)
+        importlib.invalidate_caches()
+        provenance.code_of_module.cache_clear()
+        provenance._imported.cache_clear()
+        second_judge(make_bench(epochs=1, second_judge="my_judge:Net"), "grey")
+        counts.append(len(list((tmp_path / "artefacts/judge").glob("*/card.json"))))
+    sys.modules.pop("my_judge", None)
+    assert counts == [1, 1, 2]

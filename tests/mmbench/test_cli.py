@@ -127,7 +127,7 @@ def test_dry_run_shows_settings_and_computes_nothing(home):
 
 
 def test_a_failing_cell_is_recorded_and_the_others_go_on(home):
-    done = call(*SMOKE, *MLD, *MVAE, "--set", "mld.autoencoders.pen.lr=1000", "--out", "bad", cwd=home)
+    done = call(*SMOKE, *MLD, *MVAE, "--set", "mld.autoencoders.pen.lr=1e30", "--out", "bad", cwd=home)
     assert done.returncode == 1
     assert "autoencoder.pen" in done.stderr
     (failed,) = store.failures(home / "bad")
@@ -167,12 +167,32 @@ def test_ctrl_c_loses_nothing(home):
     assert cell["stages"]["elbo"]["history"]["step"][-1] == 300
 
 
+def test_the_cache_lists_what_is_kept_and_clears_what_no_cell_needs(home):
+    listed = call("cache", "list", cwd=home)
+    assert listed.returncode == 0, listed.stderr
+    assert "elbo of mvae on Glyphs, seed 1" in listed.stdout
+    assert "judge of pen on Glyphs" in listed.stdout
+    assert "4 cells" in listed.stdout, "judges belong to every cell of the data"
+    runs = home / "spare"
+    shutil.copytree(home / "runs", runs)
+    (runs / "results.txt").unlink()
+    kept = len(list((runs / "artefacts").glob("*/*/card.json")))
+    shown = call("cache", "clear", "--runs", "spare", "--results", "nowhere", "--dry-run", cwd=home)
+    assert f"{kept} artefacts would be removed" in shown.stderr
+    assert len(list((runs / "artefacts").glob("*/*/card.json"))) == kept
+    cleared = call("cache", "clear", "--runs", "spare", "--results", "nowhere", cwd=home)
+    assert f"{kept} artefacts removed" in cleared.stderr
+    assert not list((runs / "artefacts").glob("*/*/card.json"))
+
+
 MISTAKES = [
     (["run", "--model", "mdl"], "did you mean 'mld'"),
     (["run", "--dataset", "glyfs"], "did you mean 'glyphs'"),
     (["run", "--dataset", "mnist_svhn"], "mmbench data fetch mnist_svhn"),
     (["run", "--set", "widht=3"], "did you mean 'width'"),
     (["run", "--set", "width=wide"], "width"),
+    (["run", "--dataset", "mnist_svhn", "--set", "widht=3"], "did you mean 'width'"),  # before any data are looked for
+    (["run", "--stale", "redo"], "redo"),
     (["run", "--set", "width"], "field=value"),
     (["run", "--seeds", "0"], "Invalid value for '--seeds'"),
     (["run", "--budget", "huge"], "huge"),

@@ -35,6 +35,8 @@ class Brightness(Metric):
     higher_is_better: ClassVar[bool | None] = None
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     available: ClassVar[bool] = True
+    with_ratio: ClassVar[bool] = False
+    """Whether it also gives rows of another name, as FMD does where its reference autoencoder has not collapsed."""
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
@@ -54,7 +56,8 @@ class Brightness(Metric):
     def compute(self) -> list[Row]:
         means = {task: torch.cat(parts).double().mean().item() for task, parts in self.seen.items()}
         return [
-            Row(metric="brightness", task=t, modality="pen", value=v, count=20, judge="exact", higher_is_better=None)
+            Row(metric=name, task=t, modality="pen", value=v, count=20, judge="exact", higher_is_better=None)
+            for name in ("brightness", *(["brightness_ratio"] if self.with_ratio else []))
             for t, v in means.items()
         ]
 
@@ -156,6 +159,16 @@ def test_run_fills_the_gap_too_and_again_measures_anew(home: Path) -> None:
     outcome = runner(home, metrics=("brightness",), again=True)[0].evaluate()
     assert len(outcome.extended) == 1
     assert len(only(home)["rows"]) == rows
+
+
+def test_measuring_anew_leaves_no_row_of_the_metric_behind(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference autoencoder that has collapsed since gives no ratios: the old ones go with the old distances."""
+    monkeypatch.setattr(Brightness, "with_ratio", True)
+    runner(home, metrics=("brightness",))[0].evaluate()
+    assert "brightness_ratio" in {row["metric"] for row in only(home)["rows"]}
+    monkeypatch.setattr(Brightness, "with_ratio", False)
+    runner(home, metrics=("brightness",), again=True)[0].evaluate()
+    assert {row["metric"] for row in only(home)["rows"]} == {"coherence", "label_entropy", "brightness"}
 
 
 def test_a_metric_without_its_weights_is_left_out_with_a_sentence_and_added_later(

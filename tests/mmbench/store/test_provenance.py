@@ -1,6 +1,7 @@
 """Code identity: what counts as a change, and whose code it is."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,32 @@ def test_what_decides_weights_is_in_the_training_path():
         for path in provenance._python_files(provenance.ROOT / path for path in provenance.TRAINING)
     }
     assert {"training/loop.py", "training/stages.py", "networks/images.py", "likelihoods.py", "seeding.py"} <= files
+
+
+def test_the_commit_is_that_of_the_process_not_of_a_later_checkout(monkeypatch):
+    first = provenance.commit()
+    monkeypatch.setattr(provenance.subprocess, "run", None)  # asking again would be a TypeError
+    assert provenance.commit() == first
+
+
+def test_a_changed_constant_of_mlds_loss_is_another_code_and_a_comment_is_not(tmp_path, monkeypatch):
+    """On a copy of the package itself."""
+    import shutil
+
+    import mmbench_mld
+
+    copy = tmp_path / "copied_mld"
+    shutil.copytree(Path(mmbench_mld.__file__).parent, copy)
+    monkeypatch.chdir(tmp_path)
+
+    def identity():
+        provenance.code_of_module.cache_clear()
+        return code_of_module("copied_mld")
+
+    first, loss = identity(), copy / "diffusion.py"
+    source = loss.read_text()
+    assert "T_MIN = 1e-6" in source
+    loss.write_text(source.replace("T_MIN = 1e-6", "T_MIN = 1e-6  # the smallest"))
+    assert identity() == first
+    loss.write_text(source.replace("T_MIN = 1e-6", "T_MIN = 1e-5"))
+    assert identity() != first
