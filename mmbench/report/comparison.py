@@ -161,8 +161,10 @@ class Group:
         return ", ".join(f"{name}={canonical(value)}" for name, value in self._overrides(line).items())
 
     def _overrides(self, line: Line) -> dict[str, Any]:
-        overrides = self.of(line)[0]["overrides"]
-        return {name: value for name, value in sorted(overrides.items()) if not name.startswith("eval.")}
+        """Epochs that are none now went with the steps that took their place, and the reverse: they say nothing."""
+        overrides = sorted(self.of(line)[0]["overrides"].items())
+        gone = {name for name, value in overrides if value is None and name.endswith(("epochs", "steps"))}
+        return {name: value for name, value in overrides if not name.startswith("eval.") and name not in gone}
 
     def _count_changed(self, line: Line) -> str:
         return f"{len(self._overrides(line))} settings changed"

@@ -27,6 +27,8 @@ from mmbench_baselines.mvae import MVAE
 from mmbench_baselines.mvtcae import MVTCAE
 from mmbench_baselines.nexus import Nexus, aggregate, perceptual_dropout
 
+from ..specs import CUB
+
 MODELS: list[type[Model]] = [MVAE, MMVAE, MMVAEDReG, MoPoE, MVTCAE, Nexus]
 PEN = Modality(name="pen", shape=(1, 4, 4), network="mnist_mlp", latent=3, weight=2.0)
 SIGN = Modality(name="sign", shape=(3, 3, 3), network="mnist_mlp", latent=5)
@@ -40,24 +42,6 @@ NAME = Modality(
     weight=3.0,
 )
 SPECS = {M: DatasetSpec(name=f"toy{M}", title="Toy", modalities=(PEN, SIGN, NAME)[:M], classes=4) for M in (2, 3)}
-CUB = DatasetSpec(
-    name="cub",
-    title="CUB",
-    family="captions",
-    modalities=(
-        Modality(name="image", shape=(3, 64, 64), network="cub_resnet", latent=64, weight=32 / 64**2),
-        Modality(
-            name="caption",
-            shape=(32,),
-            network="caption_conv",
-            latent=32,
-            likelihood="categorical",
-            weight=5.0,
-            vocabulary=tuple(f"word{k}" for k in range(1590)),
-            unprinted=(1,),
-        ),
-    ),
-)
 FOUR = DatasetSpec(name="toy4", title="Toy", modalities=(PEN, SIGN, NAME, replace(PEN, name="pen2")))
 
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)

@@ -14,7 +14,7 @@ from mmbench.data.glyphs import SPEC as GLYPHS
 from mmbench.data.mnist_fashion import SPEC as MNIST_FASHION
 from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
 from mmbench.errors import ConfigError
-from mmbench.modality import DatasetSpec, Modality
+from mmbench.modality import DatasetSpec
 from mmbench.model import Model
 from mmbench.networks import Networks
 from mmbench_baselines.mmvae import MMVAE, MMVAEConfig
@@ -24,19 +24,9 @@ from mmbench_baselines.mvae import MVAE, MVAEConfig
 from mmbench_baselines.mvtcae import MVTCAE, MVTCAEConfig
 from mmbench_baselines.nexus import Nexus, NexusConfig
 
+from ..specs import CAPTION, CUB, IMAGE
+
 MODELS: list[type[Model]] = [MVAE, MMVAE, MMVAEDReG, MoPoE, MVTCAE, Nexus]
-IMAGE = Modality(name="image", shape=(3, 64, 64), network="cub_resnet", latent=64, weight=32 / 64**2)
-CAPTION = Modality(
-    name="caption",
-    shape=(32,),
-    network="caption_conv",
-    latent=32,
-    likelihood="categorical",
-    weight=5.0,
-    vocabulary=tuple(f"word{k}" for k in range(1590)),
-    unprinted=(1,),
-)
-CUB = DatasetSpec(name="cub", title="CUB", family="captions", modalities=(IMAGE, CAPTION))
 PICTURES = DatasetSpec(name="pictures", title="Pictures", modalities=(IMAGE, replace(IMAGE, name="other")))
 
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)

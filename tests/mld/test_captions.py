@@ -20,18 +20,8 @@ from mmbench_mld.augmentation import trivial_augment
 from mmbench_mld.model import MLD
 from mmbench_mld.star import MLDStar
 
-IMAGE = Modality(name="image", shape=(3, 64, 64), network="cub_resnet", latent=64, weight=32 / 64**2)
-CAPTION = Modality(
-    name="caption",
-    shape=(32,),
-    network="caption_conv",
-    latent=32,
-    likelihood="categorical",
-    weight=5.0,
-    vocabulary=tuple(f"word{k}" for k in range(1590)),
-    unprinted=(1,),
-)
-CUB = DatasetSpec(name="cub", title="CUB", family="captions", modalities=(IMAGE, CAPTION))
+from ..specs import CAPTION, CUB, IMAGE
+
 TINY = DatasetSpec(
     name="tiny",
     title="Tiny",

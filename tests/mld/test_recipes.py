@@ -12,24 +12,14 @@ from mmbench.config import BUDGETS, Budget, Schedule, from_json, to_json
 from mmbench.data.glyphs import SPEC as GLYPHS
 from mmbench.data.mnist_fashion import SPEC as MNIST_FASHION
 from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
-from mmbench.modality import DatasetSpec, Modality
+from mmbench.modality import DatasetSpec
 from mmbench.model import Model
 from mmbench_mld.config import MLDConfig
 from mmbench_mld.model import MLD
 from mmbench_mld.star import MLDStar
 
-IMAGE = Modality(name="image", shape=(3, 64, 64), network="cub_resnet", latent=64, weight=32 / 64**2)
-CAPTION = Modality(
-    name="caption",
-    shape=(32,),
-    network="caption_conv",
-    latent=32,
-    likelihood="categorical",
-    weight=5.0,
-    vocabulary=tuple(f"word{k}" for k in range(1590)),
-    unprinted=(1,),
-)
-CUB = DatasetSpec(name="cub", title="CUB", family="captions", modalities=(IMAGE, CAPTION))
+from ..specs import CAPTION, CUB, IMAGE
+
 PICTURES = DatasetSpec(name="pictures", title="Pictures", modalities=(IMAGE, replace(CAPTION, name="title")))
 SPECS = (MNIST_SVHN, MNIST_FASHION, GLYPHS, PICTURES, CUB)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,9 @@ from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Stage
 from mmbench.networks import Networks
 from mmbench.seeding import seeded_init
+from mmbench.store import Artefacts
+from mmbench.training import Keeper
+from mmbench.training.stages import first_weights
 from mmbench_mld.model import MLD
 from mmbench_mld.schedule import TimePath
 from mmbench_mld.star import MLDStar
@@ -144,3 +148,25 @@ def test_a_replaced_autoencoder_leaves_the_others_alone() -> None:
     one, wide = build(MLDStar), build(MLDStar, kl_width=16)
     assert equal(one.autoencoders["caption"], wide.autoencoders["caption"])
     assert equal(one.score, wide.score)
+
+
+def keys(cls: type[MLD], folder: Path, **settings: Any) -> dict[str, str]:
+    """Stage -> key of its artefact, as the harness computes it, the key of what it needs among the rest."""
+    model = build(cls, **settings)
+    keeper = Keeper(artefacts=Artefacts(folder), identity={"data": "x"}, config={}, owner="toy")
+    found: dict[str, str] = {}
+    for stage in model.stages():
+        needs = {name: found[name] for name in (list(found) if stage.needs is None else stage.needs)}
+        found[stage.name] = keeper.artefact(model, stage, first_weights(stage.module), 0, needs).key
+    return found
+
+
+def test_variants_share_the_artefacts_of_the_stages_that_agree(tmp_path: Path) -> None:
+    mld, star, wide = keys(MLD, tmp_path), keys(MLDStar, tmp_path), keys(MLD, tmp_path, width=128)
+    assert mld["autoencoder.caption"] == star["autoencoder.caption"]
+    assert mld["autoencoder.image"] != star["autoencoder.image"]
+    assert mld["score"] != star["score"], "it was made from another image autoencoder"
+    assert {name for name in mld if mld[name] != wide[name]} == {"score"}
+    path = TimePath(steps=7, jump=2, resample=2)
+    assert keys(MLD, tmp_path, path=path, sampling_precision="bfloat16") == mld
+    assert {name for name in mld if mld[name] != keys(MLD, tmp_path, seed=1)[name]} == set(mld)

@@ -91,10 +91,11 @@ def test_a_judge_is_named_with_its_digits_and_a_ratio_with_its_reference_autoenc
 
 
 def test_changed_settings_stand_in_the_title() -> None:
-    own = cell("mld", 0, joint(80.0), overrides={"score.steps": 150, "eval.count": 30})
+    own = cell("mld", 0, joint(80.0), overrides={"score.steps": 150, "score.epochs": None, "eval.count": 30})
     text = render([own])
     assert lines_of(text, "MLD (score.steps=150)")
     assert "(not the budget's: count=30)" in text
+    assert lines_of(render([cell("mld", 0, joint(80.0), overrides={"score.ema": None})]), "MLD (score.ema=null)")
     many = cell("mld", 0, joint(80.0), overrides={f"a_long_name_{k}": k for k in range(9)})
     assert lines_of(render([many]), "MLD (9 settings changed)")
     assert "not the recipe's: a_long_name_0=0, " in render([many])
