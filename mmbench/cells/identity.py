@@ -8,8 +8,8 @@ from typing import Any
 from ..config import digest, to_json
 from ..model import Model
 from ..training import Keeper
+from .data_record import modality_record
 from .plan import CellPlan
-from .record import modality_record
 from .sampling import Sampler, Shelf
 from .workshop import Workshop
 

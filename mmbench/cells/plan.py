@@ -14,7 +14,7 @@ from ..errors import PluginError, ResultError
 from ..model import Model
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
-from .record import modality_record
+from .data_record import modality_record
 from .request import split_settings
 from .workshop import Workshop, blaming, deciding
 

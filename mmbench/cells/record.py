@@ -5,56 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from .. import plugins
 from ..config import to_json
-from ..data.dataset import Dataset
 from ..metric import Metric
-from ..modality import Modality
 from ..store import provenance
-from ..store.schema import SCHEMA, Cell, DatasetRecord, Environment, MetricRecord, ModalityRecord
+from ..store.schema import SCHEMA, Cell, Environment, MetricRecord
 from ..training import StageRecord
+from .data_record import dataset_record
 from .measuring import Measurement
+from .plan import CellPlan
 from .workshop import device_name
 
-if TYPE_CHECKING:
-    from .plan import CellPlan
-
-__all__ = ["cell_record", "metric_records", "modality_record"]
-
-
-def modality_record(modality: Modality) -> ModalityRecord:
-    """A modality as models saw it."""
-    return {
-        "name": modality.name,
-        "title": modality.title or modality.name,
-        "shape": list(modality.shape),
-        "network": modality.network,
-        "latent": modality.latent,
-        "likelihood": modality.likelihood,
-        "scale": modality.scale,
-        "weight": modality.weight,
-        "tokens": len(modality.vocabulary),
-    }
-
-
-def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
-    """A dataset as a cell was trained and measured on it."""
-    spec = dataset.spec
-    return {
-        "name": spec.name,
-        "title": spec.title,
-        "family": spec.family,
-        "fingerprint": dataset.fingerprint,
-        "split": "validation" if split == "validation" else "test",
-        "train": len(dataset.train),
-        "test": len(dataset.test),
-        "classes": spec.classes,
-        "modalities": [modality_record(m) for m in spec.modalities],
-    }
+__all__ = ["cell_record", "metric_records"]
 
 
 def metric_records(metrics: Mapping[str, type[Metric]], seconds: Mapping[str, float]) -> dict[str, MetricRecord]:

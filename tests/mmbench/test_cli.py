@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -172,7 +173,8 @@ def test_the_cache_lists_what_is_kept_and_clears_what_no_cell_needs(home):
     assert listed.returncode == 0, listed.stderr
     assert "elbo of mvae on Glyphs, seed 1" in listed.stdout
     assert "judge of pen on Glyphs" in listed.stdout
-    assert "4 cells" in listed.stdout, "judges belong to every cell of the data"
+    needed = int(re.search(r"judge of pen on Glyphs .* (\d+) cells", listed.stdout).group(1))
+    assert needed >= 4, "judges belong to every cell of the data"
     runs = home / "spare"
     shutil.copytree(home / "runs", runs)
     (runs / "results.txt").unlink()

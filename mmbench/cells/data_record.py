@@ -1,0 +1,40 @@
+"""What a cell records of its data: all that must agree within a table."""
+
+from __future__ import annotations
+
+from ..data.dataset import Dataset
+from ..modality import Modality
+from ..store.schema import DatasetRecord, ModalityRecord
+
+__all__ = ["dataset_record", "modality_record"]
+
+
+def modality_record(modality: Modality) -> ModalityRecord:
+    """A modality as models saw it."""
+    return {
+        "name": modality.name,
+        "title": modality.title or modality.name,
+        "shape": list(modality.shape),
+        "network": modality.network,
+        "latent": modality.latent,
+        "likelihood": modality.likelihood,
+        "scale": modality.scale,
+        "weight": modality.weight,
+        "tokens": len(modality.vocabulary),
+    }
+
+
+def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
+    """A dataset as a cell was trained and measured on it."""
+    spec = dataset.spec
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "family": spec.family,
+        "fingerprint": dataset.fingerprint,
+        "split": "validation" if split == "validation" else "test",
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "classes": spec.classes,
+        "modalities": [modality_record(m) for m in spec.modalities],
+    }
