@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from .. import store
 from ..errors import ResultError, near
 from .options import Runs
 from .terminal import Terminal, say
@@ -26,6 +25,7 @@ def report(
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's."""
+    from .. import store
     from ..report import render
 
     cells, failures = store.cells(results, dataset), store.failures(results, dataset)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .. import store
 from .options import Budget, Measuring, Places, request, shared, words
 from .terminal import Terminal, say
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "run"]
 
 
-@shared(Measuring, Places)
+@shared(Places, Measuring)
 def run(
     *,
     model: Annotated[
@@ -98,7 +97,7 @@ def run(
         _finish(engine.run, places.results)
 
 
-@shared(Measuring, Places)
+@shared(Places, Measuring)
 def evaluate(
     *,
     model: Annotated[
@@ -150,6 +149,7 @@ def _finish(work: Callable[[], Outcome], results: Path) -> None:
 
 
 def _show_plan(engine: Engine, results: Path) -> None:
+    from .. import store
     from ..config import to_json
 
     plans = engine.planner.plan()
