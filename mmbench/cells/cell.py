@@ -83,9 +83,10 @@ class CellWork:
 
     def _anew(self, stale: Sequence[str]) -> bool:
         """Say that a cell is stale; whether it is to be computed anew."""
-        told = f"{self.plan.who}: stale, other code made it ({'; '.join(stale)})"
+        how = f"stale, other code made it ({'; '.join(stale)})"
         if not self.may_train:
-            raise ResultError(f"{told}: compute it anew with `mmbench run --stale rerun`, or go back to that code")
+            raise ResultError(f"{how}: compute it anew with `mmbench run --stale rerun`, or go back to that code")
+        told = f"{self.plan.who}: {how}"
         if self.request.stale == "rerun":
             self.say(f"{told}; it is computed anew")
             return True
