@@ -1,11 +1,12 @@
-"""Progress of long work: what the library reports, and a silent default."""
+"""Progress of long work: what the library reports, and a silent default; words that keep to their line."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Advance", "Progress"]
+__all__ = ["Advance", "Progress", "one_line"]
 
 Advance = Callable[..., None]
 """advance(steps, note='loss 12.3'): so many more steps are done."""
@@ -26,3 +27,8 @@ class Progress:
     def say(self, message: str) -> None:
         """A sentence for the user."""
         return
+
+
+def one_line(text: str) -> str:
+    """A text on one line: what ends a line, and what else controls a terminal, is a blank."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)

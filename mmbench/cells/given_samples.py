@@ -10,6 +10,7 @@ import numpy as np
 from .. import store
 from ..data.given import parse_given
 from ..errors import ConfigError, ResultError
+from ..modality import DatasetSpec
 from ..model import draw
 from ..seeding import generator
 from .cell import CellWork
@@ -17,6 +18,9 @@ from .export import as_array
 from .plan import CellPlan, Planner
 
 __all__ = ["Sampled", "sample_for"]
+
+MEMORY = 4 * 2**30
+"""Bytes that the samples of one call may take."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ def sample_for(planner: Planner, given: Sequence[str], targets: Sequence[str], c
     Arguments:
         given: 'modality=text' or 'modality=image-file'.
         targets: modalities to generate; none for all that are not given.
+        count: ConfigError where so many samples would not fit into memory.
         noise: seed of the samples' noise.
     """
     shop = planner.shop
@@ -48,6 +53,7 @@ def sample_for(planner: Planner, given: Sequence[str], targets: Sequence[str], c
     )
     if not wanted:
         raise ConfigError("everything is given: name what to generate with --target, or give less")
+    _check_memory(spec, wanted, count)
     plan = _chosen(planner)
     model, _ = CellWork(plan, shop, may_train=False).trained()
     rows = {name: item.expand(count, *item.shape[1:]) for name, item in conditions.items()}
@@ -63,6 +69,15 @@ def sample_for(planner: Planner, given: Sequence[str], targets: Sequence[str], c
         )
     arrays = [{n: as_array(spec.modality(n), v) for n, v in part.items()} for part in (conditions, made)]
     return Sampled(plan.key, arrays[0], arrays[1])
+
+
+def _check_memory(spec: DatasetSpec, wanted: Sequence[str], count: int) -> None:
+    """Raise ConfigError where the samples would not fit: 8 bytes a token, 4 a pixel, and each is held twice."""
+    size = 2 * sum(spec.modality(name).size * (8 if spec.modality(name).is_text else 4) for name in wanted)
+    if count * size > MEMORY:
+        raise ConfigError(
+            f"{count:,} samples would take {count * size / 2**30:.1f} GiB of memory: ask for at most {MEMORY // size:,}"
+        )
 
 
 def _chosen(planner: Planner) -> CellPlan:

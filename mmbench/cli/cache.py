@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from .options import Runs
-from .terminal import say
+from .options import Runs, path_option
+from .terminal import say, show
 
 __all__ = ["cache_app"]
 
@@ -21,7 +19,7 @@ cache_app = typer.Typer(
 )
 Results = Annotated[
     list[Path] | None,
-    typer.Option(
+    path_option(
         "--results", help="Folder of results whose cells need it; may be given several times. Folders that were used "
         "with these runs before count as well."
     ),
@@ -40,7 +38,7 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
         made = entry.card.finished[:16].replace("T", " ") if entry.card else "unfinished"
         what = entry.card.title if entry.card else "an interrupted training"
         table.add_row(entry.kind, what, entry.folder.name, f"{entry.size / 1e6:.1f}", made, needed)
-    Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False).print(table)
+    show(table, 160)
     total = sum(entry.size for entry in entries) / 1e6
     typer.echo(f"{len(entries)} artefacts, {total:.1f} MB under {runs / 'artefacts'}")
 

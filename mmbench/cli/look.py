@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from .. import plugins
 from .options import AllowPartial, DataRoot
+from .terminal import show
 
 if TYPE_CHECKING:
     from ..data.dataset import DatasetSource
@@ -27,7 +26,7 @@ def list_() -> None:
     for kind, group in (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS)):
         for plugin in plugins.available(group).values():
             table.add_row(kind, plugin.name, plugin.value, plugin.source)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    show(table, 120)
 
 
 def check(

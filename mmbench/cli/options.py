@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +15,27 @@ import typer
 if TYPE_CHECKING:
     from ..cells.request import Request
 
-__all__ = ["Budget", "Measuring", "Places", "Results", "Runs", "request", "shared", "words"]
+__all__ = ["Budget", "Measuring", "Places", "Results", "Runs", "path_option", "request", "shared", "words"]
 
 Budget = Literal["smoke", "laptop", "paper"]
+
+
+def path_option(*names: str, **more: Any) -> Any:
+    """An option that takes a path: '~' is the user's home wherever it stands first, which shells see to only where it
+    begins a word ('--out=~/x.md' reaches us as it is)."""
+    return typer.Option(*names, parser=_path, metavar="PATH", **more)
+
+
+def _path(typed: str | Path) -> Path:
+    return Path(os.path.expanduser(typed))
+
+
 DataRoot = Annotated[
-    Path, typer.Option("--data-root", envvar="MMBENCH_DATA", help="Folder that holds the datasets' files.")
+    Path, path_option("--data-root", envvar="MMBENCH_DATA", help="Folder that holds the datasets' files.")
 ]
-Results = Annotated[Path, typer.Option("--results", "--out", help="Folder of the results, one small JSON file a cell.")]
+Results = Annotated[Path, path_option("--results", help="Folder of the results, one small JSON file a cell.")]
 Runs = Annotated[
-    Path, typer.Option("--runs", envvar="MMBENCH_RUNS", help="Folder of trained models, judges and sample files.")
+    Path, path_option("--runs", envvar="MMBENCH_RUNS", help="Folder of trained models, judges and sample files.")
 ]
 AllowPartial = Annotated[
     bool, typer.Option("--allow-partial", help="Use a folder that holds only part of the images, as NAME_partial.")
@@ -35,9 +48,7 @@ class Places:
 
     dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs"
     data_root: DataRoot = Path("data")
-    results: Annotated[Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")] = (
-        Path("results")
-    )
+    results: Results = Path("results")
     runs: Runs = Path("runs")
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto"
     allow_partial: AllowPartial = False
@@ -55,7 +66,7 @@ class Measuring:
     ] = None
     weights: Annotated[
         Path | None,
-        typer.Option("--weights-root", envvar="MMBENCH_WEIGHTS", help="Folder of pretrained weights for metrics."),
+        path_option("--weights-root", envvar="MMBENCH_WEIGHTS", help="Folder of pretrained weights for metrics."),
     ] = None
     keep: Annotated[
         int,

@@ -8,26 +8,25 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import ResultError, near
-from .options import Runs
+from .options import Results, Runs, path_option
 from .terminal import Terminal, say
 
 __all__ = ["report"]
 
 
 def report(
-    results: Annotated[
-        Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")
-    ] = Path("results"),
+    results: Results = Path("results"),
     dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,
     format: Annotated[Literal["md", "csv", "tex"], typer.Option("--format", help="Form of the tables.")] = "md",
-    out: Annotated[Path | None, typer.Option("--out", help="Write to this file, not to the terminal.")] = None,
-    figures: Annotated[Path | None, typer.Option("--figures", help="Write the plots into this folder.")] = None,
+    out: Annotated[Path | None, path_option("--out", help="Write to this file, not to the terminal.")] = None,
+    figures: Annotated[Path | None, path_option("--figures", help="Write the plots into this folder.")] = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's."""
     from .. import store
     from ..report import render
 
+    _check(results, out, figures)
     cells, failures = store.cells(results, dataset), store.failures(results, dataset)
     if dataset and not cells and not failures:
         found = {cell["dataset"]["name"] for cell in store.cells(results)}
@@ -43,3 +42,14 @@ def report(
 
         for path in write_figures(cells, runs, figures, Terminal()):
             say(f"wrote {path}")
+
+
+def _check(results: Path, out: Path | None, figures: Path | None) -> None:
+    """The places that were named, before anything is read or drawn."""
+    if not results.is_dir():
+        what = "is a file" if results.exists() else "does not exist"
+        raise ResultError(f"{results} {what}: name the folder of the results, or make it with `mmbench run`")
+    if out is not None:
+        store.check_file(out)
+    if figures is not None:
+        store.check_folder(figures)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .options import Budget, Measuring, Places, request, shared, words
+from .options import Budget, Measuring, Places, path_option, request, shared, words
 from .terminal import Terminal, say
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the cells and their settings, compute none.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", hidden=True, help="Another word for --results.")] = None,
+    out: Annotated[Path | None, path_option("--out", hidden=True, help="Another word for --results.")] = None,
     measuring: Measuring,
     places: Places,
 ) -> None:

@@ -7,25 +7,41 @@ from typing import Annotated
 
 import typer
 
-from .options import Budget, Places, request, shared
+from ..store import check_file
+from .options import Budget, Places, path_option, request, shared
 from .terminal import Terminal, say
 
 __all__ = ["sample"]
+
+PICTURED = 100
+"""Samples that the picture shows at most."""
+MOST = 10_000
+"""Samples that are drawn at most: they are all held in memory. `mmbench evaluate --save-samples` keeps more on disk."""
 
 
 @shared(Places)
 def sample(
     *,
-    out: Annotated[Path, typer.Option("--out", help="The picture to write, a PNG.")],
+    out: Annotated[
+        Path, path_option("--out", help="The picture to write: a PNG, or what its ending names (pdf, svg, jpg, ...).")
+    ],
     model: Annotated[str, typer.Option("--model", help="A model with a finished cell.")] = "mld",
     given: Annotated[
         list[str] | None,
-        typer.Option("--given", metavar="MODALITY=VALUE", help="A text or an image file; may be given several times."),
+        typer.Option(
+            "--given",
+            metavar="MODALITY=VALUE",
+            help="A text or an image file; may be given several times. What is transparent in an image lies on black "
+            "where the modality has one channel, on white otherwise.",
+        ),
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", help="What to generate, where not all that is not given.")
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="Number of samples.")] = 8,
+    count: Annotated[
+        int,
+        typer.Option("--count", min=1, max=MOST, help=f"Up to {MOST:,} samples; the picture shows {PICTURED}."),
+    ] = 8,
     noise: Annotated[int, typer.Option("--noise-seed", min=0, help="Another seed, other samples.")] = 0,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of this training seed's cell.")] = None,
     budget: Annotated[Budget | None, typer.Option("--budget", help="Of a cell of this budget.")] = None,
@@ -40,12 +56,16 @@ def sample(
     mmbench sample --dataset mnist_svhn --given mnist=digit.png --count 20 --out svhn.png
     """
     from ..engine.local import Engine
-    from ..report.figures import given_grid, save
+    from ..report.figures import given_grid, picture_format, save
 
+    check_file(out)
+    picture_format(out)
     asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
     sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
     for name, values in sampled.made.items():
         if values.dtype.kind == "U":
             typer.echo("\n".join(f"{name}: {text}" for text in values.tolist()))
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
-    say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
+    if count > PICTURED:
+        say(f"the picture shows the first {PICTURED} of {count:,} samples")
+    say(f"wrote {save(given_grid(sampled.given, sampled.made, title, PICTURED), out)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +10,23 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Table
 
-from ..progress import Advance, Progress
+from ..progress import Advance, Progress, one_line
 
-__all__ = ["Terminal", "console", "say"]
+__all__ = ["Terminal", "console", "say", "show"]
 
 console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(message: str) -> None:
-    """A sentence, without markup: brackets and colons in paths stay what they are."""
-    console.print(message, markup=False)
+    """A sentence as it is: brackets and colons in paths are no markup, and nothing in it controls the terminal."""
+    console.print("\n".join(map(one_line, message.split("\n"))), markup=False)
+
+
+def show(table: Table, width: int) -> None:
+    """A table on standard output, as wide as the terminal, or of this width where there is none."""
+    Console(width=None if sys.stdout.isatty() else width, markup=False, emoji=False).print(table)
 
 
 class Terminal(Progress):

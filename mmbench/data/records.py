@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
+from ..errors import DataError
 from .captions import read_captions
+from .images import opened
 
 __all__ = ["CAPTIONS", "SIDE", "Record", "read_image", "read_records"]
 
@@ -55,11 +58,10 @@ def read_records(records: Sequence[Record], root: Path) -> tuple[Tensor, list[li
 def read_image(path: Path) -> Tensor:
     """An image as RGB, both sides forced to 64 pixels, uint8 (3, 64, 64); bilinear with antialiasing.
 
-    The same as torchvision's Resize on a PIL image. Raises OSError, SyntaxError or ValueError on a damaged file.
+    The same as torchvision's Resize on a PIL image: as in the paper's code, no orientation of a camera is looked at.
+    Raises OSError or DataError, see `images.opened`.
     """
-    from PIL import Image
-
-    with Image.open(path) as image:
+    with opened(path) as image:
         resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
@@ -68,8 +70,8 @@ def _try_image(record: Record) -> Tensor | str:
     """The pixels, or what is wrong with the file."""
     try:
         return read_image(record.image)
-    except (OSError, SyntaxError, ValueError) as error:
-        return _reason(error, "no whole image")
+    except (OSError, DataError) as error:
+        return _reason(error)
 
 
 def _try_captions(record: Record) -> list[str] | str:
@@ -77,10 +79,10 @@ def _try_captions(record: Record) -> list[str] | str:
     try:
         lines = read_captions(record.captions)
     except OSError as error:
-        return _reason(error, "cannot be read")
+        return _reason(error)
     return lines if len(lines) == CAPTIONS else f"{len(lines)} captions, not {CAPTIONS}"
 
 
-def _reason(error: Exception, otherwise: str) -> str:
-    """The system's word for it ('No such file or directory'), which Pillow's errors lack."""
-    return getattr(error, "strerror", None) or otherwise
+def _reason(error: Exception) -> str:
+    """The system's word for it ('No such file or directory'), or ours."""
+    return getattr(error, "strerror", None) or str(error)

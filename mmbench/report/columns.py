@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..progress import one_line
 from ..store import DatasetRecord, RowRecord
 from .paper import COHERENCE, Point, metric_title
 
@@ -42,7 +43,7 @@ class Names:
 
     def long(self, modality: str) -> str:
         """A modality's name in print."""
-        return next((m["title"] for m in self.dataset["modalities"] if m["name"] == modality), modality)
+        return one_line(next((m["title"] for m in self.dataset["modalities"] if m["name"] == modality), modality))
 
     @cached_property
     def modalities(self) -> list[str]:
@@ -58,26 +59,27 @@ class Names:
 
     def short(self, modalities: str) -> str:
         """'P+N' for 'pen+name'."""
-        return "+".join(self.initials.get(name, name) for name in modalities.split("+"))
+        return one_line("+".join(self.initials.get(name, name) for name in modalities.split("+")))
 
     def task_title(self, task: str) -> str:
         """'Joint', 'M → S', 'P+N → S'."""
         given, arrow, target = task.partition("->")
-        return f"{self.short(given)} → {self.short(target)}" if arrow else task.capitalize()
+        return f"{self.short(given)} → {self.short(target)}" if arrow else one_line(task.capitalize())
 
     def column(self, row: RowRecord) -> Column:
         """The column that a row's number stands in."""
         metric, task, modality = point = (row["metric"], row["task"], row["modality"])
-        label, title, better = self.task_title(task), metric_title(metric), row["higher_is_better"]
+        label, title, unit = self.task_title(task), one_line(metric_title(metric)), one_line(row["unit"])
+        better = row["higher_is_better"]
         if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
         if better is False:
-            return Column(point, "Quality (↓)", f"{label} {title}", better, row["unit"])
+            return Column(point, "Quality (↓)", f"{label} {title}", better, unit)
         if better is None:
             last = title.split()[-1]
             label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
-        inside = " ".join(word for word in (row["unit"], "↑" if better else "") if word)
-        return Column(point, f"{title} ({inside})" if inside else title, label, better, row["unit"])
+        inside = " ".join(word for word in (unit, "↑" if better else "") if word)
+        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit)
 
     def place(self, column: Column) -> tuple[Any, ...]:
         """The columns' order: coherence, then what is only described, then quality; joint first."""

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from ..config import canonical, digest, flat
+from ..progress import one_line
 from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
 from .code import code_of, metric_code, stale
 from .columns import Column, Names
@@ -90,8 +91,13 @@ class Group:
         return self.cells[0]["dataset"]
 
     @property
+    def heading(self) -> str:
+        """The dataset's name in print."""
+        return one_line(self.dataset["title"])
+
+    @property
     def budget(self) -> str:
-        return self.cells[0]["budget"]
+        return one_line(self.cells[0]["budget"])
 
     @property
     def protocol(self) -> str:
@@ -150,7 +156,7 @@ class Group:
         several = len({other.hash for other in same}) > 1
         name = f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
         inside = "; ".join(remark for remark in remarks if remark)
-        return name + (f" ({inside})" if inside else "") + (" †" if self.collapsed(line) else "")
+        return one_line(name + (f" ({inside})" if inside else "") + (" †" if self.collapsed(line) else ""))
 
     def stale(self, line: Line) -> list[str]:
         """How the code that made a line differs from what is installed now."""

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from .comparison import Group, Number
+from .escape import csv_cell
 
-__all__ = ["TIDY", "tidy"]
+__all__ = ["TIDY", "csv", "tidy"]
 
 TIDY = (
     *("dataset", "fingerprint", "split", "budget", "protocol", "model", "hash", "settings", "changed"),
@@ -20,6 +21,14 @@ TIDY = (
     *("mean", "std", "n", "seeds", "interval_low", "interval_high"),
     *("paper_table", "paper_mean", "paper_std", "difference"),
 )
+
+
+def csv(found: Iterable[Group]) -> str:
+    """The table of `tidy` as a file for spreadsheets: its texts are never formulas, its numbers are as they are."""
+    table = tidy(found)
+    for name in table.columns:
+        table[name] = [csv_cell(value) if isinstance(value, str) else value for value in table[name]]
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def tidy(found: Iterable[Group]) -> pd.DataFrame:

@@ -8,10 +8,11 @@ from typing import Literal
 from ..errors import ResultError, near
 from ..store import Cell, CellKey
 from .comparison import groups
-from .csv import tidy
+from .csv import csv
+from .escape import bullets, tex_comment
 from .latex import latex
 from .markdown import markdown
-from .words import bullets, failure
+from .words import failure
 
 __all__ = ["FORMATS", "Format", "render"]
 
@@ -27,7 +28,7 @@ def render(cells: Iterable[Cell], failures: Iterable[Cell] = (), format: Format 
         raise ResultError(f"there is no report format {format!r}; {near(format, FORMATS)}")
     found, lost = groups(cells), sorted(failures, key=CellKey.of)
     if format == "csv":
-        return tidy(found).to_csv(index=False, lineterminator="\n")
+        return csv(found)
     shown = {_place(group.cells[0]) for group in found}
     orphans = [failure(cell) for cell in lost if _place(cell) not in shown]
     pages = [(group, [cell for cell in lost if _place(cell) == _place(group.cells[0])]) for group in found]
@@ -35,8 +36,8 @@ def render(cells: Iterable[Cell], failures: Iterable[Cell] = (), format: Format 
         blocks = [markdown(group, failed) for group, failed in pages] or [NO_CELLS]
         blocks += ["## Failed cells\n\n" + bullets(orphans)] if orphans else []
     else:
-        blocks = [latex(group, failed) for group, failed in pages] or [f"% {NO_CELLS}"]
-        blocks += [f"% {line}" for line in orphans]
+        blocks = [latex(group, failed) for group, failed in pages] or [tex_comment(NO_CELLS)]
+        blocks += map(tex_comment, orphans)
     return "\n\n".join(blocks) + "\n"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..config import canonical, flat
 from ..store import DISPLAY_ONLY, Cell, RowRecord
 from .claims import claims
@@ -12,7 +10,7 @@ from .comparison import SHORT, Group
 from .paper import OWN_SCALE, metric_title, model_title, paper_voices
 from .tables import MARKDOWN, Style
 
-__all__ = ["LEGEND", "about", "bullets", "chosen", "claim_lines", "failure", "footnotes"]
+__all__ = ["LEGEND", "about", "chosen", "claim_lines", "failure", "footnotes"]
 
 LEGEND = "Mean ± sample standard deviation over training seeds; best in bold."
 
@@ -132,7 +130,3 @@ def failure(cell: Cell) -> str:
     name = f"{model_title(cell['model']['name'])} {cell['hash'][:6]} seed {cell['seed']}"
     reason = (cell["reason"] or "no reason was recorded").rstrip(".")
     return f"{name} failed on {cell['dataset']['name']}, budget {cell['budget']}: {reason}."
-
-
-def bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

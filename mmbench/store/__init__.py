@@ -2,6 +2,7 @@
 
 from . import provenance
 from .artefacts import Artefact, Artefacts, Card
+from .destinations import check_file, check_folder
 from .files import check_writable, exclusive, write_text
 from .results import (
     COLUMNS,
@@ -47,6 +48,8 @@ __all__ = [
     "RowRecord",
     "StageRecord",
     "cells",
+    "check_file",
+    "check_folder",
     "check_writable",
     "exclusive",
     "existing",

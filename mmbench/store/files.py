@@ -1,7 +1,9 @@
 """Files that are written whole or not at all, and locks that only one process holds.
 
 A file is filled beside its place, brought to the disk and renamed: whoever reads finds the old one or the new one,
-never half of it. Its permissions are the user's (umask), so that a colleague on a shared folder can read it.
+never half of it. Its permissions are those of the file that was there, else the user's (umask), so that a colleague on
+a shared folder can read it. A link stays and what it points to is written; other names of the old file (hard links)
+keep the old content. What is no regular file (a device, a pipe) is written in place and never renamed over.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ import errno
 import os
 import re
 import secrets
+import shutil
+import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,23 +24,23 @@ from filelock import FileLock, Timeout
 
 from ..errors import BusyError, StorageError
 
-__all__ = ["check_writable", "exclusive", "set_aside", "whole", "word", "write_text"]
+__all__ = ["check_writable", "exclusive", "set_aside", "whole", "word", "write_text", "written_in_place"]
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path to fill, which takes the place of `path` at the end; StorageError if that cannot be."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _to_disk(temporary)
-        os.replace(temporary, path)
+        with _in_place(path) if written_in_place(path) else _renamed(Path(os.path.realpath(path))) as temporary:
+            yield temporary
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def written_in_place(path: Path) -> bool:
+    """Whether a path leads to a device, a pipe or a socket, or to what this process holds open (/dev/stdout)."""
+    opened = path.absolute().parts[1:2] in (("dev",), ("proc",)) and "shm" not in path.parts[:3]
+    return os.path.exists(path) and not os.path.isdir(path) and (opened or not os.path.isfile(path))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -93,18 +98,52 @@ def word(name: str) -> str:
     return re.sub(r"[^\w+.-]", ".", name).lstrip(".") or "_"
 
 
-def _to_disk(path: Path) -> None:
-    """Bring the bytes to the disk and give the file the permissions that the user's other files have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(0o666 & ~umask)
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """A file beside `path`, which is renamed to it."""
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _to_disk(temporary, _permissions(path))
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _in_place(path: Path) -> Iterator[Path]:
+    """A file elsewhere, whose bytes are poured into `path`; a reader that has gone away had enough of them."""
+    with tempfile.TemporaryDirectory(prefix="mmbench-") as folder:
+        yield (temporary := Path(folder) / "content")
+        place = os.open(path, os.O_WRONLY | os.O_APPEND)
+        with contextlib.suppress(BrokenPipeError), open(place, "wb") as file, temporary.open("rb") as content:
+            shutil.copyfileobj(content, file)
+
+
+def _permissions(path: Path) -> int:
+    """Those of the file that is there, else those that the user's other files have."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode) & 0o777
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
+def _to_disk(path: Path, permissions: int) -> None:
+    """Bring the bytes to the disk and give the file its permissions."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+    path.chmod(permissions)
 
 
 def _cannot_write(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {path.parent} is full: free some space and run the same command again to resume"
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder: name a file in it"
     if isinstance(error, FileExistsError | NotADirectoryError):
         return f"{path.parent} cannot be made, a file is in the way: move the file or name another folder"
     reason = error.strerror or str(error)

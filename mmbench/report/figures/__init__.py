@@ -7,13 +7,14 @@ from .captions import caption_table
 from .curves import training_curves
 from .grids import given_grid, sample_grid
 from .spread import seed_spread
-from .style import save
+from .style import picture_format, save
 from .trade_off import trade_off
 from .write import write_figures
 
 __all__ = [
     "caption_table",
     "given_grid",
+    "picture_format",
     "sample_grid",
     "save",
     "seed_spread",

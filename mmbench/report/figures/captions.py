@@ -37,7 +37,7 @@ def caption_table(group: Group, task: str, samples: Mapping[Line, Samples]) -> F
                 box = (left / width, 1 - (top + tall * k + CELL) / height, wide / width, CELL / height)
                 _draw_cell(figure.add_axes(box), values[k], framed=block == GIVEN)
             left += wide + gap
-        words = f"{group.dataset['title']}, {task_words(group, task)}\nbudget {group.budget}"
+        words = f"{group.heading}, {task_words(group, task)}\nbudget {group.budget}"
         figure.text(0.5, 1 - 0.08 / height, words, ha="center", va="top", fontsize=10)
     return figure
 

@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...progress import one_line
 from ...store import Cell
 from ..comparison import Group, Line
 from .style import ACROSS, new_figure, styled
@@ -32,11 +33,9 @@ def training_curves(group: Group, line: Line) -> Figure | None:
             for k, term in enumerate(found):
                 ax = figure.add_subplot(grid[row, k])
                 _curves(ax, cells, stage, term)
-                ax.set_title(f"{stage}: {term}", fontsize=9)
+                ax.set_title(one_line(f"{stage}: {term}"), fontsize=9)
                 ax.set_xlabel("optimiser step" if row == len(rows) - 1 else "")
-        title = (
-            f"{group.title(line)} on {group.dataset['title']}, budget {group.budget}\ntraining, a curve for each seed"
-        )
+        title = f"{group.title(line)} on {group.heading}, budget {group.budget}\ntraining, a curve for each seed"
         figure.suptitle(title, fontsize=11)
     return figure
 

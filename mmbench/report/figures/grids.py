@@ -48,17 +48,22 @@ def sample_grid(group: Group, task: str, samples: Mapping[Line, Samples]) -> Fig
     rows = grid_rows(group, task, samples)
     if not rows:
         return None
-    title = f"{group.dataset['title']}, {task_words(group, task)}, budget {group.budget}"
+    title = f"{group.heading}, {task_words(group, task)}, budget {group.budget}"
     return _grid(rows, title, apart=0.17 if len(targets_of(group, task)) > 1 else 0.05)
 
 
-def given_grid(given: Samples, made: Samples, title: str) -> Figure:
-    """Samples of one model for one condition: the given items (1, ...) on top, a row for each generated modality.
+def given_grid(given: Samples, made: Samples, title: str, most: int = SHOWN) -> Figure:
+    """Samples of one model for one condition: the given items (1, ...) on top, then the generated modalities.
+
+    Each has a row of ten samples; for more (`most` at most) the rows are repeated below, sample under sample.
 
     Both by modality: images (n, C, H, W) uint8 or float in [0, 1], texts (n,) unicode.
     """
     rows = [(GIVEN, f"given\n{name}", values) for name, values in given.items()]
-    rows += [(name, name, values) for name, values in made.items()]
+    count = min(most, max(map(len, made.values())))
+    for start in range(0, count, SHOWN):
+        part = slice(start, min(start + SHOWN, count))
+        rows += [(f"{start} {name if count <= SHOWN else ''}", name, values[part]) for name, values in made.items()]
     return _grid(rows, title, apart=0.1)
 
 

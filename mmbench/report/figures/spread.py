@@ -27,7 +27,7 @@ def seed_spread(group: Group) -> Figure | None:
         handles = [handle("a seed", "0.35", "o", size=5), handle("mean", "0.1", "|", size=12)]
         if any(paper_number(group, column.point, line) for column in columns for line in group.lines):
             handles.append(handle("paper, with its standard deviation", "0.35", "D", hollow=True))
-        legend(figure, handles, f"{group.dataset['title']}, budget {group.budget}: spread of seeds")
+        legend(figure, handles, f"{group.heading}, budget {group.budget}: spread of seeds")
     return figure
 
 

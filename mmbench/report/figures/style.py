@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...errors import ResultError
+from ...store.files import whole
 from ..comparison import Group, Line
 from ..paper import Point
 
@@ -30,11 +31,21 @@ __all__ = [
     "new_figure",
     "panels",
     "paper_number",
+    "picture_format",
     "save",
     "styled",
 ]
 
 DPI = 150
+FORMS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "pdf", "svg", "eps")
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
+"""The same figure gives the same bytes."""
+PLAIN: dict[Any, Any] = {"text.parse_math": False, "svg.hashsalt": "mmbench"}
+"""Dollars in names are dollars, and what an SVG calls its parts is not random."""
 ACROSS = 4
 """Panels in a row."""
 MARKERS = "osD^v*PX<>hp"
@@ -44,17 +55,23 @@ COLOURS = (0, 1, 2, 9, 4, 3, 7, 8, 5, 6)
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG (or in the form that the path's ending names) and return the path.
+    """Write a figure whole, as PNG or in the form that the path's ending names, and return the path.
 
     Raises ResultError if it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    except OSError as error:
-        reason = error.strerror or error
-        raise ResultError(f"the figure {path} cannot be written ({reason}): name another folder for figures") from error
+    form = picture_format(path)
+    with whole(path) as temporary, temporary.open("wb") as file, mpl.rc_context(PLAIN):
+        figure.savefig(file, format=form, dpi=DPI, metadata=METADATA.get(form))
     return path
+
+
+def picture_format(path: Path) -> str:
+    """The form that a path's ending names, PNG where it has none; ResultError for one that is no picture."""
+    form = path.suffix[1:].lower() or "png"
+    if form not in FORMS:
+        known = ", ".join(f".{known}" for known in FORMS)
+        raise ResultError(f"{path} ends with no form of pictures that can be written: end it with one of {known}")
+    return form
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
@@ -83,6 +100,7 @@ def styled(*, grid: bool = True) -> Iterator[None]:
         "xtick.labelsize": 8,
     }
     own |= {"ytick.labelsize": 8, "grid.color": "0.92", "axes.edgecolor": "0.6", "xtick.major.size": 3}
+    own |= PLAIN
     with sns.axes_style("whitegrid" if grid else "white"), mpl.rc_context(own):
         yield
 

@@ -37,7 +37,7 @@ def trade_off(group: Group) -> Figure | None:
             group.number("model", c.point, x) and paper_number(group, c.point, x) for _, c in pairs for x in group.lines
         ):
             handles.append(handle("paper", "0.35", "o", hollow=True))
-        legend(figure, handles, f"{group.dataset['title']}, budget {group.budget}: coherence against quality")
+        legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality")
     return figure
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ...config import digest
 from ...progress import Progress
 from ...store import Cell, read_samples
 from ..comparison import Group, Line, groups
@@ -19,6 +21,9 @@ from .style import save
 from .trade_off import trade_off
 
 __all__ = ["write_figures"]
+
+LONGEST = 96
+"""Bytes of a word in a file's name, which has two of them and may have 255."""
 
 
 def write_figures(cells: Iterable[Cell], runs: Path, out: Path, progress: Progress | None = None) -> list[Path]:
@@ -41,9 +46,10 @@ def _figures(group: Group, runs: Path, progress: Progress) -> Iterator[tuple[str
     samples = _load_samples(group, runs, progress)
     for task in _tasks(samples.values()):
         draw = caption_table if given_of(task) and has_long_texts(samples.values(), task) else sample_grid
-        drawn[f"samples-{_file_word(task.replace('->', '-to-'))}"] = draw(group, task, samples)
+        name = _unlike(f"samples-{_file_word(task.replace('->', '-to-'))}", drawn)
+        drawn[name] = draw(group, task, samples)
     for line in group.lines:
-        drawn[f"training-{_file_word(group.title(line))}"] = training_curves(group, line)
+        drawn[_unlike(f"training-{_file_word(group.title(line))}", drawn)] = training_curves(group, line)
     yield from ((name, figure) for name, figure in drawn.items() if figure is not None)
 
 
@@ -65,9 +71,7 @@ def _load_samples(group: Group, runs: Path, progress: Progress) -> dict[Line, Sa
         paths = [runs / cell["samples"] for cell in group.of(line) if cell["samples"]]
         path = next((path for path in paths if path.is_file()), None)
         if path is None:
-            progress.say(
-                f"{group.title(line)} on {group.dataset['title']}: no samples in {runs}, left out of the grids"
-            )
+            progress.say(f"{group.title(line)} on {group.heading}: no samples in {runs}, left out of the grids")
         else:
             found[line] = read_samples(path)
     return found
@@ -79,4 +83,11 @@ def _tasks(samples: Iterable[Samples]) -> list[str]:
 
 
 def _file_word(text: str) -> str:
-    return re.sub(r"[^\w+.-]", "-", text.replace("*", "_star"))
+    """A text as part of a file's name; of a long one the beginning and a hash of it all."""
+    word = re.sub(r"[^\w+.-]", "-", text.replace("*", "_star"))
+    return word if len(word.encode()) <= LONGEST else f"{word[: LONGEST // 4]}-{digest(text, 8)}"
+
+
+def _unlike(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where it is taken: texts that differ may be the same word."""
+    return next(n for k in itertools.count(1) if (n := name if k == 1 else f"{name}-v{k}") not in taken)

@@ -139,7 +139,7 @@ def test_groups_of_one_budget_do_not_overwrite_each_other(tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be_made(group: Group, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(ResultError, match="name another folder for figures"):
+    with pytest.raises(ResultError, match="a file is in the way: move the file or name another folder"):
         write_figures(group.cells, tmp_path, tmp_path / "out")
 
 

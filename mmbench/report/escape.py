@@ -1,0 +1,80 @@
+"""Words of a cell in each format: whatever stands in a title, a name, a note or a reason is printed and does nothing.
+
+Cells come from other machines and from plugins, so their words are not ours. Each format passes every line of text, or
+every cell of a table, through its function here as the last thing; words that need no care come out as they went in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..config import digest
+from ..progress import one_line
+
+__all__ = ["bullets", "csv_cell", "markdown_code", "markdown_line", "tex", "tex_comment", "tex_label"]
+
+ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;"})  # a backslash before them changes nothing
+TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after the end of a table's line it would be an option, and a star part of the command
+    "]": "{]}",
+    "→": r"$\rightarrow$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    "·": r"\quad{}",
+    "–": "--",
+    "−": "$-$",
+    "<": "$<$",
+    ">": "$>$",
+    **{letter: f"\\{letter}" for letter in "%_&#${}"},
+}
+FORMULA = ("=", "+", "-", "@")
+"""What spreadsheets take for the beginning of a formula."""
+
+
+def markdown_line(text: str) -> str:
+    """A line, or a table's cell, in Markdown: no HTML, no further line, column or link.
+
+    Backticks that come in pairs stay, since sentences name commands with them; one that is left over is printed.
+    """
+    line = one_line(text).translate(ENTITIES).replace("](", "]&#40;")
+    return line.replace("`", "&#96;") if line.count("`") % 2 else line
+
+
+def markdown_code(text: str) -> str:
+    """A word as code, in which nothing but a backtick means anything."""
+    return f"`{one_line(text).replace('`', chr(39))}`"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Lines as a list in Markdown."""
+    return "\n".join(f"- {markdown_line(line)}" for line in lines)
+
+
+def tex(text: str) -> str:
+    """Text as LaTeX prints it."""
+    line = "".join(TEX.get(letter, letter) for letter in one_line(text))
+    return f"{{*}}{line[1:]}" if line.startswith("*") else line
+
+
+def tex_comment(text: str) -> str:
+    """A comment that ends with its line."""
+    return f"% {one_line(text)}"
+
+
+def tex_label(text: str) -> str:
+    """A word of a label; one that had to be changed gets a hash, so that two do not become one."""
+    safe = re.sub(r"[^A-Za-z0-9_.:+-]", "-", text)
+    return safe if safe == text else f"{safe}-{digest(text, 6)}"
+
+
+def csv_cell(text: str) -> str:
+    """A text of one line; a spreadsheet shows one that looks like a formula and computes nothing."""
+    line = one_line(text)
+    return f"'{line}" if line.lstrip().startswith(FORMULA) or text[:1] in ("\t", "\r") else line
