@@ -10,6 +10,7 @@ __all__ = [
     "ConfigError",
     "DamagedError",
     "DataError",
+    "MemoryShortageError",
     "MmbenchError",
     "PluginError",
     "ResultError",
@@ -38,6 +39,10 @@ class PluginError(MmbenchError):
 
 class TrainingError(MmbenchError):
     """A stage failed: a NaN, a collapsed autoencoder; the message names the stage."""
+
+
+class MemoryShortageError(MmbenchError):
+    """The memory of the machine, or of its GPU, did not suffice."""
 
 
 class UnavailableError(MmbenchError):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Laplace, Normal
 from torch.nn.functional import cross_entropy
 
+from .errors import PluginError
 from .modality import Modality
 
 __all__ = [
@@ -47,7 +48,17 @@ def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:
 
 
 def decoded(modality: Modality, output: Tensor) -> Tensor:
-    """The item a decoder's output stands for: the location clamped to [0, 1], or the likeliest tokens (int64)."""
+    """The item a decoder's output stands for: the location clamped to [0, 1], or the likeliest tokens (int64).
+
+    Raises PluginError for an output that is not finite: clamped, an infinity is a white pixel, and the likeliest of NaN
+    is token 0. (On a GPU the check waits for the output, as whoever takes the item to the CPU does next.)
+    """
+    if not torch.isfinite(output).all():
+        what = "logits" if modality.is_text else "values"
+        raise PluginError(
+            f"the decoder of {modality.name!r} gives {what} that are not finite (a NaN or an infinity); look at its "
+            "weights and at what it was given"
+        )
     return output.argmax(-1) if modality.is_text else output.float().clamp(0.0, 1.0)
 
 

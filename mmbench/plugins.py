@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, overload
+from typing import IO, Any, TypeVar, cast, overload
 
 from .errors import PluginError, near
 
@@ -26,6 +29,8 @@ DATASETS = "mmbench.datasets"
 """Entry-point group of the classes that derive from `mmbench.data.dataset.DatasetSource`."""
 METRICS = "mmbench.metrics"
 """Entry-point group of the classes that derive from `mmbench.metric.Metric`."""
+SAID = 200
+"""Characters that are told of what a module said."""
 
 T = TypeVar("T")
 
@@ -116,11 +121,14 @@ def _module(plugin: Plugin, local: bool) -> ModuleType:
     if local and here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(module)
-    except Exception as error:  # a stranger's module may raise anything
+        with _at_ease() as said:
+            return importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's module may raise anything
         absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
         place = f"{here} or among the installed packages" if local else plugin.source
-        cause = f"there is no module {module!r} in {place}" if absent else f"{type(error).__name__}: {error}"
+        cause = f"there is no module {module!r} in {place}" if absent else _cause(error, said())
         remedy = "repair it or correct the name" if local else f"repair or reinstall {plugin.distribution}"
         raise PluginError(f"{_who(plugin)} cannot be imported ({cause}); {remedy}") from error
 
@@ -132,6 +140,59 @@ def _attribute(plugin: Plugin, module: ModuleType) -> Any:
     except AttributeError as error:
         known = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
         raise PluginError(f"{_who(plugin)}: {module.__name__} has no {name!r}; {near(name, known)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of a module's __getattr__
+        raise PluginError(f"{_who(plugin)}: {module.__name__} gives no {name!r} ({_cause(error, '')})") from error
+
+
+def _cause(error: BaseException, said: str) -> str:
+    """In one line; of a module that ends the program also what it said."""
+    if not isinstance(error, SystemExit):
+        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    words = " ".join(said.split())
+    short = f", saying {words if len(words) <= SAID else '...' + words[-SAID:]!r}" if words else ""
+    return f"it asks to end the whole program, SystemExit: {error.code}{short}; nothing may run at import"
+
+
+class _Held:
+    """A stream that keeps back what is written to it until it is let go: from then on it is the stream itself, for a
+    module that took it for its own."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        self.stream, self.held, self.holding = stream, io.StringIO(), True
+
+    def write(self, text: str) -> int:
+        return (self.held if self.holding or self.stream is None else self.stream).write(text)
+
+    def let_go(self) -> None:
+        self.holding = False
+        self.write(self.held.getvalue())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def _at_ease() -> Iterator[Callable[[], str]]:
+    """A module is imported inside without our command line, which is not its own; yields what tells what it said.
+
+    What it prints comes out after, unless it asks to end the program.
+    """
+    streams = _Held(sys.stdout), _Held(sys.stderr)
+    before, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        with redirect_stdout(cast(IO[str], streams[0])), redirect_stderr(cast(IO[str], streams[1])):
+            yield lambda: " ".join(stream.held.getvalue() for stream in streams)
+    except SystemExit:
+        for stream in streams:
+            stream.holding = False
+        raise
+    finally:
+        sys.argv = before
+        for stream in streams:
+            if stream.holding:
+                stream.let_go()
 
 
 def _refuse_wrong_class(plugin: Plugin, value: Any, base: type) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .errors import DamagedError, ResultError, StorageError
+from .errors import DamagedError, ResultError, StorageError, TrainingError
 from .progress import Progress
 from .store.artefacts import Artefact
-from .store.files import whole
+from .store.files import sweep, whole
 from .store.provenance import versions
 
-__all__ = ["Made", "checksum", "load_tensors", "once", "save_tensors"]
+__all__ = ["Made", "checksum", "load_tensors", "once", "save_tensors", "spoiled"]
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 """The tensors of an artefact, and facts about it (JSON data)."""
@@ -71,44 +71,64 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def spoiled(tensors: Mapping[str, Tensor], finite: Container[str] = ()) -> str:
+    """The name of the first tensor that holds a NaN, or an infinity where its name is in `finite`; '' for none."""
+    for name, tensor in tensors.items():
+        bad = tensor.isnan() if name not in finite else ~tensor.isfinite()
+        if bad.any():
+            return name
+    return ""
+
+
 def once(
     artefact: Artefact,
     make: Callable[[], Made],
     title: str,
     progress: Progress,
     clear: Callable[[], None] = lambda: None,
+    finite: Container[str] = (),
 ) -> Made:
     """The tensors and facts of an artefact: those on disk, or made, put there and returned.
 
-    One process makes it, the others wait. One that is damaged is set aside and made again; a finished one is only read.
+    One process makes it, the others wait. One that is damaged, or holds a NaN, is set aside and made again; a finished
+    one is only read. Raises TrainingError where what is made holds a NaN.
 
     Arguments:
         make: gives tensors and facts; it may keep checkpoints in the artefact's folder.
         title: what is made, in print: 'judge of mnist'.
         clear: called when it was made and is whole on disk: the checkpoints may go.
+        finite: names of tensors that may not hold an infinity either.
     """
-    found = _found(artefact, progress)
+    found = _found(artefact, progress, finite)
     if found is None:
         with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
-            found = _found(artefact, progress) or _make(artefact, make, title)
+            found = _found(artefact, progress, finite) or _make(artefact, make, title, finite)
             clear()
     return found
 
 
-def _found(artefact: Artefact, progress: Progress) -> Made | None:
+def _found(artefact: Artefact, progress: Progress, finite: Container[str]) -> Made | None:
     card = artefact.card(progress.say)
     if card is None:
         return None
     try:
-        return load_tensors(artefact.tensors)[0], card.facts
+        tensors = load_tensors(artefact.tensors)[0]
+        if bad := spoiled(tensors, finite):
+            raise DamagedError(f"{artefact.tensors} holds numbers that are not finite ({bad})")
     except DamagedError as error:
         artefact.discard(str(error), progress.say)
         return None
+    return tensors, card.facts
 
 
-def _make(artefact: Artefact, make: Callable[[], Made], title: str) -> Made:
+def _make(artefact: Artefact, make: Callable[[], Made], title: str, finite: Container[str]) -> Made:
+    sweep(artefact.folder)
     started = time.monotonic()
     tensors, facts = make()
+    if bad := spoiled(tensors, finite):
+        raise TrainingError(
+            f"{title}: {bad} is not finite and is not kept; lower the learning rate or look at the data"
+        )
     save_tensors(artefact.tensors, tensors)
     artefact.finish(title, facts, time.monotonic() - started, versions("torch", "mmbench"))
     return tensors, facts

@@ -23,6 +23,7 @@ ALLOWED = {
 }
 STOREYS = (  # rooms of mmbench, from the ground up: each may import from its own storey and those below
     {"errors", "seeding"},
+    {"interrupt"},
     {"config", "modality", "progress", "plugins"},
     {"store", "likelihoods", "networks"},
     {"tensors"},

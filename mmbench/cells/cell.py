@@ -15,6 +15,7 @@ from ..seeding import seeded_init
 from ..store.provenance import changed
 from ..store.schema import Cell
 from ..training import StageRecord, train
+from .blaming import blaming
 from .identity import keeper, sampler, token
 from .measuring import groups, measure, targets
 from .plan import CellPlan
@@ -161,7 +162,8 @@ class CellWork:
         for name in names:
             metric = _metric(name)
             try:
-                metric.prepare(bench)
+                with blaming(name):
+                    metric.prepare(bench)
             except UnavailableError as error:
                 self.left_out[name] = str(error)
                 self.say(f"{name} is left out: {error}")

@@ -13,6 +13,7 @@ from ..errors import ConfigError, ResultError
 from ..modality import DatasetSpec
 from ..model import draw
 from ..seeding import generator
+from .blaming import blaming
 from .cell import CellWork
 from .export import as_array
 from .plan import CellPlan, Planner
@@ -55,9 +56,10 @@ def sample_for(planner: Planner, given: Sequence[str], targets: Sequence[str], c
         raise ConfigError("everything is given: name what to generate with --target, or give less")
     _check_memory(spec, wanted, count)
     plan = _chosen(planner)
-    model, _ = CellWork(plan, shop, may_train=False).trained()
+    with blaming(plan.typed):
+        model, _ = CellWork(plan, shop, may_train=False).trained()
     rows = {name: item.expand(count, *item.shape[1:]) for name, item in conditions.items()}
-    with shop.progress.phase("generate", count, "sample") as advance:
+    with shop.progress.phase("generate", count, "sample") as advance, blaming(plan.typed):
         made = draw(
             model,
             rows,

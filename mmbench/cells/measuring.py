@@ -23,6 +23,7 @@ from ..metric import Bench, Metric
 from ..modality import Task
 from ..model import Batch
 from ..store.samples import sample_key
+from .blaming import blaming
 from .export import as_array
 from .references import references
 from .sampling import Sampler, title
@@ -65,7 +66,7 @@ def measure(sampler: Sampler, bench: Bench, metrics: Metrics, *, figures: bool =
         _references(bench, metrics, result)
     made, own = groups(bench)
     for tasks, source in ((made, "model"), (own, "reconstruction")):
-        chosen = {name: metric(bench) for name, metric in metrics.items()}
+        chosen = {name: _begun(name, metric, bench) for name, metric in metrics.items()}
         for group in tasks:
             _generate(sampler, bench, chosen, group, result, figures)
         result.rows += chain(*_collect(chosen, source, "", result).values())
@@ -95,7 +96,7 @@ def _generate(
 ) -> None:
     """Sample the targets of tasks that share their given modalities, and feed the metrics."""
     given, made = tasks[0].given, targets(tasks)
-    most = max((metric.wants(task) for metric in metrics.values() for task in tasks), default=0)
+    most = max((_wanted(name, metric, tasks) for name, metric in metrics.items()), default=0)
     count = min(len(bench.order), max(most, sampler.keep, KEPT if figures else 0))
     if not count:
         return
@@ -108,6 +109,16 @@ def _generate(
             advance(len(rows))
 
 
+def _begun(name: str, metric: type[Metric], bench: Bench) -> Metric:
+    with blaming(name):
+        return metric(bench)
+
+
+def _wanted(name: str, metric: Metric, tasks: Sequence[Task]) -> int:
+    with blaming(name):
+        return max(metric.wants(task) for task in tasks)
+
+
 def _feed(
     metrics: Mapping[str, Metric],
     tasks: Iterable[Task],
@@ -117,7 +128,7 @@ def _feed(
     result: Measurement,
 ) -> None:
     for name, metric in metrics.items():
-        with _clock(result.metric_seconds, name):
+        with _clock(result.metric_seconds, name), blaming(name):
             for task in tasks:
                 n = min(len(rows), metric.wants(task) - start)
                 if n > 0:
@@ -141,7 +152,7 @@ def _references(bench: Bench, metrics: Metrics, result: Measurement) -> None:
     fresh = {name: metric for name, metric in metrics.items() if not bench.memory.knows(_ReferenceRows, name)}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in fresh}
     for point in references(bench, fresh):
-        chosen = {name: metric(bench) for name, metric in point.metrics.items()}
+        chosen = {name: _begun(name, metric, bench) for name, metric in point.metrics.items()}
         for start, rows, batch in point.samples:
             _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start, result)
         for name, lines in _collect(chosen, point.source, point.data, result).items():
@@ -158,7 +169,7 @@ def _collect(
     """The rows of each metric, as a cell's file holds them. Raises PluginError for a number that is not finite."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, metric in metrics.items():
-        with _clock(result.metric_seconds, name):
+        with _clock(result.metric_seconds, name), blaming(name):
             rows = metric.compute()
         for row in rows:
             if not math.isfinite(row.value):

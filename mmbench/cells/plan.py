@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,13 +10,14 @@ from typing import Any
 from .. import plugins, store
 from ..config import Protocol, check_settings, digest, flat, from_json, override, to_json
 from ..data.dataset import Dataset
-from ..errors import PluginError, ResultError
+from ..errors import MmbenchError, PluginError, ResultError
 from ..model import Model
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
+from .blaming import blaming
 from .data_record import modality_record
 from .request import split_settings
-from .workshop import Workshop, blaming, deciding
+from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner"]
 
@@ -58,24 +59,30 @@ class Planner:
     def __init__(self, shop: Workshop) -> None:
         self.shop, self.request = shop, shop.request
         self.broken: list[str] = []
+        self.unloaded: list[str] = []
         self.models = self._load_models()
         self.code = {name: self._code(cls) for name, cls in self.models.items()}
-        self.own, self.protocol_settings = split_settings(self.request.settings, list(self.models))
+        self.own, self.protocol_settings = split_settings(self.request.settings, [*self.models, *self.unloaded])
         check_settings(Protocol, self.protocol_settings)
         for name, cls in self.models.items():
             check_settings(cls.Config, self.own[name])
 
     def _load_models(self) -> dict[str, type[Model]]:
-        """The request's models by name; one of 'all' that cannot be loaded is told of and left out."""
+        """The request's models by name; one that cannot be loaded is told of and left out, unless it is the only one.
+
+        Raises PluginError for a name that is unknown, and where no model can be loaded.
+        """
         every = list(plugins.available(plugins.MODELS)) if "all" in self.request.models else []
         loaded: dict[str, type[Model]] = {}
         for name in [n for model in self.request.models for n in (every if model == "all" else [model])]:
+            plugins.find(plugins.MODELS, name)
             try:
-                loaded[name] = plugins.load(plugins.MODELS, name, Model)
+                loaded[name] = _model(name)
             except PluginError as error:
-                if name in self.request.models:
-                    raise
+                self.unloaded.append(name)
                 self._leave_out(name, str(error))
+        if self.broken and not loaded:
+            raise PluginError("; ".join(self.broken))
         return loaded
 
     def _leave_out(self, name: str, reason: str) -> None:
@@ -93,22 +100,28 @@ class Planner:
         return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count)
 
     def plan(self) -> list[CellPlan]:
-        """Every cell of the request. Raises ConfigError or PluginError for a setting or name that will not do."""
+        """Every cell of the request; a model that fails here is told of and left out, the others are planned.
+
+        Raises ConfigError for a setting that will not do.
+        """
         dataset = self.shop.of_split(self.protocol.split)
         return [plan for name, cls in self.models.items() for plan in self._cells(name, cls, dataset)]
 
-    def _cells(self, name: str, cls: type[Model], dataset: Dataset) -> Iterator[CellPlan]:
-        reason = cls.unfit(dataset.spec) if name not in self.request.models else ""
-        if reason:
-            self.shop.progress.say(f"{name}: left out of 'all': {reason}")
-            return
+    def _cells(self, name: str, cls: type[Model], dataset: Dataset) -> list[CellPlan]:
+        try:
+            with blaming(name):
+                recipe = self._fit_recipe(name, cls, dataset)
+        except MmbenchError as error:
+            self._leave_out(name, str(error))
+            return []
+        if recipe is None:
+            return []
         with blaming(name):
-            recipe = cls.recipe(dataset.spec, self.shop.budget)
-        config = override(recipe, self.own[name])
+            config = override(recipe, self.own[name])
         overrides = _differing(recipe, config) | _differing(self._recipe, self.protocol, "eval.")
         hash = _cell_hash(name, config, dataset, self.protocol)
-        for seed in self.request.seeds:
-            yield CellPlan(
+        return [
+            CellPlan(
                 key=store.CellKey(dataset.spec.name, plugins.label(name), self.shop.budget, hash, seed),
                 typed=name,
                 cls=cls,
@@ -119,6 +132,20 @@ class Planner:
                 code=self.code[name],
                 dataset=dataset,
             )
+            for seed in self.request.seeds
+        ]
+
+    def _fit_recipe(self, name: str, cls: type[Model], dataset: Dataset) -> Any:
+        """The model's recipe, which JSON must be able to hold; None where 'all' leaves the model out."""
+        reason = cls.unfit(dataset.spec) if name not in self.request.models else ""
+        if reason:
+            self.shop.progress.say(f"{name}: left out of 'all': {reason}")
+            return None
+        recipe = cls.recipe(dataset.spec, self.shop.budget)
+        if not isinstance(recipe, cls.Config):
+            raise PluginError(f"{name}: recipe must return a {cls.Config.__name__}, got a {type(recipe).__name__}")
+        to_json(recipe)
+        return recipe
 
     def stored(self) -> list[CellPlan]:
         """The complete cells that the request names, as they were planned; for `evaluate` and `sample`.
@@ -147,8 +174,10 @@ class Planner:
         if cell["dataset"]["fingerprint"] != dataset.fingerprint:
             raise ResultError(f"{key.path(self.request.results)} was made with other data: give its own --data-root")
         try:
-            cls = plugins.load(plugins.MODELS, typed, Model)
-        except PluginError as error:
+            cls = _model(typed)
+            with blaming(typed):
+                config = from_json(cls.Config, cell["config"])
+        except MmbenchError as error:
             self._leave_out(f"{key.model} seed {key.seed}", str(error))
             return None
         return CellPlan(
@@ -156,7 +185,7 @@ class Planner:
             typed=typed,
             cls=cls,
             source=plugins.find(plugins.MODELS, typed).source,
-            config=from_json(cls.Config, cell["config"]),
+            config=config,
             protocol=from_json(Protocol, cell["protocol"]),
             overrides=cell["overrides"],
             code=self._code(cls),
@@ -166,6 +195,13 @@ class Planner:
     def _code(self, cls: type[Model]) -> CodeRecord:
         dataset = code_of_class(type(self.shop.source))
         return {"model": code_of_class(cls), "dataset": dataset, "harness": harness()}
+
+
+def _model(name: str) -> type[Model]:
+    cls = plugins.load(plugins.MODELS, name, Model)
+    if not hasattr(cls, "Config"):
+        raise PluginError(f"{name} has no Config: give {cls.__qualname__} the class of its configuration")
+    return cls
 
 
 def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> str:

@@ -19,6 +19,7 @@ from ..data.dataset import Split
 from ..metric import Bench, Metric
 from ..modality import Modality
 from ..seeding import generator
+from .blaming import blaming
 from .sampling import batches
 
 __all__ = ["Floor", "Reference", "evaluation_order", "floor", "references", "wanted"]
@@ -69,8 +70,9 @@ def references(bench: Bench, metrics: Metrics) -> Iterator[Reference]:
 
 def wanted(bench: Bench, metric: type[Metric]) -> int:
     """The most tuples that a metric measures of any task."""
-    made = metric(bench)
-    return min(len(bench.order), max(made.wants(task) for task in bench.dataset.spec.tasks()))
+    with blaming(metric.name):
+        made = metric(bench)
+        return min(len(bench.order), max(made.wants(task) for task in bench.dataset.spec.tasks()))
 
 
 def floor(bench: Bench, count: int) -> Floor:

@@ -28,7 +28,7 @@ from ..model import Batch, Model, draw
 from ..seeding import generator
 from ..store.artefacts import Artefact, Artefacts
 from ..store.provenance import versions
-from ..tensors import load_tensors, save_tensors
+from ..tensors import load_tensors, save_tensors, spoiled
 from .export import export, exported
 
 __all__ = ["Drawn", "Sampler", "Shelf", "batches", "title"]
@@ -139,7 +139,10 @@ class Sampler:
             return None
         artefact = self.shelf.artefact(given, targets)
         try:
-            return load_tensors(artefact.tensors)[0]
+            kept = load_tensors(artefact.tensors)[0]
+            if bad := spoiled(kept):
+                raise DamagedError(f"{artefact.tensors} holds a NaN ({bad})")
+            return kept
         except DamagedError as error:
             artefact.discard(str(error), bench.progress.say)
             return None

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import platform
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,15 +12,15 @@ import torch
 from .. import plugins
 from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
-from ..errors import MmbenchError, PluginError
 from ..metric import Bench, Memory
 from ..progress import Progress
 from ..store.artefacts import Artefacts
 from ..store.results import DISPLAY_ONLY
+from .blaming import blaming
 from .references import evaluation_order
 from .request import Request, budget_named
 
-__all__ = ["Workshop", "blaming", "deciding", "device_name"]
+__all__ = ["Workshop", "deciding", "device_name"]
 
 
 class Workshop:
@@ -34,7 +31,8 @@ class Workshop:
         for name in request.metrics:
             plugins.find(plugins.METRICS, name)
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
-        self.source: DatasetSource = source()
+        with blaming(request.dataset):
+            self.source: DatasetSource = source()
         self.source.allow_partial = request.allow_partial
         self.budget: Budget = request.budget or budget_named(self.source.default_budget)
         self.artefacts = Artefacts(request.runs / "artefacts")
@@ -88,16 +86,3 @@ def device_name(device: torch.device) -> str:
     """'cpu: x86_64, 2 threads'."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return f"{device.type}: {name}, {torch.get_num_threads()} threads"
-
-
-@contextmanager
-def blaming(name: str) -> Iterator[None]:
-    """An unforeseen error of a plugin becomes one sentence that names it."""
-    try:
-        yield
-    except MmbenchError:
-        raise
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(where.filename).name}:{where.lineno}"
-        raise PluginError(f"{name} failed with {type(error).__name__}: {error} ({place}); tell its author") from error

@@ -100,7 +100,7 @@ def _varied(
             now = _told(model, other)
             silent = [name for name in told if now.get(name) == told[name]]
             return _losses(model, _few(subject), silent)
-        except Exception:  # a value that this model refuses
+        except (Exception, SystemExit):  # a value that this model refuses
             continue
     return {}
 

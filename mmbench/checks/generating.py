@@ -29,7 +29,9 @@ def check_answers(subject: Subject) -> None:
     for task, count in cases:
         try:
             subject.sample(task, count)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise ContractError(f"{task.name}, {count} samples: {cause(error)}") from error
 
 

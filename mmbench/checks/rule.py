@@ -48,7 +48,7 @@ def refuse(condition: bool, message: str) -> None:
         raise ContractError(message)
 
 
-def cause(error: Exception) -> str:
+def cause(error: BaseException) -> str:
     """The message of our own errors; otherwise also the kind of error and the line that raised it."""
     if isinstance(error, (ContractError, MmbenchError)):
         return str(error)

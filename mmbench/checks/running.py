@@ -90,7 +90,9 @@ def _verdict(check: Check, subject: Subject) -> str:
     try:
         with _isolated():
             check.function(subject)
-    except Exception as error:  # a stranger's model may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's model may raise anything, SystemExit too
         return f"{subject.spec.title}: {cause(error)}" if check.needs else cause(error)
     finally:
         if "trial" in subject.__dict__:

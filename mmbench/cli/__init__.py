@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from ..errors import MmbenchError
+from ..interrupt import Interrupted, interruptible
 from .cache import cache_app
 from .look import check, data_app, list_
 from .report import report
@@ -17,7 +19,22 @@ from .terminal import say
 
 __all__ = ["app", "main"]
 
+
+class Verbs(TyperGroup):
+    """The verbs; one that is interrupted says so and ends with the code of its signal."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as asked:
+            by = f" by {asked.signal.name}" if isinstance(asked, Interrupted) else ""
+            goes_on = "; the same command goes on from here" if ctx.invoked_subcommand in ("run", "evaluate") else ""
+            say(f"mmbench: interrupted{by}{goes_on}")
+            raise typer.Exit(asked.code if isinstance(asked, Interrupted) else 130) from None
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Multi-modal generative models on equal terms: train, generate, evaluate, report.\n\n"
     "Start with: mmbench run, then mmbench report.",
     no_args_is_help=True,
@@ -35,7 +52,8 @@ app.add_typer(cache_app, name="cache")
 def main() -> NoReturn:
     """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
     try:
-        app()
+        with interruptible():
+            app()
     except MmbenchError as error:
         say(f"mmbench: {error}")
         sys.exit(1)

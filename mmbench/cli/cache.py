@@ -55,13 +55,22 @@ def clear(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
 ) -> None:
-    """Remove what no cell needs. Nothing that another process is making is touched."""
+    """Remove what no cell needs, and what killed processes left half-written more than a day ago.
+
+    Nothing that another process is making is touched.
+    """
+    from ..store.files import leftovers
     from ..store.inventory import inventory, removable, remove
 
-    entries = removable(inventory(runs, results or [Path("results")]), unfinished=unfinished, everything=everything)
+    results = results or [Path("results")]
+    entries = removable(inventory(runs, results), unfinished=unfinished, everything=everything)
     gone = [entry for entry in entries if dry_run or remove(entry)]
     for entry in gone:
         typer.echo(f"{entry.kind} {entry.folder.name}  {entry.card.title if entry.card else 'unfinished'}")
     busy = f", {len(entries) - len(gone)} left to the process that makes them" if len(gone) < len(entries) else ""
     word = "would be removed" if dry_run else "removed"
     say(f"{len(gone)} artefacts {word}, {sum(e.size for e in gone) / 1e6:.1f} MB{busy}")
+    if half := {path: path.stat().st_size for folder in (runs, *results) for path in leftovers(folder)}:
+        for path in () if dry_run else half:
+            path.unlink(missing_ok=True)
+        say(f"{len(half)} half-written files {word}, {sum(half.values()) / 1e6:.1f} MB")

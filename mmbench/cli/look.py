@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +53,8 @@ def fetch(
     data_root: DataRoot = Path("data"),
 ) -> None:
     """Bring a dataset's files to the data root and verify them."""
-    typer.echo(_source(name).fetch(data_root))
+    with _source(name) as source:
+        typer.echo(source.fetch(data_root))
 
 
 @data_app.command()
@@ -61,13 +64,17 @@ def verify(
     allow_partial: AllowPartial = False,
 ) -> None:
     """Check a dataset's files."""
-    source = _source(name)
-    source.allow_partial = allow_partial
-    typer.echo(source.verify(data_root))
+    with _source(name) as source:
+        source.allow_partial = allow_partial
+        typer.echo(source.verify(data_root))
 
 
-def _source(name: str) -> DatasetSource:
+@contextmanager
+def _source(name: str) -> Iterator[DatasetSource]:
+    """A dataset's source; whatever it raises inside is one sentence."""
+    from ..cells.blaming import blaming
     from ..data.dataset import DatasetSource
 
     source: type[DatasetSource] = plugins.load(plugins.DATASETS, name, DatasetSource)
-    return source()
+    with blaming(name):
+        yield source()

@@ -46,6 +46,8 @@ def report(
 
 def _check(results: Path, out: Path | None, figures: Path | None) -> None:
     """The places that were named, before anything is read or drawn."""
+    from .. import store
+
     if not results.is_dir():
         what = "is a file" if results.exists() else "does not exist"
         raise ResultError(f"{results} {what}: name the folder of the results, or make it with `mmbench run`")

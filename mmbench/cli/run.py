@@ -128,17 +128,14 @@ def evaluate(
 
 def _finish(work: Callable[[], Outcome], results: Path) -> None:
     """Do the work of an engine, say what became of the cells, and end with the right exit code."""
-    try:
-        outcome = work()
-    except KeyboardInterrupt:
-        say("mmbench: interrupted; the same command goes on from here")
-        raise typer.Exit(130) from None
+    outcome = work()
     counts = {
         "computed": outcome.complete,
         "extended": outcome.extended,
         "complete already": outcome.skipped,
         "stale and kept": outcome.stale,
         "failed": outcome.failed,
+        "left out": outcome.broken,
     }
     shown = [
         f"{len(c)} {word}" for word, c in counts.items() if c or word in ("computed", "complete already", "failed")
@@ -160,3 +157,5 @@ def _show_plan(engine: Engine, results: Path) -> None:
         cell = store.existing(results, plan.key)
         state = "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"
         typer.echo(f"{plan.key.path(results)}  {state}")
+    if engine.planner.broken:
+        raise typer.Exit(1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,7 +18,42 @@ from ..progress import Advance, Progress, one_line
 
 __all__ = ["Terminal", "console", "say", "show"]
 
-console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+class _Stderr:
+    """The standard error as it is when it is written to. One that is gone, a terminal that was closed, takes nothing
+    more, and is no reason for a run to fail or for another exit code."""
+
+    @property
+    def stream(self) -> IO[str]:
+        """Not the one that bars put in its place, which would come back here."""
+        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+    @property
+    def rich_proxied_file(self) -> _Stderr:
+        return self
+
+    def write(self, text: str) -> int:
+        try:
+            return self.stream.write(text)
+        except (OSError, ValueError, AttributeError):  # closed while we wrote, before, or from the beginning
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except (OSError, ValueError, AttributeError):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+console = Console(file=cast(IO[str], _Stderr()), soft_wrap=True, highlight=False, emoji=False)
 
 
 def say(message: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .. import plugins, store
+from ..cells.blaming import blaming
 from ..cells.cell import CellWork
 from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
@@ -77,8 +78,9 @@ class Engine:
 
     def _one(self, work: CellWork, outcome: Outcome) -> None:
         plan, started = work.plan, time.monotonic()
+        lock = self.request.runs / "locks" / "-".join(plan.key.folder.parts) / f"seed-{plan.key.seed}"
         try:
-            with exclusive(self.request.runs / "locks" / "-".join(plan.key.folder.parts) / f"seed-{plan.key.seed}"):
+            with exclusive(lock), blaming(plan.typed):
                 fate = work.compute()
         except StorageError:
             raise
@@ -87,8 +89,6 @@ class Engine:
             outcome.failed.append((plan.key, reason))
             self.progress.say(reason)
         except MmbenchError as error:
-            self._record_failure(plan, str(error), outcome)
-        except Exception as error:
             self._record_failure(plan, self._explain(plan, error), outcome)
         else:
             if fate in ("complete", "extended"):
@@ -97,12 +97,13 @@ class Engine:
         if self.request.metrics:
             outcome.left_out += [f"{name}: {reason}" for name, reason in work.left_out.items()]
 
-    def _explain(self, plan: CellPlan, error: Exception) -> str:
-        """One line for the record; the whole traceback goes into a file."""
+    def _explain(self, plan: CellPlan, error: MmbenchError) -> str:
+        """One line for the record; the whole traceback of what was not foreseen goes into a file."""
+        if error.__cause__ is None:
+            return str(error)
         path = self.request.runs / "logs" / plan.key.folder / f"seed-{plan.key.seed}.error.txt"
         store.write_text(path, "".join(traceback.format_exception(error)))
-        first = (str(error).splitlines() or [""])[0]
-        return f"{type(error).__name__}: {first} (the traceback is in {path})"
+        return f"{error} (the traceback is in {path})"
 
     def _record_failure(self, plan: CellPlan, reason: str, outcome: Outcome) -> None:
         outcome.failed.append((plan.key, reason))

@@ -16,6 +16,7 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,24 @@ from filelock import FileLock, Timeout
 
 from ..errors import BusyError, StorageError
 
-__all__ = ["check_writable", "exclusive", "set_aside", "whole", "word", "write_text", "written_in_place"]
+__all__ = [
+    "check_writable",
+    "exclusive",
+    "leftovers",
+    "set_aside",
+    "sweep",
+    "whole",
+    "word",
+    "write_text",
+    "written_in_place",
+]
+
+DAY = 86_400.0
+"""Seconds after which nobody writes to a temporary file any more."""
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""Names that `whole` gives."""
+OLD = re.compile(rf"{TEMPORARY.pattern}|tmp[a-z0-9_]{{8}}")
+"""In a cache also those that the first edition gave."""
 
 
 @contextmanager
@@ -47,6 +65,24 @@ def write_text(path: Path, text: str) -> None:
     """Write a text whole, in UTF-8; raises StorageError if that fails."""
     with whole(path) as temporary:
         temporary.write_bytes(text.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder; only for who alone may write there."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def leftovers(root: Path) -> list[Path]:
+    """Half-written files below a folder that no living process can be at: they are more than a day old."""
+    found = []
+    for path in root.rglob("*tmp*"):
+        with contextlib.suppress(OSError):
+            ours = OLD if path.parent.name == "cache" else TEMPORARY
+            if ours.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime > DAY:
+                found.append(path)
+    return sorted(found)
 
 
 def check_writable(folder: Path) -> None:

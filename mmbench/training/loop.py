@@ -18,10 +18,10 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..config import Schedule
 from ..errors import ResultError, TrainingError
+from ..interrupt import interrupt_between_steps
 from ..progress import Advance, Progress
 from .checkpoint import Checkpoints
 from .draws import Draws
-from .interrupt import interrupt_between_steps
 
 __all__ = ["CHECKPOINT_SECONDS", "HISTORY_POINTS", "Course", "Trainer", "learning_rate"]
 
@@ -133,7 +133,7 @@ class Trainer:
                     self._save(checkpoints)
                     saved = time.monotonic()
                 if interrupted():
-                    raise KeyboardInterrupt
+                    break
 
     def step(self, step: int) -> Mapping[str, Tensor]:
         """One optimiser step; returns the terms of its loss."""

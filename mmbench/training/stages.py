@@ -143,7 +143,8 @@ def _kept(
         return tensors, asdict(record)
 
     checkpoints = Checkpoints(artefact.folder, progress.say)
-    tensors, facts = once(artefact, make, f"{stage.name} of {keeper.owner}", progress, checkpoints.clear)
+    title, parameters = f"{stage.name} of {keeper.owner}", dict(model.named_parameters())
+    tensors, facts = once(artefact, make, title, progress, checkpoints.clear, finite=parameters)
     _put(model, stage, tensors)
     return StageRecord(**{**facts, "artefact": artefact.name})
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,18 @@ from mmbench.data.dataset import Dataset, Split
 from mmbench.errors import ConfigError, PluginError, TrainingError
 from mmbench.progress import Advance, Progress
 from mmbench.store import provenance
+from mmbench.training import Checkpoints
 from mmbench_evaluation import classifiers
-from mmbench_evaluation.classifiers import Classifier, LeNet, Reader, accuracy, judge, second_judge, train_judge
+from mmbench_evaluation.classifiers import (
+    Classifier,
+    LeNet,
+    Reader,
+    WideNet,
+    accuracy,
+    judge,
+    second_judge,
+    train_judge,
+)
 
 
 class Counting(Progress):
@@ -137,6 +148,45 @@ def test_same_seed_same_weights(dataset: Dataset) -> None:
     other = train_judge(LeNet, dataset.train, grey, 3, SHORT, seed=5).state_dict()
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert not any(torch.equal(first[k], other[k]) for k in first)
+
+
+class Interrupting(Progress):
+    """Sends a signal when `left` steps have passed."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    @contextmanager
+    def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
+        def advance(steps: int = 1, note: str = "") -> None:
+            self.left -= steps
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+        yield advance
+
+
+@pytest.mark.parametrize("build", [LeNet, WideNet])
+@pytest.mark.parametrize("times", [[1], [20, 1], [5, 10, 17]])
+def test_interrupted_and_resumed_is_the_same_as_uninterrupted(
+    dataset: Dataset, tmp_path: Path, build: type[torch.nn.Module], times: list[int]
+) -> None:
+    """Dropout's stream, BatchNorm's statistics and the order of the tuples, over the end of a pass (18 steps)."""
+    grey, counted = dataset.spec.modality("grey"), Counting()
+    schedule = replace(SHORT, epochs=None, steps=36)
+
+    def trained(progress: Progress, checkpoints: Checkpoints | None) -> dict[str, torch.Tensor]:
+        return train_judge(build, dataset.train, grey, 3, schedule, 4, progress, checkpoints=checkpoints).state_dict()
+
+    checkpoints = Checkpoints(tmp_path, lambda _: None)
+    for steps in times:
+        torch.manual_seed(steps)  # where the global state stands must not matter
+        with pytest.raises(KeyboardInterrupt):
+            trained(Interrupting(steps), checkpoints)
+    resumed = trained(counted, checkpoints)
+    assert counted.steps == 36 - sum(times), "the finished steps were not repeated"
+    expected = trained(Progress(), None)
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
 def test_the_cache_saves_the_training(make_bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

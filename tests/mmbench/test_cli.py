@@ -168,6 +168,113 @@ def test_ctrl_c_loses_nothing(home):
     assert cell["stages"]["elbo"]["history"]["step"][-1] == 300
 
 
+WAITING = """
+import sys, time
+from pathlib import Path
+from mmbench_baselines.mvae import MVAE
+
+def wait(place):
+    Path(f"in-{place}").touch()
+    time.sleep(0.2)
+
+class Net(MVAE):
+    def loss(self, batch, generator):
+        wait("loss")
+        return super().loss(batch, generator)
+
+    def generate(self, given, targets, *, count, generator):
+        wait("generate")
+        return super().generate(given, targets, count=count, generator=generator)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "place"),
+    [(signal.SIGTERM, 143, "loss"), (signal.SIGHUP, 129, "loss"), (signal.SIGTERM, 143, "generate")],
+)
+def test_a_machine_that_is_taken_back_loses_nothing(home, number, code, place):
+    """A cluster's signals, in training and in sampling: saved, said, and an exit code of their own."""
+    work = home / f"{place}-{number}"
+    work.mkdir()
+    for kind in ("cache", "artefacts/judge", "artefacts/reference-autoencoder", "artefacts/statistics"):
+        shutil.copytree(home / "runs" / kind, work / "runs" / kind)
+    (work / "waiting.py").write_text(WAITING)
+    steps = 200 if place == "loss" else 2
+    command = [*SMOKE, "--model", "waiting:Net", "--set", f"schedule.steps={steps}", "--metrics", "coherence"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mmbench", *command],
+        cwd=work,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (work / f"in-{place}").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code, stderr
+    assert f"interrupted by {number.name}; the same command goes on from here" in stderr
+    assert "Traceback" not in stderr
+    assert not list((work / "results").rglob("seed-*"))
+    kept = {path.name for path in (work / "runs/artefacts/stage").rglob("*.*")}
+    assert kept == ({"training.safetensors"} if place == "loss" else {"card.json", "tensors.safetensors"})
+    assert not list(work.rglob("*.tmp"))
+
+
+def test_a_plugin_that_ends_the_program_is_a_failed_cell(home):
+    source = WAITING.replace('wait("loss")', "sys.exit(0)").replace("Net", "Exits")
+    (home / "exits.py").write_text(source)
+    done = call(
+        *SMOKE, "--model", "exits:Exits", "--model", "mvae", "--set", "schedule.steps=2", "--out", "ends", cwd=home
+    )
+    assert done.returncode == 1
+    assert "exits:Exits asked to end the whole program, SystemExit: 0 (exits.py:12)" in done.stderr
+    assert "1 computed, 0 complete already, 1 failed." in done.stderr
+    assert [c["model"]["name"] for c in store.cells(home / "ends")] == ["mvae"]
+
+
+CLOSED = """
+import os, sys
+from mmbench.cli.terminal import Terminal, say
+say("hello")
+os.read(0, 1)  # until the terminal is gone
+for _ in range(3):
+    say("is anybody there?")
+with Terminal().phase("train", 2) as advance:
+    advance()
+sys.exit(7)
+"""
+
+
+def test_a_terminal_that_was_closed_is_no_failure():
+    """Nobody reads any more: the exit code stays what it is (120 is Python's for output that was lost)."""
+    import pty
+
+    master, slave = pty.openpty()
+    env = os.environ | {"TERM": "xterm"}
+    process = subprocess.Popen([sys.executable, "-c", CLOSED], stdin=subprocess.PIPE, stderr=slave, env=env)
+    os.close(slave)
+    assert b"hello" in os.read(master, 100)
+    os.close(master)
+    assert process.stdin
+    process.stdin.write(b"x")
+    process.stdin.close()
+    assert process.wait(timeout=60) == 7
+
+
+def test_the_cache_clears_what_was_left_half_written(tmp_path):
+    path = tmp_path / "runs/cache/.glyphs.safetensors.0a1b2c3d.tmp"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(2_000_000))
+    assert "half-written" not in call("cache", "clear", cwd=tmp_path).stderr, "somebody may be at it"
+    os.utime(path, (time.time() - 2 * 86_400,) * 2)
+    assert "1 half-written files would be removed, 2.0 MB" in call("cache", "clear", "--dry-run", cwd=tmp_path).stderr
+    assert path.exists()
+    assert "1 half-written files removed" in call("cache", "clear", cwd=tmp_path).stderr
+    assert not path.exists()
+
+
 def test_the_cache_lists_what_is_kept_and_clears_what_no_cell_needs(home):
     listed = call("cache", "list", cwd=home)
     assert listed.returncode == 0, listed.stderr

@@ -92,6 +92,50 @@ def test_a_failing_import_names_distribution_and_cause(site: Path) -> None:
         load(MODELS, "bad")
 
 
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("import sys\nsys.exit()", r"asks to end the whole program, SystemExit: None; nothing may run at import"),
+        ("import sys\nprint('no licence')\nsys.exit(3)", r"SystemExit: 3, saying 'no licence'; nothing"),
+        (
+            "import argparse\np = argparse.ArgumentParser()\np.add_argument('--data', required=True)\np.parse_args()",
+            r"SystemExit: 2, saying 'usage: .*the following arguments are required: --data'; nothing",
+        ),
+        ("class Stop(BaseException): pass\nraise Stop('enough\\nof this')", r"\(Stop: enough\); repair"),
+        ("def __getattr__(name): raise SystemExit(4)", r"gives no 'Bad' \(it asks to end .* SystemExit: 4; nothing"),
+    ],
+)
+def test_a_module_that_ends_the_program_is_one_sentence(
+    site: Path, capsys: pytest.CaptureFixture[str], module: str, message: str
+) -> None:
+    install(site, "bad-plugin", module=module, bad="bad_plugin:Bad")
+    with pytest.raises(PluginError, match=message) as caught:
+        load(MODELS, "bad")
+    assert "'bad' of bad-plugin 1.2" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr() == ("", ""), "what it said is in the sentence"
+
+
+def test_ctrl_c_at_import_passes_through(site: Path) -> None:
+    install(site, "slow-plugin", module="raise KeyboardInterrupt", slow="slow_plugin:Slow")
+    with pytest.raises(KeyboardInterrupt):
+        load(MODELS, "slow")
+
+
+def test_our_command_line_is_not_a_modules_and_its_words_come_out(
+    site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mmbench", "run", "--model", "loud"])
+    module = "import sys\nargv = list(sys.argv)\nprint('hello')\nout = sys.stdout\nclass Loud: pass"
+    install(site, "loud-plugin", module=module, loud="loud_plugin:Loud")
+    load(MODELS, "loud")
+    assert sys.argv == ["mmbench", "run", "--model", "loud"]
+    loud = sys.modules["loud_plugin"]
+    assert loud.argv == ["mmbench"]
+    print("later", file=loud.out)  # as a logger would that took the stream for its own
+    assert capsys.readouterr().out == "hello\nlater\n"
+
+
 def test_a_missing_module_is_said_to_be_missing(site: Path) -> None:
     install(site, "gone-plugin", gone="gone_plugin.deep:Gone")
     with pytest.raises(PluginError, match=r"there is no module 'gone_plugin.deep' in gone-plugin"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from mmbench.errors import DamagedError, ResultError, StorageError
+from mmbench.errors import DamagedError, ResultError, StorageError, TrainingError
 from mmbench.progress import Progress
 from mmbench.store.artefacts import Artefacts
 from mmbench.tensors import load_tensors, once, save_tensors
@@ -167,3 +167,28 @@ def test_a_finished_artefact_is_only_read(tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     made(store, {"seed": 1})
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_what_a_killed_process_left_half_written_goes_when_the_artefact_is_made(tmp_path):
+    artefact = Artefacts(tmp_path).of("judge", {"seed": 0})
+    artefact.folder.mkdir(parents=True)
+    left = [artefact.folder / f".{name}.0123abcd.tmp" for name in ("tensors.safetensors", "training.safetensors")]
+    for path in left:
+        path.write_bytes(b"half")
+    (artefact.folder / "training.safetensors").write_bytes(b"a checkpoint")
+    once(artefact, lambda: ({"a": torch.ones(2)}, {}), "judge", Progress())
+    names = {path.name for path in artefact.folder.iterdir()}
+    assert names == {"card.json", "tensors.safetensors", "training.safetensors"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_neither_kept_nor_believed(tmp_path, value):
+    artefact, bad = Artefacts(tmp_path).of("judge", {"seed": 0}), {"a": torch.tensor([1.0, value])}
+    with pytest.raises(TrainingError, match="judge: a is not finite"):
+        once(artefact, lambda: (bad, {}), "judge", Progress(), finite={"a"})
+    assert not list(tmp_path.rglob("*.safetensors"))
+    once(artefact, lambda: ({"a": torch.ones(2)}, {}), "judge", Progress())
+    save_tensors(artefact.tensors, bad)
+    found, _ = once(artefact, lambda: ({"a": torch.zeros(2)}, {}), "judge", Progress(), finite={"a"})
+    assert found["a"].tolist() == [0, 0], "made again"
+    assert len(list(tmp_path.glob("judge/*.damaged-1"))) == 1

@@ -13,12 +13,14 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from mmbench.config import Schedule, to_json
 from mmbench.data.dataset import Split
 from mmbench.errors import ResultError, TrainingError
+from mmbench.interrupt import Interrupted
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Model, Stage
 from mmbench.networks import Networks
 from mmbench.progress import Progress
 from mmbench.seeding import seeded_init
 from mmbench.store import Artefacts
+from mmbench.tensors import load_tensors, save_tensors
 from mmbench.training import Keeper, learning_rate, train
 
 SPEC = DatasetSpec(
@@ -163,10 +165,10 @@ def test_same_seed_same_result_other_seed_other_result():
 
 
 class Interrupting(Progress):
-    """Sends Ctrl-C when `after` history points have passed."""
+    """Sends Ctrl-C, or another signal, when `after` history points have passed."""
 
-    def __init__(self, after):
-        self.left = after
+    def __init__(self, after, number=signal.SIGINT):
+        self.left, self.number = after, number
 
     def phase(self, title, total, unit="step", done=0):
         return _Phase(self)
@@ -185,7 +187,7 @@ class _Phase:
     def advance(self, steps=1, note=""):
         self.owner.left -= 1
         if self.owner.left == 0:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(self.owner.number)
 
 
 class Telling(Progress):
@@ -209,6 +211,75 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(tmp_path, after):
     assert same(weights(whole), weights(resumed))
     assert {n: r.history for n, r in got.items()} == {n: r.history for n, r in expected.items()}
     assert len(resumed.seen) < len(whole.seen), "the finished steps were not repeated"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_cluster_that_takes_the_machine_back_loses_nothing(tmp_path, number):
+    whole, resumed = model(), model()
+    train(whole, split(), split(), seed=3)
+    before = signal.signal(number, signal.default_int_handler)  # the default would end pytest
+    try:
+        with pytest.raises(Interrupted) as caught:
+            train(model(), split(), split(), seed=3, keeper=keeper(tmp_path), progress=Interrupting(40, number))
+    finally:
+        signal.signal(number, before)
+    assert caught.value.signal == number
+    train(resumed, split(), split(), seed=3, keeper=keeper(tmp_path))
+    assert same(weights(whole), weights(resumed))
+    assert len(resumed.seen) == 80, "the finished steps were not repeated"
+
+
+def rewrite(folder, name, value):
+    """Another number in a kept stage, under a checksum that is right."""
+    tensors, metadata = load_tensors(folder / "tensors.safetensors")
+    tensors[name].flatten()[0] = value
+    save_tensors(folder / "tensors.safetensors", tensors, metadata)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_kept_weight_that_is_not_finite_is_not_believed(tmp_path, value):
+    first, second, told = model(), model(), Telling()
+    train(first, split(), split(), seed=0, keeper=keeper(tmp_path))
+    folder = next(path for path in folders(tmp_path) if '"stage": "first"' in (path / "card.json").read_text())
+    rewrite(folder, "first.weight", value)
+    train(second, split(), split(), seed=0, keeper=keeper(tmp_path), progress=told)
+    assert same(weights(first), weights(second)), "it was trained again"
+    assert "not finite (first.weight)" in told.said[0]
+    assert "set aside" in told.said[0]
+
+
+@pytest.mark.parametrize(("value", "kept"), [(math.nan, False), (math.inf, True)])
+def test_a_buffer_may_hold_an_infinity_but_no_nan(tmp_path, value, kept):
+    """A mask of minus infinity is a common buffer."""
+
+    def masked():
+        m = model()
+        m.first.register_buffer("mask", torch.tensor([-value]))
+        return m
+
+    if kept:
+        train(masked(), split(), split(), seed=0, keeper=keeper(tmp_path))
+        again = masked()
+        train(again, split(), split(), seed=0, keeper=keeper(tmp_path))
+        assert again.seen == []
+    else:
+        with pytest.raises(TrainingError, match=r"first of toy: first\.mask is not finite and is not kept"):
+            train(masked(), split(), split(), seed=0, keeper=keeper(tmp_path))
+
+
+def test_a_trained_weight_that_is_not_finite_is_not_kept(tmp_path):
+    """The last step's loss is finite, its gradient is not: the root of 0."""
+    m = model()
+
+    def loss(batch, generator):
+        m.seen.append(batch)
+        value = m.first.weight.square().mean()
+        return {"loss": value + (m.first.weight * 0).square().sum().sqrt() if len(m.seen) == 60 else value}
+
+    m.stages = lambda: [Stage(name="first", module=m.first, schedule=SCHEDULE, loss=loss)]
+    with pytest.raises(TrainingError, match=r"first of toy: first\.weight is not finite and is not kept"):
+        train(m, split(), split(), seed=0, keeper=keeper(tmp_path))
+    assert not folders(tmp_path)
 
 
 def test_a_finished_model_is_loaded_not_trained(tmp_path):

@@ -70,6 +70,11 @@ class NoJointGeneration(Tiny):
         return super().generate(given, targets, count=count, generator=generator)
 
 
+class EndsTheProgram(Tiny):
+    def noise(self, count: int, generator: torch.Generator) -> Tensor:
+        raise SystemExit(0)
+
+
 class ChangesItsMode(Tiny):
     def noise(self, count: int, generator: torch.Generator) -> Tensor:
         self.decoders.train()
@@ -107,6 +112,7 @@ FAULTS: Mapping[type[Model], tuple[str, str]] = {
     OutOfRange: ("answers", r"must lie in \[0, 1\]"),
     ReturnsEverything: ("answers", "was asked for"),
     NoJointGeneration: ("answers", "joint.*RuntimeError"),
+    EndsTheProgram: ("answers", "SystemExit: 0"),
     ChangesItsMode: ("model_kept", "mode of decoders"),
     LeavesEvalMode: ("model_kept", "mode of the model"),
     ChangesAParameter: ("model_kept", "parameter 'spread'"),

@@ -1,0 +1,55 @@
+"""Whatever a plugin raises becomes one sentence that names it and the place; SystemExit too, which would otherwise end
+the grid in silence."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ..errors import MemoryShortageError, MmbenchError, PluginError
+
+__all__ = ["blaming"]
+
+LIBRARY = str(Path(torch.__file__).parent)
+
+
+@contextmanager
+def blaming(name: str) -> Iterator[None]:
+    """An unforeseen error of a plugin becomes one sentence that names it, with the error as its cause.
+
+    Raises PluginError, or MemoryShortageError. Our own errors and an interruption pass through.
+    """
+    try:
+        yield
+    except (MmbenchError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        if _is_shortage(error):
+            raise MemoryShortageError(
+                f"{name} ran out of memory ({_place(error)}); choose a smaller batch (--set schedule.batch_size=..., "
+                "--set eval.batch_size=...) or a smaller --budget, or a machine with more"
+            ) from error
+        raise PluginError(f"{name} {_deed(error)} ({_place(error)}); tell its author") from error
+
+
+def _deed(error: BaseException) -> str:
+    """What the plugin did, in one line."""
+    if isinstance(error, SystemExit):
+        return f"asked to end the whole program, SystemExit: {error.code}"
+    return f"failed with {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _is_shortage(error: BaseException) -> bool:
+    """torch has an error of its own for a GPU, and a RuntimeError for the CPU."""
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
+
+
+def _place(error: BaseException) -> str:
+    """'my_net.py:12': the innermost line that is not torch's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = [f for f in frames if not f.filename.startswith(LIBRARY)][-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
