@@ -120,6 +120,7 @@ def _module(plugin: Plugin, local: bool) -> ModuleType:
     here = str(Path.cwd())
     if local and here not in sys.path:
         sys.path.insert(0, here)
+    said: Callable[[], str] = str
     try:
         with _at_ease() as said:
             return importlib.import_module(module)

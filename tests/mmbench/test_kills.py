@@ -15,7 +15,7 @@ from mmbench.store import Artefacts
 from mmbench.tensors import once
 from mmbench.training import Checkpoints, fit
 
-STEPS = 60
+STEPS = 30
 NURSERY = """
 import json, os, random, signal, sys, time
 from pathlib import Path
@@ -33,7 +33,7 @@ while kills < 20:
     if not child:
         test_kills.trained(folder, pause=0.01)
         os._exit(0)
-    left, last = random.randint(8, 16), stamp()
+    left, last = random.randint(5, 9), stamp()
     while not (ended := os.waitpid(child, os.WNOHANG))[0] and left:
         try:
             now = stamp()
@@ -76,7 +76,7 @@ def trained(folder: Path, pause: float = 0.0) -> dict[str, torch.Tensor]:
 
 
 def test_killed_again_and_again(tmp_path):
-    """No life is long enough for the whole: 60 steps, each with a checkpoint, and at most some 16 until the end."""
+    """No life is long enough for the whole: 30 steps, each with a checkpoint, and at most some 9 until the end."""
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", NURSERY, str(tmp_path / "killed")],
