@@ -15,6 +15,7 @@ from ..data.dataset import Dataset
 from ..metric import Metric
 from ..modality import Modality
 from ..store import provenance
+from ..store.bounds import fitting
 from ..store.schema import SCHEMA, Cell, DatasetRecord, Environment, MetricRecord, ModalityRecord
 from ..training import StageRecord
 from .measuring import Measurement
@@ -104,7 +105,7 @@ def cell_record(
         "overrides": dict(plan.overrides),
         "code": plan.code,
         "status": "failed" if reason else "complete",
-        "reason": reason,
+        "reason": fitting(reason) if reason else None,
         "metrics": metric_records(metrics or {}, result.metric_seconds),
         "left_out": dict(left_out or {}),
         "rows": _rows(result.rows),

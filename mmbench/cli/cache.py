@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .options import Runs
-from .terminal import say
+from .terminal import refuse, say
 
 __all__ = ["cache_app"]
 
@@ -33,7 +33,8 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
     """List what is kept: what it is, how large, when it was made, and which cells need it."""
     from ..store.inventory import inventory
 
-    entries = inventory(runs, results or [Path("results")])
+    found = inventory(runs, results or [Path("results")])
+    entries = found.entries
     table = Table("kind", "what", "key", "MB", "made", "needed by", box=None, pad_edge=False)
     for entry in entries:
         needed = f"{len(entry.cells)} cell{'s' * (len(entry.cells) != 1)}" if entry.cells else "no cell"
@@ -43,6 +44,8 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
     Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False).print(table)
     total = sum(entry.size for entry in entries) / 1e6
     typer.echo(f"{len(entries)} artefacts, {total:.1f} MB under {runs / 'artefacts'}")
+    if found.bad:
+        refuse(found.bad)
 
 
 @cache_app.command()
@@ -57,7 +60,10 @@ def clear(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
 ) -> None:
-    """Remove what no cell needs. Nothing that another process is making is touched."""
+    """Remove what no cell needs. Nothing that another process is making is touched.
+
+    Refused where a file of results cannot be read, for nobody knows what its cell needs.
+    """
     from ..store.inventory import inventory, removable, remove
 
     entries = removable(inventory(runs, results or [Path("results")]), unfinished=unfinished, everything=everything)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .. import store
+from ..errors import ResultError
 from .options import Budget, Measuring, Places, request, shared, words
 from .terminal import Terminal, say
 
 if TYPE_CHECKING:
+    from ..cells.plan import CellPlan
     from ..engine.local import Engine, Outcome
 
 __all__ = ["evaluate", "run"]
@@ -157,6 +159,13 @@ def _show_plan(engine: Engine, results: Path) -> None:
         settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
         typer.echo(f"{plan.key.model} {json.dumps(settings, indent=2)}")
     for plan in plans:
+        typer.echo(f"{plan.key.path(results)}  {_state(plan, results)}")
+
+
+def _state(plan: CellPlan, results: Path) -> str:
+    """What `run` would find in the place of a cell."""
+    try:
         cell = store.existing(results, plan.key)
-        state = "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"
-        typer.echo(f"{plan.key.path(results)}  {state}")
+    except ResultError:
+        return "damaged"
+    return "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from ..progress import Advance, Progress
+from ..store import BadFile
 
-__all__ = ["Terminal", "console", "say"]
+__all__ = ["Terminal", "console", "refuse", "say"]
 
 console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
@@ -20,6 +23,14 @@ console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 def say(message: str) -> None:
     """A sentence, without markup: brackets and colons in paths stay what they are."""
     console.print(message, markup=False)
+
+
+def refuse(bad: Sequence[BadFile]) -> NoReturn:
+    """Name the files that were left out, and end with exit code 1."""
+    for file in bad:
+        say(file.reason)
+    say(f"{len(bad)} bad file{'s' * (len(bad) != 1)} left out; `mmbench doctor --set-aside` moves them out of the way")
+    raise typer.Exit(1)
 
 
 class Terminal(Progress):

@@ -39,9 +39,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text whole, in UTF-8; raises StorageError if that fails."""
+    """Write a text whole, in UTF-8, half characters (lone surrogates) as escapes; StorageError if that fails."""
     with whole(path) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
 
 
 def check_writable(folder: Path) -> None:

@@ -54,6 +54,8 @@ def save(figure: Figure, path: Path) -> Path:
     except OSError as error:
         reason = error.strerror or error
         raise ResultError(f"the figure {path} cannot be written ({reason}): name another folder for figures") from error
+    except ValueError as error:
+        raise ResultError(f"the figure {path} cannot be drawn ({error})") from error
     return path
 
 
@@ -77,6 +79,7 @@ def panels(count: int, *, width: float, height: float, extra: float) -> tuple[Fi
 def styled(*, grid: bool = True) -> Iterator[None]:
     """Seaborn's look for the figures made inside; the user's settings are back afterwards."""
     own: dict[Any, Any] = {
+        "text.parse_math": False,  # a name with dollars is a name
         "font.family": "DejaVu Sans",
         "axes.titlesize": 10,
         "axes.labelsize": 9,
