@@ -51,7 +51,7 @@ class CellPlan:
         """How the code of the model and of the training differs from what made a cell; nothing where it does not."""
         before, now = cell["code"], self.code
         found = changed(before["model"], now["model"])
-        return found + changed({"training": before["harness"]["training"]}, now["harness"])
+        return found + changed({"training": before["harness"]["training"]}, {"training": now["harness"]["training"]})
 
 
 class Planner:
@@ -183,8 +183,12 @@ class Planner:
         )
 
     def _code(self, cls: type[Model]) -> CodeRecord:
-        dataset = code_of_class(type(self.shop.source))
-        return {"model": code_of_class(cls), "dataset": dataset, "harness": harness()}
+        parts = harness()
+        return {
+            "model": code_of_class(cls),
+            "dataset": code_of_class(type(self.shop.source)),
+            "harness": {"training": parts["training"], "measuring": parts["measuring"]},
+        }
 
 
 def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> str:
