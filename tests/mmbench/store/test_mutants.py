@@ -129,5 +129,6 @@ def test_300_mutants_are_cells_or_sentences(short: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_10_000_mutants_are_cells_or_sentences(short: Path) -> None:
     assert hunt(short, 1, 10_000)
