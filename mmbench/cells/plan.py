@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from .. import plugins, store
@@ -12,6 +13,7 @@ from ..config import Protocol, check_settings, digest, flat, from_json, override
 from ..data.dataset import Dataset
 from ..errors import MmbenchError, PluginError, ResultError
 from ..model import Model
+from ..store.files import word
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
 from .blaming import blaming
@@ -50,7 +52,7 @@ class CellPlan:
         """How the code of the model and of the training differs from what made a cell; nothing where it does not."""
         before, now = cell["code"], self.code
         found = changed(before["model"], now["model"])
-        return found + changed({"training": before["harness"]["training"]}, now["harness"])
+        return found + changed({"training": before["harness"]["training"]}, {"training": now["harness"]["training"]})
 
 
 class Planner:
@@ -150,12 +152,16 @@ class Planner:
     def stored(self) -> list[CellPlan]:
         """The complete cells that the request names, as they were planned; for `evaluate` and `sample`.
 
-        A cell whose model is not installed any more is told of and left out. Raises ResultError if there are no cells,
-        or if the data are not those that a cell was made with.
+        A bad file, and a cell whose model is not installed any more, whose settings are none of its model's, or that
+        was made with other data, are told of and left out. Raises ResultError if there are no cells.
         """
         request, name = self.request, self.shop.dataset.spec.name
-        cells = [cell for cell in store.cells(request.results, name) if self._asked_for(cell)]
-        if not cells:
+        found = store.gather(request.results, name)
+        cells = [cell for cell in found.cells if self._asked_for(cell)]
+        for bad in found.bad:
+            if self._may_be_asked_for(bad.path):
+                self._leave_out("a cell", bad.reason)
+        if not cells and not self.broken:
             raise ResultError(f"{request.results} holds no such cells of {name}: compute them with `mmbench run`")
         plans = [self._stored(cell) for cell in cells]
         return [plan for plan in plans if plan]
@@ -168,18 +174,31 @@ class Planner:
             and (not request.budget or cell["budget"] == request.budget)
         )
 
+    def _may_be_asked_for(self, path: Path) -> bool:
+        """The same of a file that cannot be read, by its place."""
+        model, run, file = path.parts[-3:]
+        request, seeds = self.request, [f"seed-{seed}.json" for seed in self.request.seeds]
+        return (
+            (not self.models or model in [word(plugins.label(name)) for name in self.models])
+            and file in (seeds or [file.replace(".failed", "")])
+            and (not request.budget or run.startswith(f"{request.budget}-"))
+        )
+
     def _stored(self, cell: Cell) -> CellPlan | None:
-        key, typed = store.CellKey.of(cell), cell["model"]["typed"]
-        dataset = self.shop.of_split(cell["dataset"]["split"])
-        if cell["dataset"]["fingerprint"] != dataset.fingerprint:
-            raise ResultError(f"{key.path(self.request.results)} was made with other data: give its own --data-root")
+        key = store.CellKey.of(cell)
         try:
-            cls = _model(typed)
-            with blaming(typed):
-                config = from_json(cls.Config, cell["config"])
+            return self._planned_again(key, cell)
         except MmbenchError as error:
             self._leave_out(f"{key.model} seed {key.seed}", str(error))
             return None
+
+    def _planned_again(self, key: store.CellKey, cell: Cell) -> CellPlan:
+        dataset, typed = self.shop.of_split(cell["dataset"]["split"]), cell["model"]["typed"]
+        if cell["dataset"]["fingerprint"] != dataset.fingerprint:
+            raise ResultError(f"{key.path(self.request.results)} was made with other data: give its own --data-root")
+        cls = _model(typed)
+        with blaming(typed):
+            config = from_json(cls.Config, cell["config"])
         return CellPlan(
             key=key,
             typed=typed,
@@ -193,8 +212,12 @@ class Planner:
         )
 
     def _code(self, cls: type[Model]) -> CodeRecord:
-        dataset = code_of_class(type(self.shop.source))
-        return {"model": code_of_class(cls), "dataset": dataset, "harness": harness()}
+        parts = harness()
+        return {
+            "model": code_of_class(cls),
+            "dataset": code_of_class(type(self.shop.source)),
+            "harness": {"training": parts["training"], "measuring": parts["measuring"]},
+        }
 
 
 def _model(name: str) -> type[Model]:

@@ -13,6 +13,7 @@ from .. import plugins
 from ..config import to_json
 from ..metric import Metric
 from ..store import provenance
+from ..store.bounds import fitting
 from ..store.schema import SCHEMA, Cell, Environment, MetricRecord
 from ..training import StageRecord
 from .data_record import dataset_record
@@ -70,7 +71,7 @@ def cell_record(
         "overrides": dict(plan.overrides),
         "code": plan.code,
         "status": "failed" if reason else "complete",
-        "reason": reason,
+        "reason": fitting(reason) if reason else None,
         "metrics": metric_records(metrics or {}, result.metric_seconds),
         "left_out": dict(left_out or {}),
         "rows": _rows(result.rows),

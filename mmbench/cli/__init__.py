@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from ..errors import MmbenchError
 from ..interrupt import Interrupted, interruptible
 from .cache import cache_app
+from .doctor import doctor
 from .look import check, data_app, list_
 from .report import report
 from .run import evaluate, run
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (run, evaluate, sample, report, check):
+for verb in (run, evaluate, sample, report, check, doctor):
     app.command()(verb)
 app.command(name="list")(list_)
 app.add_typer(data_app, name="data")

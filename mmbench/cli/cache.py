@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from .options import Runs, path_option
-from .terminal import say, show
+from .terminal import refuse, say, show
 
 __all__ = ["cache_app"]
 
@@ -31,7 +31,8 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
     """List what is kept: what it is, how large, when it was made, and which cells need it."""
     from ..store.inventory import inventory
 
-    entries = inventory(runs, results or [Path("results")])
+    found = inventory(runs, results or [Path("results")])
+    entries = found.entries
     table = Table("kind", "what", "key", "MB", "made", "needed by", box=None, pad_edge=False)
     for entry in entries:
         needed = f"{len(entry.cells)} cell{'s' * (len(entry.cells) != 1)}" if entry.cells else "no cell"
@@ -41,6 +42,8 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
     show(table, 160)
     total = sum(entry.size for entry in entries) / 1e6
     typer.echo(f"{len(entries)} artefacts, {total:.1f} MB under {runs / 'artefacts'}")
+    if found.bad:
+        refuse(found.bad)
 
 
 @cache_app.command()
@@ -57,7 +60,8 @@ def clear(
 ) -> None:
     """Remove what no cell needs, and what killed processes left half-written more than a day ago.
 
-    Nothing that another process is making is touched.
+    Nothing that another process is making is touched. Refused where a file of results cannot be read, for nobody knows
+    what its cell needs.
     """
     from ..store.files import leftovers
     from ..store.inventory import inventory, removable, remove

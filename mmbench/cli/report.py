@@ -9,7 +9,7 @@ import typer
 
 from ..errors import ResultError, near
 from .options import Results, Runs, path_option
-from .terminal import Terminal, say
+from .terminal import Terminal, refuse, say
 
 __all__ = ["report"]
 
@@ -22,16 +22,19 @@ def report(
     figures: Annotated[Path | None, path_option("--figures", help="Write the plots into this folder.")] = None,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's."""
+    """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's.
+
+    Files that are no cells are named and left out; the exit code is 1 where there are any.
+    """
     from .. import store
     from ..report import render
 
     _check(results, out, figures)
-    cells, failures = store.cells(results, dataset), store.failures(results, dataset)
-    if dataset and not cells and not failures:
-        found = {cell["dataset"]["name"] for cell in store.cells(results)}
-        raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, found)}")
-    text = render(cells, failures, format)
+    found = store.gather(results, dataset)
+    if dataset and not (found.cells or found.failures or found.bad):
+        names = {cell["dataset"]["name"] for cell in store.cells(results)}
+        raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, names)}")
+    text = render(found.cells, found.failures, format, [bad.reason for bad in found.bad])
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -40,8 +43,10 @@ def report(
     if figures is not None:
         from ..report.figures import write_figures
 
-        for path in write_figures(cells, runs, figures, Terminal()):
+        for path in write_figures(found.cells, runs, figures, Terminal()):
             say(f"wrote {path}")
+    if found.bad:
+        refuse(found.bad)
 
 
 def _check(results: Path, out: Path | None, figures: Path | None) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..errors import ResultError
 from .options import Budget, Measuring, Places, path_option, request, shared, words
 from .terminal import Terminal, say
 
 if TYPE_CHECKING:
+    from ..cells.plan import CellPlan
     from ..engine.local import Engine, Outcome
 
 __all__ = ["evaluate", "run"]
@@ -146,7 +148,6 @@ def _finish(work: Callable[[], Outcome], results: Path) -> None:
 
 
 def _show_plan(engine: Engine, results: Path) -> None:
-    from .. import store
     from ..config import to_json
 
     plans = engine.planner.plan()
@@ -154,8 +155,17 @@ def _show_plan(engine: Engine, results: Path) -> None:
         settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
         typer.echo(f"{plan.key.model} {json.dumps(settings, indent=2)}")
     for plan in plans:
-        cell = store.existing(results, plan.key)
-        state = "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"
-        typer.echo(f"{plan.key.path(results)}  {state}")
+        typer.echo(f"{plan.key.path(results)}  {_state(plan, results)}")
     if engine.planner.broken:
         raise typer.Exit(1)
+
+
+def _state(plan: CellPlan, results: Path) -> str:
+    """What `run` would find in the place of a cell."""
+    from .. import store
+
+    try:
+        cell = store.existing(results, plan.key)
+    except ResultError:
+        return "damaged"
+    return "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"

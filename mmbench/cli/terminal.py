@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
@@ -16,7 +17,10 @@ from rich.table import Table
 
 from ..progress import Advance, Progress, one_line
 
-__all__ = ["Terminal", "console", "say", "show"]
+if TYPE_CHECKING:
+    from ..store import BadFile
+
+__all__ = ["Terminal", "console", "refuse", "say", "show"]
 
 
 class _Stderr:
@@ -64,6 +68,14 @@ def say(message: str) -> None:
 def show(table: Table, width: int) -> None:
     """A table on standard output, as wide as the terminal, or of this width where there is none."""
     Console(width=None if sys.stdout.isatty() else width, markup=False, emoji=False).print(table)
+
+
+def refuse(bad: Sequence[BadFile]) -> NoReturn:
+    """Name the files that were left out, and end with exit code 1."""
+    for file in bad:
+        say(file.reason)
+    say(f"{len(bad)} bad file{'s' * (len(bad) != 1)} left out; `mmbench doctor --set-aside` moves them out of the way")
+    raise typer.Exit(1)
 
 
 class Terminal(Progress):

@@ -15,7 +15,7 @@ from ..cells.plan import CellPlan, Planner
 from ..cells.record import cell_record
 from ..cells.request import Request
 from ..cells.workshop import Workshop
-from ..errors import BusyError, MmbenchError, StorageError
+from ..errors import BusyError, MmbenchError, ResultError, StorageError
 from ..progress import Progress
 from ..store.files import exclusive
 from ..store.inventory import note_results
@@ -108,8 +108,14 @@ class Engine:
     def _record_failure(self, plan: CellPlan, reason: str, outcome: Outcome) -> None:
         outcome.failed.append((plan.key, reason))
         self.progress.say(f"{plan.who}: FAILED: {reason}")
-        if not plan.key.path(self.request.results).exists():
+        if plan.key.path(self.request.results).exists():
+            return  # a complete cell, or a bad file, stays as it is
+        try:
             store.write(self.request.results, cell_record(plan, self.shop.device, reason=reason))
+        except StorageError:
+            raise
+        except ResultError as error:
+            self.progress.say(f"{plan.who}: {error}")
 
 
 def _look_at_code() -> None:

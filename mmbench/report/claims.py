@@ -7,6 +7,7 @@ two image modalities of a dataset, in its order (MNIST and SVHN); quality is FID
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -177,7 +178,7 @@ def _lower(of: Evidence) -> Verdict:
     ratios = {}
     for task in ("joint", of.back):
         far = of.quality((*VAES, MLD), task, of.simple, (FMD,))
-        ratios[task] = min(far[m] for m in VAES) / far[MLD]
+        ratios[task] = min(far[m] for m in VAES) / far[MLD] if far[MLD] else math.inf
     said = ", ".join(f"{task} {ratio:.1f} times lower" for task, ratio in ratios.items())
     return min(ratios.values()) >= LOWER, f"than the best VAE: {said}"
 

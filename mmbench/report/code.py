@@ -13,13 +13,13 @@ __all__ = ["code_of", "metric_code", "mixed", "provenance", "stale", "stale_metr
 
 def code_of(cell: Cell) -> str:
     """8 hex digits of the code that made a cell's model and trained it."""
-    return digest([cell["code"]["model"], cell["code"]["harness"].get("training", "")], 8)
+    return digest([cell["code"]["model"], cell["code"]["harness"]["training"]], 8)
 
 
 def stale(cell: Cell) -> list[str]:
     """How that code differs from what is installed now: 'mmbench_mld a1b2c3d4e5 -> 0f1e2d3c4b'; none where it does not,
     and where the code is not here to be compared."""
-    made = {**cell["code"]["model"], "training": cell["code"]["harness"].get("training", "")}
+    made = {**cell["code"]["model"], "training": cell["code"]["harness"]["training"]}
     return changed(made, _now(made))
 
 

@@ -1,8 +1,8 @@
-"""Cells as a report in one of the formats: a table for each group, then the cells that failed elsewhere."""
+"""Cells as a report in one of the formats: a table for each group, then cells that failed elsewhere and bad files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from ..errors import ResultError, near
@@ -22,8 +22,11 @@ FORMATS: tuple[Format, ...] = ("md", "csv", "tex")
 NO_CELLS = "There are no finished cells yet: run `mmbench run --model mld --dataset glyphs`, then `mmbench report`."
 
 
-def render(cells: Iterable[Cell], failures: Iterable[Cell] = (), format: Format = "md") -> str:
-    """These cells as Markdown, tidy CSV or LaTeX; a sentence that says what to run if there are none."""
+def render(cells: Iterable[Cell], failures: Iterable[Cell] = (), format: Format = "md", bad: Sequence[str] = ()) -> str:
+    """These cells as Markdown, tidy CSV or LaTeX; a sentence that says what to run if there are none.
+
+    `bad` has a sentence for each file that is no cell; CSV, which holds numbers only, leaves them out.
+    """
     if format not in FORMATS:
         raise ResultError(f"there is no report format {format!r}; {near(format, FORMATS)}")
     found, lost = groups(cells), sorted(failures, key=CellKey.of)
@@ -35,10 +38,16 @@ def render(cells: Iterable[Cell], failures: Iterable[Cell] = (), format: Format 
     if format == "md":
         blocks = [markdown(group, failed) for group, failed in pages] or [NO_CELLS]
         blocks += ["## Failed cells\n\n" + bullets(orphans)] if orphans else []
+        blocks += [f"## {_bad_files(bad)}\n\n{bullets([f'{line}.' for line in bad])}"] if bad else []
     else:
         blocks = [latex(group, failed) for group, failed in pages] or [tex_comment(NO_CELLS)]
         blocks += map(tex_comment, orphans)
+        blocks += ["\n".join(tex_comment(f"{line}.") for line in [_bad_files(bad), *bad])] if bad else []
     return "\n\n".join(blocks) + "\n"
+
+
+def _bad_files(bad: Sequence[str]) -> str:
+    return f"Bad files: {len(bad)}, left out of the tables"
 
 
 def _place(cell: Cell) -> tuple[str, str]:

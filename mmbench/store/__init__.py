@@ -4,18 +4,8 @@ from . import provenance
 from .artefacts import Artefact, Artefacts, Card
 from .destinations import check_file, check_folder
 from .files import check_writable, exclusive, write_text
-from .results import (
-    COLUMNS,
-    DISPLAY_ONLY,
-    CellKey,
-    cells,
-    existing,
-    failures,
-    frame,
-    protocol_hash,
-    read,
-    write,
-)
+from .found import BadFile, Found, cells, failures, gather
+from .results import COLUMNS, DISPLAY_ONLY, CellKey, existing, frame, protocol_hash, read, write
 from .samples import read_samples, sample_key, write_samples
 from .schema import (
     SCHEMA,
@@ -36,12 +26,14 @@ __all__ = [
     "SCHEMA",
     "Artefact",
     "Artefacts",
+    "BadFile",
     "Card",
     "Cell",
     "CellKey",
     "CodeRecord",
     "DatasetRecord",
     "Environment",
+    "Found",
     "MetricRecord",
     "ModalityRecord",
     "ModelRecord",
@@ -55,6 +47,7 @@ __all__ = [
     "existing",
     "failures",
     "frame",
+    "gather",
     "protocol_hash",
     "provenance",
     "read",

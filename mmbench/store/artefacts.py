@@ -28,7 +28,7 @@ from ..errors import DamagedError, ResultError
 from . import provenance
 from .files import exclusive, set_aside, write_text
 
-__all__ = ["Artefact", "Artefacts", "Card"]
+__all__ = ["CARD", "TENSORS", "Artefact", "Artefacts", "Card", "read_card"]
 
 KEY = 16
 """Hex digits of a key."""

@@ -62,9 +62,9 @@ def written_in_place(path: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text whole, in UTF-8; raises StorageError if that fails."""
+    """Write a text whole, in UTF-8, half characters (lone surrogates) as escapes; StorageError if that fails."""
     with whole(path) as temporary:
-        temporary.write_bytes(text.encode())
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
 
 
 def sweep(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +11,11 @@ from ..errors import BusyError, ResultError, StorageError
 from . import artefacts
 from .artefacts import Artefacts, Card
 from .files import exclusive, write_text
-from .results import CellKey, cells
+from .found import BadFile, gather
+from .results import CellKey
 from .schema import Cell
 
-__all__ = ["Entry", "inventory", "note_results", "removable", "remove"]
+__all__ = ["Entry", "Inventory", "inventory", "note_results", "removable", "remove"]
 
 KNOWN = "results.txt"
 """In the runs folder: the results folders that were used with it, one a line."""
@@ -39,19 +40,38 @@ class Entry:
         return self.folder.parent.name.replace("-", " ")
 
 
-def inventory(runs: Path, results: Sequence[Path]) -> list[Entry]:
+@dataclass(frozen=True)
+class Inventory:
+    """What lies in a runs folder."""
+
+    entries: list[Entry]
+    bad: list[BadFile]
+    """Files of results that cannot be read: nobody knows what their cells need."""
+
+
+def inventory(runs: Path, results: Sequence[Path]) -> Inventory:
     """Every artefact of a runs folder, with the cells of these results (and of those used before) that need it."""
-    known = [*results, *_known(runs)]
-    found = [cell for folder in dict.fromkeys(path.absolute() for path in known) for cell in cells(folder)]
-    return [
-        Entry(folder, card, artefacts.size(folder), [_name(cell) for cell in found if _needs(cell, folder, card)])
+    folders = dict.fromkeys(path.absolute() for path in [*results, *_known(runs)])
+    found = [gather(folder) for folder in folders]
+    cells = [cell for each in found for cell in each.cells]
+    entries = [
+        Entry(folder, card, artefacts.size(folder), [_name(cell) for cell in cells if _needs(cell, folder, card)])
         for folder, card in Artefacts(runs / "artefacts").cards()
     ]
+    return Inventory(entries, [bad for each in found for bad in each.bad])
 
 
-def removable(entries: Iterable[Entry], *, unfinished: bool, everything: bool) -> list[Entry]:
-    """Those that no cell needs; unfinished ones only where that is asked for."""
-    return [entry for entry in entries if (entry.card or unfinished) and (everything or not entry.cells)]
+def removable(found: Inventory, *, unfinished: bool, everything: bool) -> list[Entry]:
+    """Those that no cell needs; unfinished ones only where that is asked for.
+
+    Raises ResultError where a file of results cannot be read, unless `everything` may go.
+    """
+    if found.bad and not everything:
+        raise ResultError(
+            f"nothing is removed, since what {found.bad[0].path} needs is not known ({len(found.bad)} bad file"
+            f"{'s' * (len(found.bad) != 1)} of results): see `mmbench doctor`, set it aside, or clear --all"
+        )
+    return [entry for entry in found.entries if (entry.card or unfinished) and (everything or not entry.cells)]
 
 
 def remove(entry: Entry) -> bool:
@@ -75,9 +95,11 @@ def note_results(runs: Path, results: Path) -> None:
 
 def _known(runs: Path) -> list[Path]:
     try:
-        return [Path(line) for line in (runs / KNOWN).read_text().splitlines() if line]
+        return [Path(line) for line in (runs / KNOWN).read_text(encoding="utf-8").splitlines() if line]
     except FileNotFoundError:
         return []
+    except UnicodeDecodeError:
+        raise ResultError(f"{runs / KNOWN} is damaged (not UTF-8): write the folders of results there anew") from None
     except OSError as error:
         raise ResultError(f"{runs / KNOWN} cannot be read ({error.strerror}): check its permissions") from None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 from ..config import digest
 from ..errors import ResultError
 from .files import word, write_text
-from .schema import SCHEMA, Cell, faults
+from .schema import SCHEMA, Cell, fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +31,7 @@ __all__ = [
     "COLUMNS",
     "DISPLAY_ONLY",
     "CellKey",
-    "cells",
     "existing",
-    "failures",
     "frame",
     "protocol_hash",
     "read",
@@ -43,6 +42,10 @@ ROW = ("source", "metric", "plugin", "task", "modality", "value", "unit", "count
        "higher_is_better", "note", "data")  # fmt: skip
 COLUMNS = ("dataset", "fingerprint", "budget", "protocol", "model", "hash", "seed", *ROW)
 """The columns of `frame`. 'protocol' is a hash of the settings that change a number."""
+
+LARGEST = 64 << 20
+"""Bytes of a cell's file: those of long trainings have some hundred thousand."""
+AGAIN = "delete it and run the cell again"
 
 DISPLAY_ONLY = ("batch_size",)
 """Settings of the protocol that change no number."""
@@ -91,46 +94,34 @@ def write(results: Path, cell: Cell) -> Path:
     that is full or cannot be written to.
     """
     key = CellKey.of(cell)
-    complete = cell["status"] == "complete"
-    path = key.path(results) if complete else key.failed(results)
-    try:
-        text = json.dumps(cell, indent=1, allow_nan=False, default=_plain) + "\n"
-    except ValueError:
-        where = next(_not_finite(cell, ""), "a value")
-        raise ResultError(
-            f"the cell {path} was not written because {where} is not a finite number: "
-            "find the metric or stage that made it, then run the cell again"
-        ) from None
-    if wrong := faults(json.loads(text)):
-        raise ResultError(f"the cell {path} was not written because of {wrong[0]}: tell the author of what made it")
+    path = _home(cell, results)
+    text = _text_of(cell, path)
+    too_large = f"its size, more than {LARGEST >> 20} MB" if len(text) > LARGEST else None
+    if wrong := too_large or fault(json.loads(text)) or _strange_samples(cell):
+        raise ResultError(f"the cell {path} was not written because of {wrong}: tell the author of what made it")
     write_text(path, text)
-    if complete:
+    if cell["status"] == "complete":
         key.failed(results).unlink(missing_ok=True)
     return path
 
 
 def read(path: Path) -> Cell:
     """One cell, complete or failed; ResultError if the file is damaged, misplaced or of another schema."""
-    again = "delete it and run the cell again"
     try:
-        cell = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        cell = json.loads(_content(path).decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):  # no JSON, no UTF-8, endless digits or depth
-        raise ResultError(f"{path} is damaged (not valid JSON): {again}") from None
-    except OSError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise ResultError(f"{path} is damaged (not valid JSON): {AGAIN}") from None
     if not isinstance(cell, dict) or "schema" not in cell:
         raise ResultError(f"{path} is not a result file of mmbench: move it out of the results folder")
     if cell["schema"] != SCHEMA:
+        said = cell["schema"] if isinstance(cell["schema"], int) and cell["schema"] in range(10**6) else "unknown"
         raise ResultError(
-            f"{path} has schema {cell['schema']!r:.40}, this mmbench reads schema {SCHEMA}: "
-            f"read it with the mmbench that wrote it, or {again}"
+            f"{path} has schema {said}, this mmbench reads schema {SCHEMA}: "
+            f"read it with the mmbench that wrote it, or {AGAIN}"
         )
-    if wrong := faults(cell):
-        raise ResultError(f"{path} is damaged ({wrong[0]}): {again}")
-    key = CellKey.of(cast(Cell, cell))
-    home = key.path(Path()) if cell["status"] == "complete" else key.failed(Path())
-    if path.absolute().parts[-4:] != home.parts:
-        raise ResultError(f"{path} holds the cell {home}: move it there, or {again}")
+    if wrong := fault(cell):
+        raise ResultError(f"{path} is damaged ({wrong}): {AGAIN}")
+    _check_place(path, cast(Cell, cell))
     return cast(Cell, cell)
 
 
@@ -138,16 +129,6 @@ def existing(results: Path, key: CellKey) -> Cell | None:
     """The complete cell, None where there is none; a damaged file is a ResultError, never run again in silence."""
     path = key.path(results)
     return read(path) if path.exists() else None
-
-
-def cells(results: Path, dataset: str | None = None) -> list[Cell]:
-    """All complete cells (of one dataset), in the order of their keys."""
-    return _collect(results, dataset, r"seed-\d+\.json")
-
-
-def failures(results: Path, dataset: str | None = None) -> list[Cell]:
-    """All cells whose last attempt failed, in the order of their keys."""
-    return _collect(results, dataset, r"seed-\d+\.failed\.json")
 
 
 def frame(cells: Iterable[Cell]) -> pd.DataFrame:
@@ -174,10 +155,57 @@ def protocol_hash(cell: Cell) -> str:
     return digest({k: v for k, v in cell["protocol"].items() if k not in DISPLAY_ONLY}, 6)
 
 
-def _collect(results: Path, dataset: str | None, pattern: str) -> list[Cell]:
-    paths = results.glob(f"{word(dataset) if dataset else '*'}/*/*/seed-*.json")
-    found = [read(path) for path in paths if re.fullmatch(pattern, path.name)]
-    return sorted(found, key=CellKey.of)
+def _home(cell: Cell, results: Path) -> Path:
+    """Where a cell's file belongs."""
+    key = CellKey.of(cell)
+    return key.path(results) if cell["status"] == "complete" else key.failed(results)
+
+
+def _check_place(path: Path, cell: Cell) -> None:
+    """ResultError where a file lies in another cell's place, or names another cell's samples."""
+    home = _home(cell, Path())
+    if path.absolute().parts[-4:] != home.parts:
+        raise ResultError(f"{path} holds the cell {home!s:.200}: move it there, or {AGAIN}")
+    if wrong := _strange_samples(cell):
+        raise ResultError(f"{path} is damaged ({wrong}): {AGAIN}")
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, if it is one and no larger than a cell's can be."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ResultError(f"{path} is no file: move it out of the results folder")
+        if status.st_size > LARGEST:
+            raise ResultError(f"{path} is damaged (larger than {LARGEST >> 20} MB): {AGAIN}")
+        return path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+
+
+def _strange_samples(cell: Cell) -> str | None:
+    """What is wrong with the name of the sample file: no other file is opened for it."""
+    key, samples = CellKey.of(cell), cell["samples"]
+    stem = (Path("samples") / key.folder / f"seed-{key.seed}").as_posix()
+    if samples is None or re.fullmatch(re.escape(stem) + r"\.\w{1,64}\.npz", samples):
+        return None
+    return "samples: not the name of this cell's sample file"
+
+
+def _text_of(cell: Cell, path: Path) -> str:
+    """The cell as JSON; ResultError for what JSON has no word for."""
+    try:
+        return json.dumps(cell, indent=1, allow_nan=False, default=_plain) + "\n"
+    except RecursionError:
+        raise ResultError(f"the cell {path} was not written because it is nested too deep") from None
+    except TypeError as error:
+        raise ResultError(f"the cell {path} was not written because {error}: find what made it") from None
+    except ValueError:
+        where = next(_not_finite(cell, ""), "a value")
+        raise ResultError(
+            f"the cell {path} was not written because {where} is not a finite number: "
+            "find the metric or stage that made it, then run the cell again"
+        ) from None
 
 
 def _plain(value: Any) -> Any:

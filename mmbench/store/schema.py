@@ -1,15 +1,20 @@
 """The form of a cell's file: every key with what it means, validated on writing and on reading.
 
 The records are plain dictionaries (`TypedDict`), so that a report reads the JSON as it is; pydantic checks types,
-finiteness and sizes, and refuses keys that are not here.
+finiteness and sizes, and refuses keys that are not here. What no type can say is checked after it: the points of a
+stage's history go together, modalities have names of their own, no row stands there twice. A report takes all of this
+for granted.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NotRequired, cast
 
-from pydantic import AllowInfNan, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import AllowInfNan, ConfigDict, FailFast, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # typing's own can carry no configuration before Python 3.12
+
+from .bounds import LENGTH, excess, place
 
 __all__ = [
     "SCHEMA",
@@ -17,22 +22,32 @@ __all__ = [
     "CodeRecord",
     "DatasetRecord",
     "Environment",
+    "HarnessRecord",
     "MetricRecord",
     "ModalityRecord",
     "ModelRecord",
     "RowRecord",
     "StageRecord",
-    "faults",
+    "fault",
 ]
 
 SCHEMA = 3
 """Version of the file format; a file of another version is refused, never guessed at."""
 
-Text = Annotated[str, Field(max_length=100_000)]
+Text = Annotated[str, Field(max_length=LENGTH)]
 Word = Annotated[str, Field(max_length=1000)]
+Name = Annotated[str, Field(max_length=1000, pattern=r"\S")]
+"""A word that is not blank: it is printed as a heading, or is a part of a path."""
 Number = Annotated[float, AllowInfNan(False)]
+Measured = Annotated[float, AllowInfNan(False), Field(ge=-1e100, le=1e100)]
+"""A number that means and standard deviations are taken of: its square is finite, too."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Code = dict[Word, Word]
+Few = Field(max_length=100)
+Many = Field(max_length=10_000)
+Settings = Annotated[dict[Word, Any], Few]
+"""JSON data within the bounds of `store.bounds`."""
+Module = Annotated[str, Field(pattern=r"^[\w.-]{1,200}$")]
+Code = Annotated[dict[Module, Word], Few]
 """Package (or part of the harness) -> identity of its code, see `store.provenance`."""
 
 strict = with_config(ConfigDict(extra="forbid", strict=True))
@@ -42,9 +57,9 @@ strict = with_config(ConfigDict(extra="forbid", strict=True))
 class ModalityRecord(TypedDict):
     """One modality as the models saw it: all of this must agree within a table."""
 
-    name: Word
+    name: Name
     title: Word  # its name in print
-    shape: list[Count]
+    shape: Annotated[list[Count], Field(max_length=8)]
     network: Word  # the architecture that every model was given
     latent: Count  # size of the uni-modal latent
     likelihood: Word
@@ -55,7 +70,7 @@ class ModalityRecord(TypedDict):
 
 @strict
 class DatasetRecord(TypedDict):
-    name: Word  # the word typed after --dataset
+    name: Name  # the word typed after --dataset
     title: Word  # the name in print
     family: Word  # of recipes: 'digits', 'captions'
     fingerprint: Word  # hash over every byte of the data
@@ -63,18 +78,24 @@ class DatasetRecord(TypedDict):
     train: Count  # tuples trained on
     test: Count  # tuples of the split that is measured on
     classes: Count  # of the shared label; 0 where there is none
-    modalities: list[ModalityRecord]  # in the dataset's order
+    modalities: Annotated[list[ModalityRecord], Field(min_length=1), Few]  # in the dataset's order, names distinct
 
 
 ModelRecord = TypedDict(
     "ModelRecord",
     {
-        "name": Word,  # the model in results and on disk
-        "typed": Word,  # the word typed after --model
+        "name": Name,  # the model in results and on disk
+        "typed": Name,  # the word typed after --model
         "class": Word,  # 'module:Class'
         "distribution": Word,  # who brought it: 'mmbench 0.1.0'
     },
 )
+
+
+@strict
+class HarnessRecord(TypedDict):
+    training: Word
+    measuring: Word
 
 
 @strict
@@ -83,23 +104,23 @@ class CodeRecord(TypedDict):
 
     model: Code  # the packages of the model's class
     dataset: Code  # the packages of the dataset's class
-    harness: Code  # 'training', 'measuring'
+    harness: HarnessRecord
 
 
 @strict
 class RowRecord(TypedDict):
-    metric: Word  # 'coherence', 'fmd', ...
-    plugin: Word  # the metric plugin that made the row: 'fmd' makes 'fmd' and 'fmd_ratio'
-    task: Word  # 'joint', 'mnist->svhn'; 'mnist->mnist' is a reconstruction
-    modality: Word  # the judged one; 'mnist+svhn' where the number belongs to several
-    value: Number
+    metric: Name  # 'coherence', 'fmd', ...
+    plugin: Name  # the metric plugin that made the row: 'fmd' makes 'fmd' and 'fmd_ratio'
+    task: Name  # 'joint', 'mnist->svhn'; 'mnist->mnist' is a reconstruction
+    modality: Name  # the judged one; 'mnist+svhn' where the number belongs to several
+    value: Measured
     count: Count  # samples behind the number
     judge: Word  # the frozen network that judged, with its accuracy; 'exact' where none was needed
     identity: Word  # 8 hex digits of that judge's weights; '' where none judged
     reference: Word  # 8 hex digits of the reference autoencoder that the value is relative to; '' where there is none
     higher_is_better: bool | None  # None for a number that is only described
     unit: Word  # '%', 'nats', '' ...
-    interval: Annotated[list[Number], Field(min_length=2, max_length=2)] | None  # 95 %, of the value over its samples
+    interval: Annotated[list[Measured], Field(min_length=2, max_length=2)] | None  # 95 %, of the value over its samples
     note: Text  # a warning that belongs beside the number
     data: Word  # of a reference point: which real data it was measured on; '' for a model's samples
     source: Literal["model", "real", "shuffled", "reconstruction"]  # whose samples were measured
@@ -113,14 +134,19 @@ class MetricRecord(TypedDict):
     code: Code  # identities of the metric's packages and of the harness's measuring path
 
 
+History = Annotated[list[Measured | None], FailFast(), Many]
+
+
 @strict
 class StageRecord(TypedDict):
     steps: Count  # optimiser steps
     seconds: Number  # wall time of its training, whoever trained it first
-    skill: dict[Word, Number | None]  # what the stage said of itself on validation tuples; None where not finite
-    collapsed: list[Text]  # why it counts as collapsed: a sentence for each skill that is too small
+    skill: Annotated[
+        dict[Word, Number | None], Few
+    ]  # what the stage said of itself on validation tuples; None where not finite
+    collapsed: Annotated[list[Text], Few]  # why it counts as collapsed: a sentence for each skill that is too small
     artefact: Word  # where its weights are: 'stage/<key>'
-    history: dict[Word, list[Number | None]]  # 'step' and every loss term, equally long; None where not computed
+    history: Annotated[dict[Word, History], Few]  # 'step' and every loss term, equally long; None where not computed
 
 
 @strict
@@ -139,21 +165,23 @@ class Cell(TypedDict):
     schema: Literal[3]  # SCHEMA
     dataset: DatasetRecord
     model: ModelRecord
-    budget: Word  # 'smoke', 'laptop', 'paper'
-    hash: Word  # of what was run, code apart; the folder carries it too
+    budget: Name  # 'smoke', 'laptop', 'paper'
+    hash: Name  # of what was run, code apart; the folder carries it too
     seed: Count  # training seed
-    config: dict[Word, Any]  # the model's full configuration
-    protocol: dict[Word, Any]  # how it was measured: mmbench.config.Protocol
-    overrides: dict[Word, Any]  # settings that are not the recipe's -> their values; the protocol's begin with 'eval.'
+    config: Settings  # the model's full configuration
+    protocol: Settings  # how it was measured: mmbench.config.Protocol
+    overrides: Annotated[dict[Word, Any], Many]  # settings that are not the recipe's; the protocol's begin with 'eval.'
     code: CodeRecord
     status: Literal["complete", "failed"]
     reason: Text | None  # of a failure, one sentence
-    metrics: dict[Word, MetricRecord]  # the metrics that were measured
-    left_out: dict[Word, Text]  # metric -> why it could not be measured; `mmbench evaluate` adds it when it can
-    rows: list[RowRecord]
-    stages: dict[Word, StageRecord]
-    time: dict[Word, Number]  # phase -> wall seconds
-    calls: dict[Word, dict[Word, Count]]  # phase -> module -> number of forward calls
+    metrics: Annotated[dict[Word, MetricRecord], Few]  # the metrics that were measured
+    left_out: Annotated[
+        dict[Word, Text], Few
+    ]  # metric -> why it could not be measured; `mmbench evaluate` adds it when it can
+    rows: Annotated[list[RowRecord], FailFast(), Field(max_length=100_000)]
+    stages: Annotated[dict[Word, StageRecord], Few]
+    time: Annotated[dict[Word, Number], Many]  # phase -> wall seconds
+    calls: Annotated[dict[Word, Annotated[dict[Word, Count], Many]], Many]  # phase -> module -> number of forward calls
     environment: Environment
     samples: Word | None  # the sample file, relative to the runs folder; None where none was kept
 
@@ -161,10 +189,29 @@ class Cell(TypedDict):
 _CELL = TypeAdapter(Cell)
 
 
-def faults(data: Any) -> list[str]:
-    """What is wrong with the data of a cell's file: 'rows.3.value: input should be a finite number'."""
+def fault(data: Any) -> str | None:
+    """What is wrong first with the data of a cell's file, 'rows.3.value: input should be a valid number'; else None."""
+    if beyond := excess(data):
+        return beyond
     try:
         _CELL.validate_python(data)
     except ValidationError as error:
-        return [f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].lower()}" for e in error.errors()]
-    return []
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return f"{place(first['loc'])}: {first['msg'].lower()}"
+    return next(_disagreements(cast(Cell, data)), None)
+
+
+def _disagreements(cell: Cell) -> Iterator[str]:
+    """What no type can say."""
+    names = [modality["name"] for modality in cell["dataset"]["modalities"]]
+    if len(set(names)) < len(names):
+        yield "dataset.modalities: two have one name"
+    for stage, record in cell["stages"].items():
+        history = record["history"]
+        if history and ("step" not in history or len({len(points) for points in history.values()}) > 1):
+            yield f"{place(['stages', stage, 'history'])}: its lists, 'step' among them, should be equally long"
+    seen: dict[tuple[str, ...], int] = {}
+    for number, row in enumerate(cell["rows"]):
+        first = seen.setdefault((row["source"], row["metric"], row["task"], row["modality"]), number)
+        if first != number:
+            yield f"rows.{number}: the same number as rows.{first}"

@@ -60,8 +60,11 @@ def save(figure: Figure, path: Path) -> Path:
     Raises ResultError if it cannot be written.
     """
     form = picture_format(path)
-    with whole(path) as temporary, temporary.open("wb") as file, mpl.rc_context(PLAIN):
-        figure.savefig(file, format=form, dpi=DPI, metadata=METADATA.get(form))
+    try:
+        with whole(path) as temporary, temporary.open("wb") as file, mpl.rc_context(PLAIN):
+            figure.savefig(file, format=form, dpi=DPI, metadata=METADATA.get(form))
+    except ValueError as error:
+        raise ResultError(f"the figure {path} cannot be drawn ({error})") from error
     return path
 
 
@@ -94,6 +97,7 @@ def panels(count: int, *, width: float, height: float, extra: float) -> tuple[Fi
 def styled(*, grid: bool = True) -> Iterator[None]:
     """Seaborn's look for the figures made inside; the user's settings are back afterwards."""
     own: dict[Any, Any] = {
+        "text.parse_math": False,  # a name with dollars is a name
         "font.family": "DejaVu Sans",
         "axes.titlesize": 10,
         "axes.labelsize": 9,

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ...config import digest
+from ...errors import ResultError
 from ...progress import Progress
 from ...store import Cell, read_samples
 from ..comparison import Group, Line, groups
@@ -29,8 +30,8 @@ LONGEST = 96
 def write_figures(cells: Iterable[Cell], runs: Path, out: Path, progress: Progress | None = None) -> list[Path]:
     """Draw all figures of these cells into `out` as PNG and return their paths.
 
-    `runs` holds the sample files; `progress` is told which of them are missing. Raises ResultError if `out` cannot be
-    written to or a sample file is damaged.
+    `runs` holds the sample files; `progress` is told which of them are missing or damaged. Raises ResultError if `out`
+    cannot be written to.
     """
     progress = progress or Progress()
     written: list[Path] = []
@@ -73,8 +74,15 @@ def _load_samples(group: Group, runs: Path, progress: Progress) -> dict[Line, Sa
         if path is None:
             progress.say(f"{group.title(line)} on {group.heading}: no samples in {runs}, left out of the grids")
         else:
-            found[line] = read_samples(path)
+            _add_samples(found, line, path, progress)
     return found
+
+
+def _add_samples(found: dict[Line, Samples], line: Line, path: Path, progress: Progress) -> None:
+    try:
+        found[line] = read_samples(path)
+    except ResultError as error:
+        progress.say(f"{error}; left out of the grids")
 
 
 def _tasks(samples: Iterable[Samples]) -> list[str]:

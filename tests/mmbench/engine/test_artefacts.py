@@ -95,10 +95,11 @@ def test_the_inventory_names_the_cells_and_clear_takes_what_none_needs(home: Pat
     engine(models=("mvae",), keep=5)[0].run()
     engine(models=("mvae",), settings=("schedule.steps=5", *TINY), results=home / "elsewhere", keep=5)[0].run()
     results = [home / "results"]
-    entries = inventory(home / "runs", results)
+    found = inventory(home / "runs", results)
+    entries = found.entries
     assert {"stage", "judge", "samples"} <= {entry.kind for entry in entries}
     assert all(entry.cells for entry in entries if entry.kind in ("stage", "samples"))
-    assert not removable(entries, unfinished=True, everything=False), "results that were used before count as well"
+    assert not removable(found, unfinished=True, everything=False), "results that were used before count as well"
     for path in (home / "elsewhere").rglob("seed-0.json"):
         path.unlink()
     gone = removable(inventory(home / "runs", results), unfinished=False, everything=False)

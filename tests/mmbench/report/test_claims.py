@@ -92,3 +92,9 @@ def test_the_report_prints_verdicts_and_numbers() -> None:
     assert "**f. holds**" in few
     assert few.count("Not judged: a (") == 1
     assert "claims" not in render(cells({k: v for k, v in paper().items() if k[0] != "mld"}))
+
+
+def test_a_distance_of_zero_is_lower_than_any() -> None:
+    """As a file from elsewhere may say: a ratio to it is infinite, no crash."""
+    zero = {("mld", "fmd", "joint"): 0.0, ("mld", "fmd", "svhn->mnist"): 0.0}
+    assert verdicts(paper() | zero)["d"] == "holds"

@@ -187,3 +187,12 @@ def test_long_texts_widen_a_grid_and_pictures_stay_square(tmp_path: Path) -> Non
     width, height = figure.get_size_inches()
     assert box.width * width / 6 == pytest.approx(box.height * height, rel=1e-6)
     assert [text.get_text() for text in figure.texts] == ["CUB, joint generation, budget paper"]
+
+
+def test_a_name_with_dollars_is_a_name_and_no_formula(tmp_path: Path) -> None:
+    odd = cell("$\\frac$")
+    odd["dataset"]["title"] = "$\\no$"
+    odd["stages"] = {"$\\stage$": odd["stages"]["elbo"]}
+    written = write_figures([odd], tmp_path, tmp_path / "figures")
+    assert {path.suffix for path in written} == {".png"}
+    assert len(written) == 3  # trade-off, seeds, training

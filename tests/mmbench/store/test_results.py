@@ -159,11 +159,101 @@ def test_a_stale_or_misplaced_file_is_one_sentence(tmp_path: Path, change: dict[
     path = store.write(tmp_path, cell())
     _break(path, change)
     with pytest.raises(ResultError, match=says) as caught:
-        store.cells(tmp_path)
+        store.read(path)
     assert str(path) in str(caught.value)
     assert "delete it and run the cell again" in str(caught.value)
     with pytest.raises(ResultError):
         store.existing(tmp_path, CellKey("mnist_svhn", "mvae", "paper", "ab12cd34ef", 0))
+
+
+def _history(**history: Any) -> dict[str, Any]:
+    record = cell()["stages"]["elbo"]
+    return {"stages": {"elbo": {**record, "history": history}}}
+
+
+def _dataset(**change: Any) -> dict[str, Any]:
+    return {"dataset": {**cell()["dataset"], **change}}
+
+
+LONG = {"name": "x" * 2000}
+INCONSISTENT = [
+    (_history(step=[1, 2], loss=[1.0]), r"stages\.elbo\.history: its lists, .* should be equally long"),
+    (_history(loss=[1.0]), r"stages\.elbo\.history: its lists, 'step' among them"),
+    (_history(step=[0] * 10_001), "at most 10000 items"),
+    (_dataset(modalities=[]), r"dataset\.modalities: list should have at least 1 item"),
+    (_dataset(modalities=cell()["dataset"]["modalities"][:1] * 2), r"dataset\.modalities: two have one name"),
+    (_dataset(title="a\0b"), r"dataset\.title: has a NUL character"),
+    (_dataset(title="a\ud800b"), r"dataset\.title: has half a character"),
+    ({"rows": [row("fmd", "joint", "mnist", 1.0)] * 2}, r"rows\.1: the same number as rows\.0"),
+    ({"rows": [row(" ", "joint", "mnist", 1.0)]}, r"rows\.0\.metric: string should match"),
+    ({"rows": [row("fmd", "joint", "mnist", 1e200)]}, r"rows\.0\.value: input should be less than"),
+    ({"rows": [row("fmd", "joint", "mnist", "1.5")]}, r"rows\.0\.value: input should be a valid number"),
+    ({"rows": 5}, "rows: input should be a valid list"),
+    ({"seed": -1}, r"seed: input should be greater than or equal to 0"),
+    ({"config": {"width": 2**64}}, r"config\.width: an integer of more than 64 bits"),
+    ({"config": json.loads("[" * 30 + "]" * 30)}, "nested deeper than 20 levels"),
+    ({"config": {"note": "x" * 100_001}}, r"config\.note: has more than 100,000 characters"),
+    ({"config": {"list": [0] * 100_001}}, r"config\.list: has more than 100,000 items"),
+    ({"samples": "../../secret.npz"}, "samples: not the name of this cell's sample file"),
+    ({"code": {**cell()["code"], "harness": {}}}, r"code\.harness\.training: field required"),
+    ({"code": {**cell()["code"], "model": {"../..": "1"}}}, r"code\.model\."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "says"), INCONSISTENT)
+def test_what_reports_take_for_granted_is_refused_by_name_on_reading_and_writing(
+    tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    path = store.write(tmp_path, cell())
+    before = path.read_bytes()
+    wrong: Any = {**cell(), **change}
+    with pytest.raises(ResultError, match=f"was not written because of .*{says}"):
+        store.write(tmp_path, wrong)
+    assert path.read_bytes() == before
+    _break(path, change)
+    with pytest.raises(ResultError, match=rf"seed-0\.json is damaged \(.*{says}") as caught:
+        store.read(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_times_may_be_absurd_but_not_infinite(tmp_path: Path) -> None:
+    path = store.write(tmp_path, cell(time={"train": 1e308}))
+    assert store.read(path)["time"] == {"train": 1e308}
+    path.write_text(path.read_text().replace("1e+308", "1e999"))
+    with pytest.raises(ResultError, match=r"time\.train: should be a finite number"):
+        store.read(path)
+
+
+def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = store.write(tmp_path, cell())
+    with path.open("r+b") as file:
+        file.truncate(65 << 20)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
+    with pytest.raises(ResultError, match="larger than 64 MB"):
+        store.read(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ResultError, match="is no file: move it out"):
+        store.read(path)
+
+
+def test_a_bad_file_hides_none_of_the_others(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        store.write(tmp_path, cell("mld", seed))
+    store.write(tmp_path, cell("mvae", 0, [], status="failed", reason="the loss is NaN"))
+    store.write(tmp_path, cell("mvae", 1, [], status="failed", reason="the loss is NaN"))
+    bad = [
+        next(tmp_path.glob("*/mld/*/seed-1.json")),
+        next(tmp_path.glob("*/mvae/*/seed-1.failed.json")),
+    ]
+    for path in bad:
+        path.write_text("{")
+    found = store.gather(tmp_path)
+    assert [(c["model"]["name"], c["seed"]) for c in found.cells] == [("mld", 0), ("mld", 2)]
+    assert [(c["model"]["name"], c["seed"]) for c in found.failures] == [("mvae", 0)]
+    assert [file.path for file in found.bad] == bad
+    assert all(str(file.path) in file.reason for file in found.bad)
+    assert store.gather(tmp_path, "glyphs") == store.Found()
 
 
 @pytest.mark.parametrize("text", [b"", b'{"schema": 1, ', b"\xff\xfe\x00", b'{"schema": 1, "seed": NaN}'])

@@ -1,0 +1,76 @@
+"""What JSON data may be, whatever it says: bounded in depth and size, numbers of 64 bits, texts that can be written.
+
+A report walks, prints and hashes what it reads; a file from elsewhere must not be able to exhaust it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["DEPTH", "ITEMS", "LENGTH", "excess", "fitting", "place"]
+
+DEPTH = 20
+"""Lists and objects inside each other."""
+ITEMS = 100_000
+"""Of one list or object."""
+LENGTH = 100_000
+"""Characters of one text."""
+WHOLE = 2**63
+"""Integers lie in [-WHOLE, WHOLE)."""
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def excess(data: Any) -> str | None:
+    """The first thing in JSON data that is beyond the bounds, 'rows.3.value: should be a finite number'; else None."""
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), data)]
+    while waiting:
+        where, value = waiting.pop()
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        if reason := _reason(value, len(where)):
+            return f"{place(where)}: {reason}"
+        for key, item in items:
+            if isinstance(key, str) and (reason := _of_text(key)):
+                return f"{place(where)}: a key {reason}"
+            waiting.append(((*where, key), item))
+    return None
+
+
+def fitting(text: str) -> str:
+    """A text as a file may hold it: without NUL and lone surrogates, cut where it is too long."""
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).replace("\0", "")[:LENGTH]
+
+
+def place(where: Sequence[Any]) -> str:
+    """'rows.3.value': where in a file, as it may stand in a sentence, whatever the keys are."""
+    words = [re.sub(r"[^\w .+>-]", "?", str(word)[:40]) for word in where]
+    text = ".".join(words) or "the file"
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _reason(value: Any, depth: int) -> str | None:
+    if isinstance(value, str):
+        return _of_text(value)
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "should be a finite number"
+    if isinstance(value, int):
+        return None if -WHOLE <= value < WHOLE else "an integer of more than 64 bits"
+    if isinstance(value, dict | list):
+        return _of_container(value, depth)
+    return None
+
+
+def _of_text(text: str) -> str | None:
+    if len(text) > LENGTH:
+        return f"has more than {LENGTH:,} characters"
+    if "\0" in text:
+        return "has a NUL character"
+    return "has half a character (a lone surrogate)" if SURROGATE.search(text) else None
+
+
+def _of_container(value: dict[Any, Any] | list[Any], depth: int) -> str | None:
+    if len(value) > ITEMS:
+        return f"has more than {ITEMS:,} items"
+    return f"is nested deeper than {DEPTH} levels" if depth >= DEPTH else None
