@@ -20,6 +20,7 @@ NURSERY = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import test_kills
+import torch._dynamo  # which the first optimiser imports: once, not in each child
 import mmbench.training.loop as loop
 
 loop.CHECKPOINT_SECONDS = -1.0  # after every step
