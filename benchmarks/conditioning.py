@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmbench.cells.cell import CellWork
 from mmbench.cells.request import Request
+from mmbench.cells.stored import stored
 from mmbench.config import Budget
 from mmbench.data.dataset import Split
 from mmbench.engine.device import tune
@@ -72,7 +73,7 @@ def main(
     )  # fmt: skip
     engine = Engine(request)
     tune(engine.shop.device)
-    plan = max(engine.planner.stored(), key=lambda plan: plan.key.path(results).stat().st_mtime)
+    plan = max(stored(engine.planner), key=lambda plan: plan.key.path(results).stat().st_mtime)
     data = plan.dataset
     model, _ = CellWork(plan, engine.shop, may_train=False).trained()
     assert isinstance(model, MLD)

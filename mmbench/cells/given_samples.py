@@ -17,6 +17,7 @@ from .blaming import blaming
 from .cell import CellWork
 from .export import as_array
 from .plan import CellPlan, Planner
+from .stored import stored
 
 __all__ = ["Sampled", "sample_for"]
 
@@ -85,7 +86,7 @@ def _check_memory(spec: DatasetSpec, wanted: Sequence[str], count: int) -> None:
 def _chosen(planner: Planner) -> CellPlan:
     """One of the stored cells; a stale one is refused, since today's code would read its weights otherwise."""
     results = planner.request.results
-    plans = sorted(planner.stored(), key=lambda plan: (plan.key.seed, -plan.key.path(results).stat().st_mtime))
+    plans = sorted(stored(planner), key=lambda plan: (plan.key.seed, -plan.key.path(results).stat().st_mtime))
     if not plans:
         raise ResultError("; ".join(planner.broken))
     plan = plans[0]

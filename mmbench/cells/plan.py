@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from .. import plugins, store
-from ..config import Protocol, check_settings, digest, flat, from_json, override, to_json
+from ..config import Protocol, check_settings, digest, flat, override, to_json
 from ..data.dataset import Dataset
-from ..errors import MmbenchError, PluginError, ResultError
+from ..errors import MmbenchError, PluginError
 from ..model import Model
-from ..store.files import word
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
 from .blaming import blaming
@@ -21,7 +19,7 @@ from .data_record import modality_record
 from .request import split_settings
 from .workshop import Workshop, deciding
 
-__all__ = ["CellPlan", "Planner"]
+__all__ = ["CellPlan", "Planner", "load_model"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ class Planner:
         self.broken: list[str] = []
         self.unloaded: list[str] = []
         self.models = self._load_models()
-        self.code = {name: self._code(cls) for name, cls in self.models.items()}
+        self.code = {name: self.code_of(cls) for name, cls in self.models.items()}
         self.own, self.protocol_settings = split_settings(self.request.settings, [*self.models, *self.unloaded])
         check_settings(Protocol, self.protocol_settings)
         for name, cls in self.models.items():
@@ -79,15 +77,16 @@ class Planner:
         for name in [n for model in self.request.models for n in (every if model == "all" else [model])]:
             plugins.find(plugins.MODELS, name)
             try:
-                loaded[name] = _model(name)
+                loaded[name] = load_model(name)
             except PluginError as error:
                 self.unloaded.append(name)
-                self._leave_out(name, str(error))
+                self.leave_out(name, str(error))
         if self.broken and not loaded:
             raise PluginError("; ".join(self.broken))
         return loaded
 
-    def _leave_out(self, name: str, reason: str) -> None:
+    def leave_out(self, name: str, reason: str) -> None:
+        """Tell of a model or cell that is left out; the exit code will be 1."""
         self.broken.append(reason)
         self.shop.progress.say(f"{name}: left out: {reason}")
 
@@ -114,7 +113,7 @@ class Planner:
             with blaming(name):
                 recipe = self._fit_recipe(name, cls, dataset)
         except MmbenchError as error:
-            self._leave_out(name, str(error))
+            self.leave_out(name, str(error))
             return []
         if recipe is None:
             return []
@@ -149,69 +148,8 @@ class Planner:
         to_json(recipe)
         return recipe
 
-    def stored(self) -> list[CellPlan]:
-        """The complete cells that the request names, as they were planned; for `evaluate` and `sample`.
-
-        A bad file, and a cell whose model is not installed any more, whose settings are none of its model's, or that
-        was made with other data, are told of and left out. Raises ResultError if there are no cells.
-        """
-        request, name = self.request, self.shop.dataset.spec.name
-        found = store.gather(request.results, name)
-        cells = [cell for cell in found.cells if self._asked_for(cell)]
-        for bad in found.bad:
-            if self._may_be_asked_for(bad.path):
-                self._leave_out("a cell", bad.reason)
-        if not cells and not self.broken:
-            raise ResultError(f"{request.results} holds no such cells of {name}: compute them with `mmbench run`")
-        plans = [self._stored(cell) for cell in cells]
-        return [plan for plan in plans if plan]
-
-    def _asked_for(self, cell: Cell) -> bool:
-        request = self.request
-        return (
-            (not self.models or cell["model"]["typed"] in self.models)
-            and (not request.seeds or cell["seed"] in request.seeds)
-            and (not request.budget or cell["budget"] == request.budget)
-        )
-
-    def _may_be_asked_for(self, path: Path) -> bool:
-        """The same of a file that cannot be read, by its place."""
-        model, run, file = path.parts[-3:]
-        request, seeds = self.request, [f"seed-{seed}.json" for seed in self.request.seeds]
-        return (
-            (not self.models or model in [word(plugins.label(name)) for name in self.models])
-            and file in (seeds or [file.replace(".failed", "")])
-            and (not request.budget or run.startswith(f"{request.budget}-"))
-        )
-
-    def _stored(self, cell: Cell) -> CellPlan | None:
-        key = store.CellKey.of(cell)
-        try:
-            return self._planned_again(key, cell)
-        except MmbenchError as error:
-            self._leave_out(f"{key.model} seed {key.seed}", str(error))
-            return None
-
-    def _planned_again(self, key: store.CellKey, cell: Cell) -> CellPlan:
-        dataset, typed = self.shop.of_split(cell["dataset"]["split"]), cell["model"]["typed"]
-        if cell["dataset"]["fingerprint"] != dataset.fingerprint:
-            raise ResultError(f"{key.path(self.request.results)} was made with other data: give its own --data-root")
-        cls = _model(typed)
-        with blaming(typed):
-            config = from_json(cls.Config, cell["config"])
-        return CellPlan(
-            key=key,
-            typed=typed,
-            cls=cls,
-            source=plugins.find(plugins.MODELS, typed).source,
-            config=config,
-            protocol=from_json(Protocol, cell["protocol"]),
-            overrides=cell["overrides"],
-            code=self._code(cls),
-            dataset=dataset,
-        )
-
-    def _code(self, cls: type[Model]) -> CodeRecord:
+    def code_of(self, cls: type[Model]) -> CodeRecord:
+        """The code of a model, of the dataset and of the harness, as they are now."""
         parts = harness()
         return {
             "model": code_of_class(cls),
@@ -220,7 +158,8 @@ class Planner:
         }
 
 
-def _model(name: str) -> type[Model]:
+def load_model(name: str) -> type[Model]:
+    """Raises PluginError for what is no model."""
     cls = plugins.load(plugins.MODELS, name, Model)
     if not hasattr(cls, "Config"):
         raise PluginError(f"{name} has no Config: give {cls.__qualname__} the class of its configuration")

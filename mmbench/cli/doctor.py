@@ -13,16 +13,14 @@ from .. import store
 from ..errors import ResultError
 from ..store.artefacts import CARD, TENSORS, read_card
 from ..store.files import set_aside
-from .options import Runs
+from .options import Results, Runs
 from .terminal import say
 
 __all__ = ["doctor"]
 
 
 def doctor(
-    results: Annotated[
-        Path, typer.Option("--results", help="Folder of the results, one small JSON file a cell.")
-    ] = Path("results"),
+    results: Results = Path("results"),
     runs: Runs = Path("runs"),
     aside: Annotated[
         bool,

@@ -14,6 +14,7 @@ from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
 from ..cells.record import cell_record
 from ..cells.request import Request
+from ..cells.stored import stored
 from ..cells.workshop import Workshop
 from ..errors import BusyError, MmbenchError, ResultError, StorageError
 from ..progress import Progress
@@ -59,7 +60,7 @@ class Engine:
 
     def evaluate(self) -> Outcome:
         """Measure what complete cells lack (or, with `again`, what is asked for), from their trained models."""
-        return self._all(self.planner.stored, may_train=False)
+        return self._all(lambda: stored(self.planner), may_train=False)
 
     def sample(self, given: tuple[str, ...], targets: tuple[str, ...], count: int, noise: int) -> Sampled:
         """See `cells.given_samples`."""
