@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product as pairs
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from mmbench.config import Schedule
 from mmbench.data.dataset import Split
-from mmbench.errors import ConfigError
+from mmbench.errors import ConfigError, PluginError
 from mmbench.modality import DatasetSpec, Modality, subsets
 from mmbench.model import Model, draw
 from mmbench.networks import Networks
@@ -348,7 +347,7 @@ def test_nexus_levels_are_separate() -> None:
 
 @every_model
 def test_a_stage_says_what_a_collapse_is(cls: type[Model]) -> None:
-    """A decoder that answers one item for every z is below `least`; one that answers NaN says so."""
+    """A decoder that answers one item for every z is below `least`; one that answers NaN is refused."""
     spec = SPECS[3]
     model, batch = build(cls, spec).eval(), items(spec, 64)
     (stage,) = model.stages()
@@ -362,4 +361,5 @@ def test_a_stage_says_what_a_collapse_is(cls: type[Model]) -> None:
         assert all(found[name] < least for name, least in stage.least.items())
         for parameter in model.decoders["pen"].parameters():
             parameter.fill_(torch.nan)
-        assert math.isnan(stage.skill(held_out)["skill pen"])
+        with pytest.raises(PluginError, match="the decoder of 'pen' gives values that are not finite"):
+            stage.skill(held_out)
