@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mmbench import store
-from mmbench.store.inventory import inventory, removable, remove
+from mmbench.store.inventory import Entry, inventory, removable, remove
 from mmbench.tensors import load_tensors
 
 from .conftest import TINY, only, stages
@@ -91,6 +91,11 @@ def test_a_collapse_is_treated_alike_for_every_model(home: Path, engine, model: 
     assert any("has collapsed" in line and "marked" in line for line in notes.said)
 
 
+def own(entries: list[Entry]) -> list[Entry]:
+    """Those of this test; judges and statistics are lent by others, some of them for data that no cell here has."""
+    return [entry for entry in entries if entry.kind in ("stage", "samples")]
+
+
 def test_the_inventory_names_the_cells_and_clear_takes_what_none_needs(home: Path, engine) -> None:
     engine(models=("mvae",), keep=5)[0].run()
     engine(models=("mvae",), settings=("schedule.steps=5", *TINY), results=home / "elsewhere", keep=5)[0].run()
@@ -99,10 +104,10 @@ def test_the_inventory_names_the_cells_and_clear_takes_what_none_needs(home: Pat
     entries = found.entries
     assert {"stage", "judge", "samples"} <= {entry.kind for entry in entries}
     assert all(entry.cells for entry in entries if entry.kind in ("stage", "samples"))
-    assert not removable(found, unfinished=True, everything=False), "results that were used before count as well"
+    assert not own(removable(found, unfinished=True, everything=False)), "results that were used before count as well"
     for path in (home / "elsewhere").rglob("seed-0.json"):
         path.unlink()
-    gone = removable(inventory(home / "runs", results), unfinished=False, everything=False)
+    gone = own(removable(inventory(home / "runs", results), unfinished=False, everything=False))
     assert Counter(entry.kind for entry in gone) == {"stage": 1, "samples": 10}
     assert all(remove(entry) for entry in gone)
     again, notes = engine(models=("mvae",), again=True)
