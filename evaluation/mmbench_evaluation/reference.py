@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.config import Schedule, to_json
-from mmbench.likelihoods import decoded, nll, reconstruction_skill
+from mmbench.likelihoods import COLLAPSED, decoded, nll, reconstruction_skill
 from mmbench.metric import Bench
 from mmbench.modality import Modality
 from mmbench.networks import Networks
@@ -26,10 +26,8 @@ from mmbench.training import Checkpoints, fit
 from .frozen import kept
 from .precision import full_precision
 
-__all__ = ["COLLAPSED", "Autoencoder", "ReferenceAutoencoder", "reference_autoencoder", "train_autoencoder"]
+__all__ = ["Autoencoder", "ReferenceAutoencoder", "reference_autoencoder", "train_autoencoder"]
 
-COLLAPSED = 0.05
-"""A reconstruction skill below which an autoencoder gives one image for all, and can be no measure."""
 BATCH = 1000
 CHECKED = 2000
 """Test tuples on which the skill is measured."""

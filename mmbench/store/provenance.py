@@ -28,7 +28,16 @@ UNKNOWN = "unknown"
 """The identity of code whose sources cannot be found."""
 ROOT = Path(__file__).resolve().parents[1]
 """The package mmbench."""
-TRAINING = ("likelihoods.py", "modality.py", "model.py", "seeding.py", "networks", "training", "data/dataset.py")
+TRAINING = (
+    "config.py",
+    "likelihoods.py",
+    "modality.py",
+    "model.py",
+    "seeding.py",
+    "networks",
+    "training",
+    "data/dataset.py",
+)
 """What decides the weights of a trained stage, beside the model's own code."""
 MEASURING = ("metric.py", "modality.py", "model.py", "seeding.py", "cells/sampling.py", "cells/measuring.py",
              "cells/references.py")  # fmt: skip

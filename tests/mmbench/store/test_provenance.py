@@ -1,5 +1,6 @@
 """Code identity: what counts as a change, and whose code it is."""
 
+import ast
 import textwrap
 from pathlib import Path
 
@@ -137,13 +138,30 @@ def test_the_harness_has_two_identities_of_files_that_exist():
     assert len(set(harness().values())) == 2
 
 
+NAMED = {"errors.py", "interrupt.py", "progress.py", "tensors.py", "data/validation.py"}
+"""What a training imports and what decides no weights: names, signals, files; and which tuples a skill is taken on."""
+
+
 def test_what_decides_weights_is_in_the_training_path():
-    """Every module of the harness that a stage's training imports is there, but what only names, checks or stores."""
-    files = {
-        path.relative_to(provenance.ROOT).as_posix()
-        for path in provenance._python_files(provenance.ROOT / path for path in provenance.TRAINING)
-    }
-    assert {"training/loop.py", "training/stages.py", "networks/images.py", "likelihoods.py", "seeding.py"} <= files
+    """Every module of the harness that training imports, directly or not, counts, but those that only name and store."""
+    found, waiting = set(), ["training/stages.py", "training/frozen.py", "networks/__init__.py", "likelihoods.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and not path.startswith("store/"):
+            found.add(path)
+            waiting += _relative_imports(path)
+    counted = provenance._python_files(provenance.ROOT / path for path in provenance.TRAINING)
+    assert found - NAMED <= {path.relative_to(provenance.ROOT).as_posix() for path in counted}
+
+
+def _relative_imports(path):
+    """The files of the package that a file imports, those for types alone included."""
+    place = provenance.ROOT / path
+    for node in ast.walk(ast.parse(place.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = place.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            tries = [base.with_suffix(".py"), base / "__init__.py", *(base / f"{a.name}.py" for a in node.names)]
+            yield from (file.relative_to(provenance.ROOT).as_posix() for file in tries if file.is_file())
 
 
 def test_the_commit_is_that_of_the_process_not_of_a_later_checkout(monkeypatch):
