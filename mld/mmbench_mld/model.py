@@ -60,6 +60,16 @@ def with_kl_width(networks: Networks, width: int) -> Networks:
     return replace(networks, extra={**networks.extra, "kl_autoencoder": own})
 
 
+def autoencoder_settings(modality: Modality, config: MLDConfig) -> dict[str, Any]:
+    """All that one autoencoder's training takes from the configuration, and what it replaces of the dataset's."""
+    settings: dict[str, Any] = {"network": modality.network, "likelihood": modality.likelihood}
+    if not modality.is_text:
+        settings |= {"scale": modality.scale, "augment": config.augment}
+    if modality.network == "kl_autoencoder":
+        settings |= {"kl_width": config.kl_width}
+    return settings
+
+
 class MLD(Model):
     """Multi-modal Latent Diffusion (Bounoua et al.), for any number of modalities.
 
@@ -119,19 +129,9 @@ class MLD(Model):
             modalities=(name,),
             skill=partial(self._autoencoder_skill, name),
             least={"skill": COLLAPSED},
-            settings=self._autoencoder_settings(name),
+            settings=autoencoder_settings(self._autoencoder(name).modality, self.config),
             needs=(),
         )
-
-    def _autoencoder_settings(self, name: str) -> dict[str, Any]:
-        """All that one autoencoder's training takes from the configuration, and what it replaces of the dataset's."""
-        modality = self._autoencoder(name).modality
-        settings = {"network": modality.network, "likelihood": modality.likelihood}
-        if not modality.is_text:
-            settings |= {"scale": modality.scale, "augment": self.config.augment}
-        if modality.network == "kl_autoencoder":
-            settings |= {"kl_width": self.config.kl_width}
-        return settings
 
     def _autoencoder_loss(self, name: str, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         autoencoder, x = self._autoencoder(name), batch[name]

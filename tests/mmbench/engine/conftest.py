@@ -33,6 +33,23 @@ class Net(MVAE):
 '''
 
 
+def asked(home: Path, **changes: Any) -> Request:
+    """One stranger's model on the glyphs, measured for coherence alone."""
+    request = {
+        "models": ("my_net:Net",),
+        "dataset": "glyphs",
+        "seeds": (0,),
+        "budget": "smoke",
+        "settings": ("schedule.steps=4", *TINY),
+        "metrics": ("coherence",),
+        "data_root": home,
+        "results": home / "results",
+        "runs": home / "runs",
+        "device": "cpu",
+    }
+    return Request(**(request | changes))
+
+
 class Notes(Progress):
     """Keeps what is said and which phases there were."""
 
@@ -79,19 +96,7 @@ def engine(home: Path) -> Callable[..., tuple[Engine, Notes]]:
         provenance.code_of_module.cache_clear()
         provenance._imported.cache_clear()
         notes = Notes()
-        request = {
-            "models": ("my_net:Net",),
-            "dataset": "glyphs",
-            "seeds": (0,),
-            "budget": "smoke",
-            "settings": ("schedule.steps=4", *TINY),
-            "metrics": ("coherence",),
-            "data_root": home,
-            "results": home / "results",
-            "runs": home / "runs",
-            "device": "cpu",
-        }
-        return Engine(Request(**(request | changes)), notes), notes
+        return Engine(asked(home, **changes), notes), notes
 
     (home / "my_net.py").write_text(NET)
     yield make

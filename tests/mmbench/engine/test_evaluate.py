@@ -15,13 +15,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mmbench import store
-from mmbench.cells.request import Request
 from mmbench.engine.local import Engine
 from mmbench.errors import ResultError, UnavailableError
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Task
 
-from .conftest import Notes, only
+from .conftest import Notes, asked, only
 
 ROUNDING = 1e-7
 """A last batch of four samples instead of eight may round otherwise in float32 (2^-24 of a value)."""
@@ -89,19 +88,7 @@ def _this_module() -> Any:
 
 def runner(home: Path, **changes: Any) -> tuple[Engine, Notes]:
     notes = Notes()
-    request = {
-        "models": ("mvae",),
-        "dataset": "glyphs",
-        "seeds": (0,),
-        "budget": "smoke",
-        "settings": SETTINGS,
-        "metrics": ("coherence",),
-        "data_root": home,
-        "results": home / "results",
-        "runs": home / "runs",
-        "device": "cpu",
-    }
-    return Engine(Request(**(request | changes)), notes), notes
+    return Engine(asked(home, **({"models": ("mvae",), "settings": SETTINGS} | changes)), notes), notes
 
 
 @pytest.fixture

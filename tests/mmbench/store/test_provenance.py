@@ -143,7 +143,7 @@ NAMED = {"errors.py", "interrupt.py", "progress.py", "tensors.py", "data/validat
 
 
 def test_what_decides_weights_is_in_the_training_path():
-    """Every module of the harness that training imports, directly or not, counts, but those that only name and store."""
+    """Every module that training imports, directly or not, counts, but those that only name and store."""
     found, waiting = set(), ["training/stages.py", "training/frozen.py", "networks/__init__.py", "likelihoods.py"]
     while waiting:
         path = waiting.pop()
