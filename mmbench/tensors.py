@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import DamagedError, ResultError, StorageError, TrainingError
-from .progress import Progress
+from .progress import Progress, one_line
 from .store.artefacts import Artefact
-from .store.files import sweep, whole
+from .store.files import check_regular, sweep, whole
 from .store.provenance import versions
 
-__all__ = ["Made", "checksum", "load_tensors", "once", "save_tensors", "spoiled"]
+__all__ = ["Made", "checksum", "keep", "kept", "load_tensors", "once", "save_tensors", "spoiled"]
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 """The tensors of an artefact, and facts about it (JSON data)."""
@@ -40,22 +41,26 @@ def checksum(tensors: Mapping[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all; StorageError where it cannot be written."""
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    """Write a safetensors file whole or not at all; StorageError where it cannot be written. Returns its checksum."""
     kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    seal = _seal(kept, metadata or {})
     with whole(path) as temporary:
         try:
-            save_file(kept, temporary, {**(metadata or {}), SHA: _seal(kept, metadata or {})})
+            save_file(kept, temporary, {**(metadata or {}), SHA: seal})
         except SafetensorError as error:
             raise StorageError(f"cannot write {path}: {error}; free some space or choose another folder") from error
+    return seal
 
 
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: Path, noted: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a file that `save_tensors` wrote.
 
-    Raises DamagedError where it is not what was written, ResultError where it is missing or may not be read.
+    Raises DamagedError where it is not what was written, or has another checksum than the one that was `noted`
+    elsewhere; ResultError where it is missing or may not be read.
     """
     try:
+        check_regular(path)
         with path.open("rb"):
             pass
     except OSError as error:
@@ -64,10 +69,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, RuntimeError, AttributeError, TypeError, OverflowError) as error:
-        raise DamagedError(f"{path} is damaged ({error})") from None
-    if metadata.pop(SHA, None) != _seal(tensors, metadata):
+        said, seal = metadata.pop(SHA, None), _seal(tensors, metadata)
+    except MemoryError:
+        raise
+    except Exception as error:  # of the file's format, of types that torch has not, of bytes that are no text
+        raise DamagedError(f"{path} is damaged ({_line(error)})") from None
+    if said != seal:
         raise DamagedError(f"{path} is damaged (its checksum does not agree)")
+    if noted is not None and seal != noted:
+        raise DamagedError(f"{path} is damaged (it is another file than was written)")
     return tensors, metadata
 
 
@@ -90,8 +100,8 @@ def once(
 ) -> Made:
     """The tensors and facts of an artefact: those on disk, or made, put there and returned.
 
-    One process makes it, the others wait. One that is damaged, or holds a NaN, is set aside and made again; a finished
-    one is only read. Raises TrainingError where what is made holds a NaN.
+    One process makes it, the others wait; who makes it sets aside what is damaged, or holds a NaN. A finished one is
+    only read. Raises TrainingError where what is made holds a NaN.
 
     Arguments:
         make: gives tensors and facts; it may keep checkpoints in the artefact's folder.
@@ -99,39 +109,61 @@ def once(
         clear: called when it was made and is whole on disk: the checkpoints may go.
         finite: names of tensors that may not hold an infinity either.
     """
-    found = _found(artefact, progress, finite)
-    if found is None:
-        with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
-            found = _found(artefact, progress, finite) or _make(artefact, make, title, finite)
-            clear()
+    with suppress(DamagedError):
+        if found := _read(artefact, finite):
+            return found
+    with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
+        found = kept(artefact, progress.say, finite) or _make(artefact, make, title, progress.say, finite)
+        clear()
     return found
 
 
-def _found(artefact: Artefact, progress: Progress, finite: Container[str]) -> Made | None:
-    card = artefact.card(progress.say)
+def kept(artefact: Artefact, say: Callable[[str], None], finite: Container[str] = ()) -> Made | None:
+    """The tensors and facts of an artefact; None where it is not finished, or is damaged: then it is set aside, with a
+    sentence to `say`."""
+    try:
+        return _read(artefact, finite)
+    except DamagedError as error:
+        artefact.discard(str(error), say)
+        return None
+
+
+def _read(artefact: Artefact, finite: Container[str]) -> Made | None:
+    """Raises DamagedError where the tensors are not those that the card speaks of, or not finite."""
+    card = artefact.card()
     if card is None:
         return None
-    try:
-        tensors = load_tensors(artefact.tensors)[0]
-        if bad := spoiled(tensors, finite):
-            raise DamagedError(f"{artefact.tensors} holds numbers that are not finite ({bad})")
-    except DamagedError as error:
-        artefact.discard(str(error), progress.say)
-        return None
+    if not artefact.tensors.exists():
+        raise DamagedError(f"{artefact.folder} is damaged (its card is there and no {artefact.tensors.name})")
+    if not card.seal:
+        raise DamagedError(f"{artefact.folder} is of an earlier mmbench, which noted no checksum")
+    tensors, _ = load_tensors(artefact.tensors, card.tensors)
+    if bad := spoiled(tensors, finite):
+        raise DamagedError(f"{artefact.tensors} holds numbers that are not finite ({bad})")
     return tensors, card.facts
 
 
-def _make(artefact: Artefact, make: Callable[[], Made], title: str, finite: Container[str]) -> Made:
+def _make(
+    artefact: Artefact, make: Callable[[], Made], title: str, say: Callable[[str], None], finite: Container[str]
+) -> Made:
     sweep(artefact.folder)
+    artefact.make_way(say)
     started = time.monotonic()
     tensors, facts = make()
     if bad := spoiled(tensors, finite):
         raise TrainingError(
             f"{title}: {bad} is not finite and is not kept; lower the learning rate or look at the data"
         )
-    save_tensors(artefact.tensors, tensors)
-    artefact.finish(title, facts, time.monotonic() - started, versions("torch", "mmbench"))
+    keep(artefact, tensors, title, facts, time.monotonic() - started)
     return tensors, facts
+
+
+def keep(
+    artefact: Artefact, tensors: Mapping[str, Tensor], title: str, facts: Mapping[str, Any], seconds: float
+) -> None:
+    """Put the tensors of an artefact on disk, then its card, which notes their checksum."""
+    seal = save_tensors(artefact.tensors, tensors)
+    artefact.finish(title, facts, seconds, versions("torch", "mmbench"), seal)
 
 
 def _seal(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
@@ -143,6 +175,11 @@ def _seal(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
         sha.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
         sha.update(_bytes(tensors[name]))
     return sha.hexdigest()
+
+
+def _line(error: Exception) -> str:
+    """An error in some words of one line: a library may name whatever bytes it found."""
+    return one_line(f"{error}" or type(error).__name__).encode(errors="replace").decode()[:200]
 
 
 def _bytes(tensor: Tensor) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -27,8 +27,7 @@ from ..metric import Bench
 from ..model import Batch, Model, draw
 from ..seeding import generator
 from ..store.artefacts import Artefact, Artefacts
-from ..store.provenance import versions
-from ..tensors import load_tensors, save_tensors, spoiled
+from ..tensors import keep, kept
 from .export import export, exported
 
 __all__ = ["Drawn", "Sampler", "Shelf", "batches", "title"]
@@ -64,9 +63,12 @@ class Shelf:
         return self.artefacts.of("samples", {**self.identity, "given": list(given), "targets": list(targets)})
 
     def count(self, given: Sequence[str], targets: Sequence[str]) -> int:
-        """How many samples of a condition are kept."""
-        card = self.artefact(given, targets).card()
-        return int(card.facts.get("count", 0)) if card else 0
+        """How many samples of a condition are kept, by their card; none where it is damaged or has no samples."""
+        artefact = self.artefact(given, targets)
+        with suppress(DamagedError):
+            card = artefact.card()
+            return int(card.facts.get("count", 0)) if card and artefact.tensors.is_file() else 0
+        return 0
 
     def folder(self, given: Sequence[str], targets: Sequence[str]) -> Path:
         """<exported>/joint, <exported>/mnist-to-svhn."""
@@ -103,9 +105,9 @@ class Sampler:
         They are kept when the last batch has been taken.
         """
         count = min(len(bench.order), max(count, self.keep))
-        kept = self._kept(bench, given, targets, count)
-        drawn = self._draw(given, targets) if kept is None else None
-        gathered: list[Batch] = [] if kept is None else [kept]
+        found = self._kept(bench, given, targets, count)
+        drawn = self._draw(given, targets) if found is None else None
+        gathered: list[Batch] = [] if found is None else [found]
         for start, rows in batches(bench.order[:count], bench.protocol.batch_size):
             conditions = bench.dataset.test.gather(rows, given) if given else {}
             if drawn is not None:
@@ -113,8 +115,8 @@ class Sampler:
                 if start < self.keep:
                     gathered.append({name: values[: self.keep - start] for name, values in samples.items()})
             else:
-                assert kept is not None
-                samples = {name: values[start : start + len(rows)] for name, values in kept.items()}
+                assert found is not None
+                samples = {name: values[start : start + len(rows)] for name, values in found.items()}
             yield Drawn(start, rows, conditions, samples)
         if self.shelf and self.keep and gathered:
             whole = {name: torch.cat([part[name] for part in gathered]) for name in targets}
@@ -135,24 +137,17 @@ class Sampler:
 
     def _kept(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> dict[str, Tensor] | None:
         """`count` samples or more that were kept; None where there are fewer, or they are damaged."""
-        if not self.shelf or self.shelf.count(given, targets) < count:
+        if not self.shelf:
             return None
-        artefact = self.shelf.artefact(given, targets)
-        try:
-            kept = load_tensors(artefact.tensors)[0]
-            if bad := spoiled(kept):
-                raise DamagedError(f"{artefact.tensors} holds a NaN ({bad})")
-            return kept
-        except DamagedError as error:
-            artefact.discard(str(error), bench.progress.say)
-            return None
+        found = kept(self.shelf.artefact(given, targets), bench.progress.say)
+        return found[0] if found and found[1].get("count", 0) >= count else None
 
     def _write(self, shelf: Shelf, bench: Bench, given: Sequence[str], targets: Sequence[str], made: Batch) -> None:
         count = len(next(iter(made.values())))
         if shelf.count(given, targets) < count:
             artefact, name = shelf.artefact(given, targets), title(given, targets)
-            save_tensors(artefact.tensors, made)
-            artefact.finish(f"{name} by {shelf.owner}", {"count": count}, 0.0, versions("torch", "mmbench"))
+            artefact.make_way(bench.progress.say)
+            keep(artefact, made, f"{name} by {shelf.owner}", {"count": count}, 0.0)
         if self._unexported(bench, given, targets, count):
             spec, key = bench.dataset.spec, shelf.artefact(given, targets).key
             export(shelf.folder(given, targets), {spec.modality(n): values for n, values in made.items()}, key)

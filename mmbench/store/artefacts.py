@@ -12,10 +12,11 @@ This module knows no torch.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..config import canonical, digest
 from ..errors import DamagedError, ResultError
 from . import provenance
-from .files import exclusive, set_aside, write_text
+from .files import check_regular, exclusive, make_way, set_aside, write_text
 
 __all__ = ["CARD", "TENSORS", "Artefact", "Artefacts", "Card", "read_card"]
 
@@ -55,6 +56,15 @@ class Card:
     """When, ISO 8601, UTC."""
     seconds: float = 0.0
     """Wall time that it took."""
+    tensors: str = ""
+    """The checksum inside its tensor file: no other file, though whole, is taken for it."""
+    seal: str = ""
+    """SHA-256 over all of the above; '' on a card of an earlier mmbench."""
+
+    def sealed(self) -> Card:
+        """The same card with its seal."""
+        bare = TypeAdapter(Card).dump_python(replace(self, seal=""), mode="json")
+        return replace(self, seal=_hash(bare, 64))
 
 
 @dataclass(frozen=True)
@@ -104,16 +114,14 @@ class Artefact:
     def tensors(self) -> Path:
         return self.folder / TENSORS
 
-    def card(self, say: Callable[[str], None] = lambda _: None) -> Card | None:
-        """The card; None where the artefact is not finished. A damaged one is set aside, with a sentence to `say`."""
-        try:
-            return read_card(self.folder / CARD)
-        except DamagedError as error:
-            self.discard(str(error), say)
-            return None
+    def card(self) -> Card | None:
+        """The card; None where the artefact is not finished. Raises DamagedError."""
+        return read_card(self.folder / CARD)
 
-    def finish(self, title: str, facts: Mapping[str, Any], seconds: float, environment: Mapping[str, str]) -> Card:
-        """Write the card; the tensors must be in place."""
+    def finish(
+        self, title: str, facts: Mapping[str, Any], seconds: float, environment: Mapping[str, str], tensors: str = ""
+    ) -> Card:
+        """Write the card; the tensors, of this checksum, must be in place."""
         card = Card(
             kind=self.kind,
             key=self.key,
@@ -124,15 +132,21 @@ class Artefact:
             environment=dict(environment),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
-        )
+            tensors=tensors,
+        ).sealed()
         text = json.dumps(TypeAdapter(Card).dump_python(card, mode="json"), indent=1, allow_nan=False)
         write_text(self.folder / CARD, text + "\n")
         return card
 
     def discard(self, reason: str, say: Callable[[str], None]) -> None:
-        """Set the whole folder aside under another name."""
-        aside = set_aside(self.folder)
-        say(f"{reason}; it was set aside as {aside.name} and is made again")
+        """Set the whole folder aside under another name, if another process has not."""
+        if os.path.lexists(self.folder):
+            say(f"{reason}; it was set aside as {set_aside(self.folder).name}")
+
+    def make_way(self, say: Callable[[str], None]) -> None:
+        """Set aside folders and pipes in the places of the tensors and of the card."""
+        for name in (TENSORS, CARD):
+            make_way(self.folder / name, say)
 
     def alone(self, say: Callable[[], None] | None = None) -> AbstractContextManager[None]:
         """Only one process at a time makes it; see `files.exclusive`."""
@@ -142,20 +156,35 @@ class Artefact:
 def read_card(path: Path) -> Card | None:
     """None where there is none. DamagedError if it is no card or not this folder's, ResultError if unreadable."""
     try:
+        check_regular(path)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise DamagedError(f"{path.parent} is damaged (it is no folder)") from None
     except UnicodeDecodeError:
         raise DamagedError(f"{path} is damaged (not UTF-8)") from None
     except OSError as error:
         raise ResultError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
     try:
         card = TypeAdapter(Card).validate_python(json.loads(text))
+        wrong = _wrong_with(card, path.parent.name)
     except (ValueError, RecursionError, ValidationError):
         raise DamagedError(f"{path} is damaged (no card of an artefact)") from None
-    if card.key != path.parent.name or digest(json.loads(canonical(card.identity)), KEY) != card.key:
-        raise DamagedError(f"{path} is damaged (its identity has another key)")
+    if wrong:
+        raise DamagedError(f"{path} is damaged ({wrong})")
     return card
+
+
+def _wrong_with(card: Card, key: str) -> str:
+    if card.key != key or _hash(card.identity, KEY) != key:
+        return "its identity has another key"
+    return "its checksum does not agree" if card.seal not in ("", card.sealed().seal) else ""
+
+
+def _hash(data: Any, length: int) -> str:
+    """Of what JSON would read again."""
+    return digest(json.loads(canonical(data)), length)
 
 
 def size(folder: Path) -> int:

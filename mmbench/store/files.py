@@ -23,12 +23,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import BusyError, StorageError
+from ..errors import BusyError, DamagedError, StorageError
 
 __all__ = [
+    "check_regular",
     "check_writable",
     "exclusive",
     "leftovers",
+    "make_way",
+    "move",
     "set_aside",
     "sweep",
     "whole",
@@ -96,13 +99,35 @@ def check_writable(folder: Path) -> None:
 def set_aside(path: Path) -> Path:
     """Rename a damaged file or folder, so that nothing of it is lost; returns its new name."""
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
+    move(path, aside)
+    return aside
+
+
+def move(path: Path, to: Path) -> None:
+    """Rename a file or folder, over a file that is there; StorageError if that fails."""
     try:
-        path.rename(aside)
+        os.replace(path, to)
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
-    return aside
+
+
+def check_regular(path: Path) -> None:
+    """Raise DamagedError where a folder, a pipe or a device is in a file's place: to open a pipe may never end.
+
+    Raises OSError where nothing is there.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise DamagedError(f"{path} is damaged ({what} is in its place)")
+
+
+def make_way(path: Path, say: Callable[[str], None]) -> None:
+    """Set aside what is no file and in the place of one that is to be written, with a sentence to `say`."""
+    if path.exists() and not path.is_file():
+        say(f"{path} is no file; it was set aside as {set_aside(path).name}")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +10,15 @@ from typing import Any
 
 from torch import Tensor
 
+from ..config import digest
 from ..errors import DamagedError
-from ..store.files import set_aside
+from ..store.files import make_way, move, set_aside
 from ..tensors import load_tensors, save_tensors
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "State"]
+
+State = dict[str, Any]
+"""What a checkpoint says beside its tensors: JSON data."""
 
 
 class Checkpoints:
@@ -27,27 +30,54 @@ class Checkpoints:
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.newest, self.before = folder / "training.safetensors", folder / "training.before.safetensors"
-        self.say = say
+        self.owner, self.say = "/".join(folder.absolute().parts[-2:]), say
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Write a checkpoint; the one that was newest is kept as the one before."""
-        with suppress(FileNotFoundError):
-            os.replace(self.newest, self.before)
-        save_tensors(self.newest, tensors, {"state": json.dumps(state)})
+        for path in (self.newest, self.before):
+            make_way(path, self.say)
+        if self.newest.exists():
+            move(self.newest, self.before)
+        said = {"state": json.dumps(state), "owner": self.owner, "layout": _layout(tensors)}
+        save_tensors(self.newest, tensors, said)
 
-    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest whole checkpoint; None where there is none. Damaged ones are set aside."""
+    def load(self, misfit: Callable[[dict[str, Tensor], State], str]) -> tuple[dict[str, Tensor], State] | None:
+        """The newest whole checkpoint; None where there is none. Damaged ones are set aside.
+
+        Arguments:
+            misfit: why tensors and state are none of this training's; '' where they are.
+        """
         for path in (self.newest, self.before):
             if not path.exists():
                 continue
             try:
-                tensors, metadata = load_tensors(path)
-                return tensors, json.loads(metadata["state"])
-            except (DamagedError, KeyError, ValueError) as error:
-                self.say(f"{error or path}; set aside as {set_aside(path).name}, the one before is tried")
+                return self._read(path, misfit)
+            except DamagedError as error:
+                older = path == self.newest and self.before.exists()
+                then = "the one before is tried" if older else "the training begins anew"
+                self.say(f"{error}; it was set aside as {set_aside(path).name}, {then}")
         return None
 
     def clear(self) -> None:
         """Remove them: the training is finished."""
         for path in (self.newest, self.before):
-            path.unlink(missing_ok=True)
+            with suppress(IsADirectoryError, PermissionError):  # a folder is nothing of ours
+                path.unlink(missing_ok=True)
+
+    def _read(self, path: Path, misfit: Callable[[dict[str, Tensor], State], str]) -> tuple[dict[str, Tensor], State]:
+        tensors, said = load_tensors(path)
+        if said.get("owner") != self.owner or said.get("layout") != _layout(tensors):
+            raise DamagedError(f"{path} is damaged (it is of another training)")
+        try:
+            state = json.loads(said["state"])
+            wrong = misfit(tensors, state)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            raise DamagedError(f"{path} is damaged (it does not say how far it has come)") from None
+        if wrong:
+            raise DamagedError(f"{path} is damaged ({wrong})")
+        return tensors, state
+
+
+def _layout(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, types and shapes."""
+    return digest([[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in sorted(tensors)])

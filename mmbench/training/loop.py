@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +19,9 @@ from ..config import Schedule
 from ..errors import ResultError, TrainingError
 from ..interrupt import interrupt_between_steps
 from ..progress import Advance, Progress
-from .checkpoint import Checkpoints
+from .checkpoint import Checkpoints, State
 from .draws import Draws
+from .fitting import MOMENTS, SCALAR, by_prefix, laid_out, misfit, named, not_finite, window, wrong_course
 
 __all__ = ["CHECKPOINT_SECONDS", "HISTORY_POINTS", "Course", "Trainer", "learning_rate"]
 
@@ -29,6 +29,7 @@ CHECKPOINT_SECONDS = 120.0
 """Wall time between two checkpoints."""
 HISTORY_POINTS = 200
 """Points kept of the loss curves."""
+DEVICES = ("cpu", "cuda")
 
 Loss = Callable[[Tensor, torch.Generator], Mapping[str, Tensor]]
 """(rows of the training tuples (batch,), generator) -> named scalar terms, the minimised one under 'loss'."""
@@ -93,6 +94,8 @@ class Trainer:
     loss: Loss
     live: Callable[[], Mapping[str, Tensor]]
     """The tensors, by name, that a checkpoint keeps of what is trained: parameters and buffers."""
+    places: Callable[[], Mapping[str, Tensor]] = dict
+    """Further tensors, by name, that a checkpoint may hold since the training had changed them."""
     optimiser: Callable[[Parameters, Schedule], torch.optim.Optimizer] = adam
 
     def __post_init__(self) -> None:
@@ -106,7 +109,7 @@ class Trainer:
 
     def run(self, checkpoints: Checkpoints | None, progress: Progress) -> Course:
         """Train to the end, from the newest checkpoint where there is one; the average then replaces the parameters."""
-        saved = checkpoints.load() if checkpoints else None
+        saved = checkpoints.load(self._misfit) if checkpoints else None
         if saved:
             self._restore(*saved)
         with progress.phase(self.title, self.total, done=self.course.steps) as advance:
@@ -168,30 +171,46 @@ class Trainer:
 
     def _save(self, checkpoints: Checkpoints) -> None:
         self._refuse_nonfinite(self.window.means())
-        tensors = {f"live/{n}": t for n, t in self.live().items()} | {f"ema/{n}": t for n, t in self.average.items()}
-        tensors |= {f"draws/{n}": t for n, t in self.draws.state().items()}
-        tensors |= {f"window/{n}": t for n, t in self.window.sums.items()}
+        tensors = named("live", self.live()) | named("ema", self.average)
+        tensors |= named("draws", self.draws.state()) | named("window", self.window.sums)
         for name, p in self.parameters.items():
             tensors |= {f"adam/{key}/{name}": value for key, value in self.optim.state.get(p, {}).items()}
-        state = {"course": asdict(self.course), "counts": self.window.counts, "device": self.device.type}
-        checkpoints.save(tensors, state)
+        if not not_finite(tensors, tensors):  # one that would not be believed is not written
+            state = {"course": asdict(self.course), "counts": self.window.counts, "device": self.device.type}
+            checkpoints.save(tensors, state)
 
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    def _misfit(self, tensors: dict[str, Tensor], state: State) -> str:
+        """Why a checkpoint is none of this training's, in some words; ResultError for one of another device."""
+        if state["device"] not in (self.device.type, *DEVICES):
+            return "it does not say on which device it was begun"
         if state["device"] != self.device.type:
             raise ResultError(
                 f"{self.title} was begun on {state['device']}; go on with --device {state['device']}, or remove its "
                 "checkpoint with `mmbench cache clear --unfinished`"
             )
-        part = _by_prefix(tensors)
+        needed = named("live", self.live()) | named("ema", self.average) | named("draws", self.draws.state())
+        needed |= window(tensors, state["counts"])
+        wrong = wrong_course(state["course"], state["counts"], self.total)
+        return wrong or misfit(tensors, needed, self._possible())
+
+    def _possible(self) -> dict[str, Tensor]:
+        """What a checkpoint may hold beside what it must: places of the model, and what Adam keeps."""
+        moments = {f"adam/step/{name}": SCALAR for name in self.parameters}
+        for name, p in self.parameters.items():
+            moments |= {f"adam/{key}/{name}": p for key in ("exp_avg", "exp_avg_sq")}
+        return named("live", self.places()) | named("live", self.live()) | moments
+
+    def _restore(self, tensors: dict[str, Tensor], state: State) -> None:
+        part = by_prefix(tensors)
         with torch.no_grad():
-            for name, tensor in {**self.live(), **self.parameters}.items():
+            for name, tensor in {**self.places(), **self.live()}.items():
                 if name in part["live"]:
                     tensor.copy_(part["live"][name])
         for name, value in part.get("ema", {}).items():
             self.average[name].copy_(value)
         for name, p in self.parameters.items():
-            kept = {key: part["adam"].get(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-            self.optim.state[p] = {key: _laid_out(value, p) for key, value in kept.items() if value is not None}
+            kept = {key: part.get("adam", {}).get(f"{key}/{name}") for key in MOMENTS}
+            self.optim.state[p] = {key: laid_out(value, p) for key, value in kept.items() if value is not None}
         self.draws.restore(part["draws"])
         self.course = Course(**state["course"])
         self.window.sums = {n: t.to(self.device) for n, t in part.get("window", {}).items()}
@@ -206,21 +225,6 @@ def learning_rate(schedule: Schedule, step: int, total: int) -> float:
         return schedule.lr
     share = (step - schedule.warmup) / max(1, total - schedule.warmup)
     return schedule.lr * 0.5 * (1.0 + math.cos(math.pi * share))
-
-
-def _by_prefix(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """'adam/step/weight' -> {'adam': {'step/weight': ...}}."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        prefix, _, rest = name.partition("/")
-        parts.setdefault(prefix, {})[rest] = tensor
-    return parts
-
-
-def _laid_out(value: Tensor, p: Tensor) -> Tensor:
-    """A saved tensor on the device and, where it has its shape, in the memory layout of its parameter: the fused Adam
-    reads both in the order of memory."""
-    return torch.empty_like(p).copy_(value) if value.shape == p.shape else value.to(p.device).clone()
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from ..model import Model, Stage
 from ..progress import Progress
 from ..store.artefacts import Artefact, Artefacts
 from ..tensors import Made, once
+from .changes import Changes
 from .checkpoint import Checkpoints
 from .draws import PassDraws
 from .loop import Course, Trainer
@@ -125,6 +126,7 @@ def first_weights(module: nn.Module) -> str:
     return digest(found)
 
 
+Tensors = Callable[[], Mapping[str, Tensor]]
 Work = Callable[[Checkpoints | None], tuple[dict[str, Tensor], StageRecord]]
 
 
@@ -160,9 +162,9 @@ def _train_stage(
 ) -> tuple[dict[str, Tensor], StageRecord]:
     """The tensors that the stage changed, and its record."""
     model.eval()
-    live = _Changes(model, stage)
+    live = Changes(model, stage)
     tuples = stage.prepare(train_split) if stage.prepare else train_split
-    trainer = stage_trainer(model, stage, tuples, seed, live)
+    trainer = stage_trainer(model, stage, tuples, seed, live, live.places)
     stage.module.train()
     course = trainer.run(checkpoints, progress)
     model.eval()
@@ -173,9 +175,10 @@ def _train_stage(
 
 
 def stage_trainer(
-    model: Model, stage: Stage, tuples: Split, seed: int, live: Callable[[], Mapping[str, Tensor]] = dict
+    model: Model, stage: Stage, tuples: Split, seed: int, live: Tensors = dict, places: Tensors = dict
 ) -> Trainer:
-    """The training of a stage on its own (prepared) tuples; `live` gives what its checkpoints keep."""
+    """The training of a stage on its own (prepared) tuples; `live` gives what its checkpoints keep, `places` what else
+    they may have kept."""
 
     def loss(rows: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
         return stage.loss(tuples.gather(rows, stage.modalities), generator)
@@ -189,34 +192,16 @@ def stage_trainer(
         draws=PassDraws(seed, stage.name, len(tuples), stage.schedule.batch_size, model.device),
         loss=loss,
         live=live,
+        places=places,
     )
-
-
-class _Changes:
-    """What a stage changes of a model: its module's tensors, and those buffers outside of it that are no longer what
-    they were when the stage began."""
-
-    def __init__(self, model: Model, stage: Stage) -> None:
-        own = {id(t) for t in (*stage.module.parameters(), *stage.module.buffers())}
-        state = model.state_dict(keep_vars=True)
-        self.inside = {name: tensor for name, tensor in state.items() if id(tensor) in own}
-        buffers = {name: t for name, t in state.items() if name not in self.inside and not isinstance(t, nn.Parameter)}
-        self.outside = {name: (tensor, tensor.detach().clone()) for name, tensor in buffers.items()}
-        trained = sum(p.requires_grad for p in stage.module.parameters())
-        if trained > sum(isinstance(t, nn.Parameter) and t.requires_grad for t in self.inside.values()):
-            raise PluginError(
-                f"stage {stage.name!r} trains a module that is no part of the model: make it an attribute"
-            )
-
-    def __call__(self) -> dict[str, Tensor]:
-        moved = {name: now for name, (now, before) in self.outside.items() if not torch.equal(now, before)}
-        return {**self.inside, **moved}
 
 
 def _put(model: Model, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
     """Put a stage's tensors into the model."""
     state = model.state_dict(keep_vars=True)
+    own = {id(t) for t in (*stage.module.parameters(), *stage.module.buffers())}
     wrong = [n for n, tensor in tensors.items() if n not in state or state[n].shape != tensor.shape]
+    wrong += [name for name, tensor in state.items() if id(tensor) in own and name not in tensors]
     if wrong:
         raise ResultError(
             f"the kept stage {stage.name!r} is of another model ({wrong[0]}): its author should name in "

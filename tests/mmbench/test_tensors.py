@@ -13,6 +13,8 @@ from mmbench.progress import Progress
 from mmbench.store.artefacts import Artefacts
 from mmbench.tensors import load_tensors, once, save_tensors
 
+from .forged import forge
+
 TENSORS = {
     "a": torch.arange(12, dtype=torch.float32).reshape(3, 4),
     "low": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
@@ -188,7 +190,7 @@ def test_what_is_not_finite_is_neither_kept_nor_believed(tmp_path, value):
         once(artefact, lambda: (bad, {}), "judge", Progress(), finite={"a"})
     assert not list(tmp_path.rglob("*.safetensors"))
     once(artefact, lambda: ({"a": torch.ones(2)}, {}), "judge", Progress())
-    save_tensors(artefact.tensors, bad)
+    forge(artefact.folder, lambda _: bad)
     found, _ = once(artefact, lambda: ({"a": torch.zeros(2)}, {}), "judge", Progress(), finite={"a"})
     assert found["a"].tolist() == [0, 0], "made again"
     assert len(list(tmp_path.glob("judge/*.damaged-1"))) == 1

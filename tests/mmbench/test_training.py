@@ -20,8 +20,9 @@ from mmbench.networks import Networks
 from mmbench.progress import Progress
 from mmbench.seeding import seeded_init
 from mmbench.store import Artefacts
-from mmbench.tensors import load_tensors, save_tensors
 from mmbench.training import Keeper, learning_rate, train
+
+from .forged import forge
 
 SPEC = DatasetSpec(
     name="toy",
@@ -230,10 +231,13 @@ def test_a_cluster_that_takes_the_machine_back_loses_nothing(tmp_path, number):
 
 
 def rewrite(folder, name, value):
-    """Another number in a kept stage, under a checksum that is right."""
-    tensors, metadata = load_tensors(folder / "tensors.safetensors")
-    tensors[name].flatten()[0] = value
-    save_tensors(folder / "tensors.safetensors", tensors, metadata)
+    """Another number in a kept stage, with which all checksums agree."""
+
+    def change(tensors):
+        tensors[name].flatten()[0] = value
+        return tensors
+
+    forge(folder, change)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
