@@ -18,13 +18,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .config import digest
 from .errors import DamagedError, ResultError, StorageError, TrainingError
 from .progress import Progress, one_line
 from .store.artefacts import Artefact
 from .store.files import check_regular, sweep, whole
 from .store.provenance import versions
 
-__all__ = ["Made", "checksum", "keep", "kept", "load_tensors", "once", "save_tensors", "spoiled"]
+__all__ = ["Made", "checksum", "form", "keep", "kept", "load_tensors", "once", "save_tensors", "spoiled"]
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 """The tensors of an artefact, and facts about it (JSON data)."""
@@ -79,6 +80,12 @@ def load_tensors(path: Path, noted: str | None = None) -> tuple[dict[str, Tensor
     if noted is not None and seal != noted:
         raise DamagedError(f"{path} is damaged (it is another file than was written)")
     return tensors, metadata
+
+
+def form(tensors: Mapping[str, Tensor], said: Mapping[str, str], owner: str) -> str:
+    """A hash of an owner's name, of texts, and of the tensors' names, types and shapes: what goes together in a file
+    that no card speaks of."""
+    return digest([owner, dict(said), {n: [str(t.dtype), list(t.shape)] for n, t in tensors.items()}], 16)
 
 
 def spoiled(tensors: Mapping[str, Tensor], finite: Container[str] = ()) -> str:

@@ -16,10 +16,11 @@ from ..store.provenance import changed
 from ..store.schema import Cell
 from ..training import StageRecord, train
 from .blaming import blaming
-from .identity import keeper, sampler, token
+from .identity import keeper, sampler
 from .measuring import groups, measure, targets
 from .plan import CellPlan
 from .record import cell_record, metric_records
+from .shown import keep_shown, shown_lack, shown_name
 from .workshop import Workshop
 
 __all__ = ["CellWork", "Fate"]
@@ -51,16 +52,17 @@ class CellWork:
             cell = None
         lacking = self._lacking(cell)
         bench = self.shop.bench(plan.protocol)
-        if cell and not lacking and not self._samples_lack(cell, bench):
+        redraw = cell is not None and shown_lack(plan, self.shop, cell)
+        if cell and not lacking and not redraw and not self._samples_lack(cell, bench):
             self.say(f"{plan.who}: complete already, skipped")
             return "skipped"
         self.say(f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
         metrics = self._ready(bench, lacking)
-        if cell and not metrics and not self._samples_lack(cell, bench):
+        if cell and not metrics and not redraw and not self._samples_lack(cell, bench):
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
-            self._extend(cell, bench, metrics)
+            self._extend(cell, bench, metrics, redraw)
             return "extended"
         self._whole(bench, metrics)
         return "complete"
@@ -120,9 +122,8 @@ class CellWork:
             for reason in record.collapsed:
                 self.say(f"{plan.who}: {reason}; it is measured and marked")
         result = measure(sampler(plan, self.shop, lambda: model, _artefacts(records)), bench, metrics)
-        made_by = token(plan, _artefacts(records))
-        if result.samples:
-            store.write_samples(plan.key.samples(made_by, self.request.runs), result.samples)
+        name = shown_name(plan, _artefacts(records))
+        keep_shown(self.shop, name, result.samples)
         cell = cell_record(
             plan,
             self.shop.device,
@@ -130,18 +131,20 @@ class CellWork:
             result=result,
             metrics=metrics,
             left_out=self.left_out,
-            samples=plan.key.samples(made_by).as_posix() if result.samples else None,
+            samples=name if result.samples else None,
         )
         store.write(self.request.results, cell)
 
-    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
-        """Measure more of a complete cell; nothing else in its file changes."""
+    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> None:
+        """Measure more of a complete cell, and draw the figures' samples anew; nothing else in its file changes."""
 
         @lru_cache
         def model() -> Model:
             return self.trained()[0]
 
-        result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=False)
+        result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=redraw)
+        if redraw:
+            keep_shown(self.shop, str(cell["samples"]), result.samples)
         cell["rows"] = [row for row in cell["rows"] if row["plugin"] not in metrics] + result.rows  # type: ignore[operator]
         cell["metrics"] |= metric_records(metrics, result.metric_seconds)
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}

@@ -33,7 +33,7 @@ class Workshop:
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         with blaming(request.dataset):
             self.source: DatasetSource = source()
-        self.source.allow_partial = request.allow_partial
+        self.source.allow_partial, self.source.say = request.allow_partial, progress.say
         self.budget: Budget = request.budget or budget_named(self.source.default_budget)
         self.artefacts = Artefacts(request.runs / "artefacts")
         self._memories: dict[str, Memory] = {}

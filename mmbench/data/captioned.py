@@ -86,7 +86,7 @@ class CaptionedImages(DatasetSource):
     def load(self, root: Path, cache: Path) -> Dataset:
         records, whole = self._present(root)
         path = cache / f"{self.name}-{_key(records)}.safetensors"
-        tensors, said = once(path, lambda: self._read(root, records))
+        tensors, said = once(path, lambda: self._read(root, records), self.say)
         train, test = (
             _split(*(tensors[f"{split}.{part}"] for part in ("image", "caption", "label")))
             for split in ("train", "test")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -166,6 +166,8 @@ class DatasetSource(ABC):
     """The budget of `mmbench run` where none is named; the paper's own datasets say 'paper'."""
     allow_partial: bool = False
     """Set before `load`: whether a part of the files will do. What is then loaded has a name of its own."""
+    say: Callable[[str], None] = staticmethod(lambda _: None)
+    """Set before `load`: told of what the user should know, one sentence."""
 
     @abstractmethod
     def load(self, root: Path, cache: Path) -> Dataset:

@@ -40,6 +40,8 @@ CHUNK = 100
 """Tuples drawn at once, each chunk with a generator of its own; so few that a chunk stays in the processor's cache."""
 
 SPLITS = ("train", "test")
+COUNTS = (20_000, 5_000)
+"""Tuples of each."""
 PARTS = ("pen", "sign", "labels")
 """What is drawn of each split, and kept in the cache."""
 
@@ -75,7 +77,8 @@ class Glyphs(DatasetSource):
     summary: ClassVar[str] = "embedded: a digit as pen stroke, street sign and word; drawn in seconds, no network"
 
     def load(self, root: Path, cache: Path) -> Dataset:
-        drawn, _ = once(cache / f"glyphs-{_key()}.safetensors", lambda: (_draw_images(20_000, 5_000, seed=0), {}))
+        path = cache / f"glyphs-{_key()}.safetensors"
+        drawn, _ = once(path, lambda: (_draw_images(*COUNTS, seed=0), {}), self.say)
         return _assemble(drawn)
 
 

@@ -8,16 +8,21 @@ other weights are never shown for its own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ..errors import ResultError
-from .files import whole
+from ..errors import DamagedError, ResultError
+from .files import check_regular, whole
 
 __all__ = ["read_samples", "sample_key", "write_samples"]
+
+AGAIN = "run its cell again, which sets them aside and draws them anew"
+SEAL = "sha256"
+"""The checksum's name among the arrays."""
 
 
 def sample_key(task: str, role: Literal["given", "target"], modality: str) -> str:
@@ -26,22 +31,41 @@ def sample_key(task: str, role: Literal["given", "target"], modality: str) -> st
 
 
 def write_samples(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a sample file: images (n, C, H, W) uint8 or float32, texts (n,) unicode, by `sample_key`."""
+    """Write a sample file, with a checksum: images (n, C, H, W) uint8 or float32, texts (n,) unicode, by
+    `sample_key`."""
     for name, array in arrays.items():
         if array.dtype.kind not in "uifU":
             raise ResultError(f"samples {name!r} have dtype {array.dtype}: give numbers or unicode strings")
     with whole(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **dict(arrays))
+        np.savez_compressed(file, allow_pickle=False, **arrays, **{SEAL: np.array(_seal(path, arrays))})
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
-    """The inverse of `write_samples`; raises ResultError if the file is missing or damaged."""
+    """The inverse of `write_samples`; raises ResultError if the file is missing, DamagedError if it is not what was
+    written at this place."""
     try:
+        check_regular(path)
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        said = str(arrays.pop(SEAL, ""))
     except FileNotFoundError:
         raise ResultError(f"there are no samples at {path}: run the cell again to draw them") from None
+    except PermissionError as error:
+        raise ResultError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+    except (DamagedError, MemoryError):
+        raise
     except Exception as error:  # zipfile, zlib and numpy each have their own
-        raise ResultError(
-            f"the samples {path} are damaged ({type(error).__name__}): delete the file and run its cell again"
-        ) from None
+        raise DamagedError(f"the samples {path} are damaged ({type(error).__name__}): {AGAIN}") from None
+    if said != _seal(path, arrays):
+        wrong = "its checksum does not agree" if said else "it has no checksum, as those of an earlier mmbench"
+        raise DamagedError(f"the samples {path} are damaged ({wrong}): {AGAIN}")
+    return arrays
+
+
+def _seal(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the file's own place, names, types, shapes and bytes."""
+    sha = hashlib.sha256("/".join(path.absolute().parts[-4:]).encode(errors="surrogateescape"))
+    for name in sorted(arrays):
+        sha.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode(errors="surrogatepass"))
+        sha.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return sha.hexdigest()

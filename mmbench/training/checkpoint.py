@@ -10,15 +10,16 @@ from typing import Any
 
 from torch import Tensor
 
-from ..config import digest
 from ..errors import DamagedError
 from ..store.files import make_way, move, set_aside
-from ..tensors import load_tensors, save_tensors
+from ..tensors import form, load_tensors, save_tensors
 
 __all__ = ["Checkpoints", "State"]
 
 State = dict[str, Any]
 """What a checkpoint says beside its tensors: JSON data."""
+OWN = "own"
+"""In a file's metadata: a hash of its folder's name, its state and its tensors' form."""
 
 
 class Checkpoints:
@@ -38,8 +39,8 @@ class Checkpoints:
             make_way(path, self.say)
         if self.newest.exists():
             move(self.newest, self.before)
-        said = {"state": json.dumps(state), "owner": self.owner, "layout": _layout(tensors)}
-        save_tensors(self.newest, tensors, said)
+        said = {"state": json.dumps(state)}
+        save_tensors(self.newest, tensors, {**said, OWN: form(tensors, said, self.owner)})
 
     def load(self, misfit: Callable[[dict[str, Tensor], State], str]) -> tuple[dict[str, Tensor], State] | None:
         """The newest whole checkpoint; None where there is none. Damaged ones are set aside.
@@ -66,7 +67,7 @@ class Checkpoints:
 
     def _read(self, path: Path, misfit: Callable[[dict[str, Tensor], State], str]) -> tuple[dict[str, Tensor], State]:
         tensors, said = load_tensors(path)
-        if said.get("owner") != self.owner or said.get("layout") != _layout(tensors):
+        if said.pop(OWN, None) != form(tensors, said, self.owner):
             raise DamagedError(f"{path} is damaged (it is of another training)")
         try:
             state = json.loads(said["state"])
@@ -76,8 +77,3 @@ class Checkpoints:
         if wrong:
             raise DamagedError(f"{path} is damaged ({wrong})")
         return tensors, state
-
-
-def _layout(tensors: Mapping[str, Tensor]) -> str:
-    """A hash of names, types and shapes."""
-    return digest([[name, str(tensors[name].dtype), list(tensors[name].shape)] for name in sorted(tensors)])

@@ -179,18 +179,20 @@ def few_tuples(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     drawing = glyphs._draw_images
 
-    def few(train: int, test: int, seed: int) -> dict[str, Tensor]:
+    def counted(train: int, test: int, seed: int) -> dict[str, Tensor]:
         calls.append(train)
-        return drawing(40, 20, seed)
+        return drawing(train, test, seed)
 
-    monkeypatch.setattr(glyphs, "_draw_images", few)
+    assert glyphs.COUNTS == (20_000, 5_000)
+    monkeypatch.setattr(glyphs, "COUNTS", (40, 20))
+    monkeypatch.setattr(glyphs, "_draw_images", counted)
     return calls
 
 
 def test_the_cache_gives_back_what_was_drawn(tmp_path: Path, few_tuples: list[int]) -> None:
     first = Glyphs().load(tmp_path, tmp_path / "cache")
     again = Glyphs().load(tmp_path, tmp_path / "cache")
-    assert few_tuples == [20_000]
+    assert few_tuples == [40]
     assert first.fingerprint == again.fingerprint
     assert len(list((tmp_path / "cache").iterdir())) == 1
 

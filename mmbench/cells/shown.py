@@ -1,0 +1,49 @@
+"""The samples of a cell that figures show: kept beside its record, drawn anew where their file is damaged or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .. import store
+from ..errors import DamagedError, ResultError
+from ..store.artefacts import CARD
+from ..store.files import make_way, set_aside
+from ..store.schema import Cell
+from .identity import token
+from .plan import CellPlan
+from .workshop import Workshop
+
+__all__ = ["keep_shown", "shown_lack", "shown_name"]
+
+
+def shown_name(plan: CellPlan, stages: Mapping[str, str]) -> str:
+    """What a cell records of its sample file, which the models of these stages made."""
+    return plan.key.samples(token(plan, stages)).as_posix()
+
+
+def keep_shown(shop: Workshop, name: str, samples: Mapping[str, np.ndarray]) -> None:
+    """Write a sample file, if there are samples."""
+    if samples:
+        path = shop.request.runs / name
+        make_way(path, shop.progress.say)
+        store.write_samples(path, samples)
+
+
+def shown_lack(plan: CellPlan, shop: Workshop, cell: Cell) -> bool:
+    """Whether a cell's sample file is gone or damaged, and can be made anew from stages that are kept. A damaged one is
+    set aside, with a sentence."""
+    stages = {name: record["artefact"] for name, record in cell["stages"].items()}
+    if cell["samples"] != shown_name(plan, stages):
+        return False
+    path = shop.request.runs / str(cell["samples"])
+    try:
+        store.read_samples(path)
+    except DamagedError as error:
+        shop.progress.say(f"{str(error).partition(': run')[0]}; set aside as {set_aside(path).name}")
+    except ResultError:
+        pass
+    else:
+        return False
+    return all((shop.artefacts.root / name / CARD).is_file() for name in stages.values())
