@@ -101,7 +101,7 @@ def once(
     """
     found = _found(artefact, progress, finite)
     if found is None:
-        with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
+        with artefact.alone(lambda owner: progress.say(f"waiting for {owner}, which makes the {title}")):
             found = _found(artefact, progress, finite) or _make(artefact, make, title, finite)
             clear()
     return found

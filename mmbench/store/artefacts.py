@@ -26,7 +26,8 @@ from pydantic import TypeAdapter, ValidationError
 from ..config import canonical, digest
 from ..errors import DamagedError, ResultError
 from . import provenance
-from .files import exclusive, set_aside, write_text
+from .files import set_aside, write_text
+from .locks import exclusive
 
 __all__ = ["CARD", "TENSORS", "Artefact", "Artefacts", "Card", "read_card"]
 
@@ -134,8 +135,8 @@ class Artefact:
         aside = set_aside(self.folder)
         say(f"{reason}; it was set aside as {aside.name} and is made again")
 
-    def alone(self, say: Callable[[], None] | None = None) -> AbstractContextManager[None]:
-        """Only one process at a time makes it; see `files.exclusive`."""
+    def alone(self, say: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
+        """Only one process at a time makes it; see `locks.exclusive`."""
         return exclusive(self.root / "locks" / f"{self.folder.parent.name}-{self.key}", say)
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and locks that only one process holds.
+"""Files that are written whole or not at all.
 
 A file is filled beside its place, brought to the disk and renamed: whoever reads finds the old one or the new one,
 never half of it. Its permissions are those of the file that was there, else the user's (umask), so that a colleague on
@@ -17,17 +17,15 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ..errors import BusyError, StorageError
+from ..errors import StorageError
 
 __all__ = [
+    "cannot_write",
     "check_writable",
-    "exclusive",
     "leftovers",
     "set_aside",
     "sweep",
@@ -52,7 +50,7 @@ def whole(path: Path) -> Iterator[Path]:
         with _in_place(path) if written_in_place(path) else _renamed(Path(os.path.realpath(path))) as temporary:
             yield temporary
     except OSError as error:
-        raise StorageError(_cannot_write(path, error)) from error
+        raise StorageError(cannot_write(path, error)) from error
 
 
 def written_in_place(path: Path) -> bool:
@@ -101,32 +99,8 @@ def set_aside(path: Path) -> Path:
     try:
         path.rename(aside)
     except OSError as error:
-        raise StorageError(_cannot_write(path, error)) from error
+        raise StorageError(cannot_write(path, error)) from error
     return aside
-
-
-@contextmanager
-def exclusive(path: Path, say: Callable[[], None] | None = None) -> Iterator[None]:
-    """Only one process at a time is inside for `path`.
-
-    Where another one is, `say` is called and it is waited for; without `say`, a BusyError is raised at once.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if say is None:
-                raise BusyError(f"another process holds {path}") from None
-            say()
-            lock.acquire()
-    except OSError as error:
-        raise StorageError(_cannot_write(path, error)) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def word(name: str) -> str:
@@ -175,7 +149,8 @@ def _to_disk(path: Path, permissions: int) -> None:
     path.chmod(permissions)
 
 
-def _cannot_write(path: Path, error: OSError) -> str:
+def cannot_write(path: Path, error: OSError) -> str:
+    """Why a file cannot be written, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {path.parent} is full: free some space and run the same command again to resume"
     if isinstance(error, IsADirectoryError):
