@@ -23,7 +23,7 @@ from mmbench.cells.stored import stored
 from mmbench.config import Budget
 from mmbench.data.dataset import Split
 from mmbench.engine.device import tune
-from mmbench.engine.local import Engine
+from mmbench.engine.engine import Engine
 from mmbench.seeding import generator, seeded_init
 from mmbench_evaluation.caption_match import CaptionMatch
 from mmbench_mld.model import MLD

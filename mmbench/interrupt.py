@@ -48,13 +48,15 @@ def interruptible() -> Iterator[None]:
 def interrupt_between_steps() -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether an interruption was asked for; raises `Interrupted` at the end if so.
 
-    A second signal strikes at once; only a second SIGHUP does not: a terminal that closes sends it twice. An error of
-    the last step gives way to the interruption, but for a StorageError, since what was asked to be saved was not.
+    A second Ctrl-C strikes at once, and so does another signal than the first. The same signal again does not: a
+    terminal that closes sends SIGHUP twice, and SIGTERM comes from a cluster to all processes and from each to its
+    workers. An error of the last step gives way to the interruption, but for a StorageError, since what was asked to be
+    saved was not.
     """
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked and not number == asked[0] == getattr(signal, "SIGHUP", None):
+        if asked and (number == signal.SIGINT or number != asked[0]):
             raise Interrupted(number)
         asked.append(number)
 

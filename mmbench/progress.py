@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Advance", "Progress", "one_line"]
+__all__ = ["Advance", "Progress", "duration", "one_line"]
 
 Advance = Callable[..., None]
 """advance(steps, note='loss 12.3'): so many more steps are done."""
@@ -27,6 +27,17 @@ class Progress:
     def say(self, message: str) -> None:
         """A sentence for the user."""
         return
+
+    def lane(self, who: str) -> Progress:
+        """The progress of one of several workers, whose phases are shown beside the others' under a name."""
+        return self
+
+
+def duration(seconds: float) -> str:
+    """'40 s', '12 min', '5.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def one_line(text: str) -> str:

@@ -119,7 +119,7 @@ def once(
     with suppress(DamagedError):
         if found := _read(artefact, finite):
             return found
-    with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
+    with artefact.alone(lambda owner: progress.say(f"waiting for {owner}, which makes the {title}")):
         found = kept(artefact, progress.say, finite) or _make(artefact, make, title, progress.say, finite)
         clear()
     return found

@@ -34,7 +34,7 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 from mmbench.errors import UnavailableError
 from mmbench.metric import Bench
 from mmbench.seeding import seeded_init
-from mmbench.store.files import exclusive
+from mmbench.store.locks import exclusive
 from mmbench.tensors import checksum
 
 from .precision import full_precision
@@ -181,7 +181,7 @@ def _converted(path: Path) -> dict[str, Tensor]:
 def _downloaded(path: Path, bench: Bench) -> dict[str, Tensor]:
     try:
         with exclusive(
-            path, lambda: bench.progress.say("waiting for another process that downloads Inception's weights")
+            path, lambda owner: bench.progress.say(f"waiting for {owner}, which downloads Inception's weights")
         ):
             weights = _official(path)  # another process may have brought them
             if weights is None:

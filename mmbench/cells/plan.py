@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
 from .blaming import blaming
 from .data_record import modality_record
-from .request import split_settings
+from .request import expanded, split_settings
 from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner", "load_model"]
@@ -54,35 +54,30 @@ class CellPlan:
 
 
 class Planner:
-    """Plans the cells of a request. Models and settings are checked at once, before any data are loaded."""
+    """Plans the cells of a request. Models and settings are checked at once, before any data are loaded.
 
-    def __init__(self, shop: Workshop) -> None:
+    Arguments:
+        names: the request's models that are loaded, one of them or all; one that cannot be is told of and left out.
+    """
+
+    def __init__(self, shop: Workshop, names: Sequence[str] | None = None) -> None:
         self.shop, self.request = shop, shop.request
         self.broken: list[str] = []
-        self.unloaded: list[str] = []
-        self.models = self._load_models()
-        self.code = {name: self.code_of(cls) for name, cls in self.models.items()}
-        self.own, self.protocol_settings = split_settings(self.request.settings, [*self.models, *self.unloaded])
+        every = expanded(self.request.models)
+        self.own, self.protocol_settings = split_settings(self.request.settings, every)
         check_settings(Protocol, self.protocol_settings)
+        self.models = self._load_models(every if names is None else names)
+        self.code = {name: self.code_of(cls) for name, cls in self.models.items()}
         for name, cls in self.models.items():
             check_settings(cls.Config, self.own[name])
 
-    def _load_models(self) -> dict[str, type[Model]]:
-        """The request's models by name; one that cannot be loaded is told of and left out, unless it is the only one.
-
-        Raises PluginError for a name that is unknown, and where no model can be loaded.
-        """
-        every = list(plugins.available(plugins.MODELS)) if "all" in self.request.models else []
+    def _load_models(self, names: Sequence[str]) -> dict[str, type[Model]]:
         loaded: dict[str, type[Model]] = {}
-        for name in [n for model in self.request.models for n in (every if model == "all" else [model])]:
-            plugins.find(plugins.MODELS, name)
+        for name in names:
             try:
                 loaded[name] = load_model(name)
             except PluginError as error:
-                self.unloaded.append(name)
                 self.leave_out(name, str(error))
-        if self.broken and not loaded:
-            raise PluginError("; ".join(self.broken))
         return loaded
 
     def leave_out(self, name: str, reason: str) -> None:

@@ -11,7 +11,7 @@ from .. import plugins
 from ..config import BUDGETS, Budget
 from ..errors import ConfigError, near
 
-__all__ = ["Request", "budget_named", "split_settings"]
+__all__ = ["Request", "budget_named", "expanded", "split_settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,15 @@ def budget_named(name: str) -> Budget:
         if budget == name:
             return budget
     raise ConfigError(f"there is no budget {name!r}; {near(name, BUDGETS)}")
+
+
+def expanded(models: Sequence[str]) -> list[str]:
+    """The words typed after --model, 'all' replaced by every installed model; PluginError for an unknown one."""
+    every = list(plugins.available(plugins.MODELS)) if "all" in models else []
+    names = list(dict.fromkeys(n for model in models for n in (every if model == "all" else [model])))
+    for name in names:
+        plugins.find(plugins.MODELS, name)
+    return names
 
 
 def split_settings(settings: Sequence[str], names: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from ..errors import ConfigError
+
 if TYPE_CHECKING:
     from ..cells.request import Request
 
-__all__ = ["Budget", "Measuring", "Places", "Results", "Runs", "path_option", "request", "shared", "words"]
+__all__ = [
+    "Budget",
+    "Measuring",
+    "Places",
+    "Results",
+    "Runs",
+    "Workers",
+    "path_option",
+    "request",
+    "seconds",
+    "shared",
+    "words",
+]
 
 Budget = Literal["smoke", "laptop", "paper"]
 
@@ -82,6 +97,30 @@ class Measuring:
     ] = "keep"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Who computes."""
+
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            min=0,
+            envvar="MMBENCH_JOBS",
+            help="Cells that are computed at once, each in a process of its own with its part of the cores; "
+            "0: in this process, for a debugger.",
+        ),
+    ] = 1
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            help="What a cell may take, 90s, 30m or 12h; then it is stopped, recorded as failed, and the others go on.",
+        ),
+    ] = None
+
+
 def shared(*groups: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The verb's own options and, after them, those of these groups; the verb gets an instance of each group under
     the group's name in small letters."""
@@ -116,6 +155,18 @@ def request(
     values = dataclasses.asdict(places) | (dataclasses.asdict(measuring) if measuring else {})
     values["metrics"] = words(values.get("metrics"))
     return Request(models=tuple(models), seeds=tuple(dict.fromkeys(seeds)), **values, **more)
+
+
+def seconds(typed: str) -> float:
+    """'90', '90s', '30m', '12h' or '2d' in seconds; ConfigError for what is no positive time."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(typed.strip()[-1:].lower())
+    try:
+        value = float(typed.strip()[:-1] if unit else typed) * (unit or 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{typed!r} is no time: write 90s, 30m or 12h")
+    return value
 
 
 def words(values: Sequence[str] | None) -> tuple[str, ...]:

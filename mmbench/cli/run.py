@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import ResultError
-from .options import Budget, Measuring, Places, path_option, request, shared, words
+from .options import Budget, Measuring, Places, Workers, path_option, request, seconds, shared, words
 from .terminal import Terminal, say
 
 if TYPE_CHECKING:
-    from ..cells.plan import CellPlan
-    from ..engine.local import Engine, Outcome
+    from ..cells.request import Request
+    from ..engine.engine import Engine
+    from ..engine.outcome import Outcome
 
 __all__ = ["evaluate", "run"]
 
 
-@shared(Places, Measuring)
+@shared(Places, Measuring, Workers)
 def run(
     *,
     model: Annotated[
@@ -66,6 +67,7 @@ def run(
     out: Annotated[Path | None, path_option("--out", hidden=True, help="Another word for --results.")] = None,
     measuring: Measuring,
     places: Places,
+    workers: Workers,
 ) -> None:
     """Train, generate and evaluate: one cell for each model and seed.
 
@@ -77,29 +79,25 @@ def run(
     mmbench run --model mld --model mvae --seeds 5
     mmbench run --model all --dataset mnist_fashion --data-root data
     """
-    from ..engine.local import Engine
-
     places = replace(places, results=out or places.results)
-    engine = Engine(
-        request(
-            places,
-            measuring,
-            models=words(model) or ("mld",),
-            seeds=seed or range(seeds),
-            budget=budget,
-            settings=tuple(settings or ()),
-            again=again,
-            on_collapse=on_collapse,
-        ),
-        Terminal(),
+    asked = request(
+        places,
+        measuring,
+        models=words(model) or ("mld",),
+        seeds=seed or range(seeds),
+        budget=budget,
+        settings=tuple(settings or ()),
+        again=again,
+        on_collapse=on_collapse,
     )
-    if dry_run:
-        _show_plan(engine, places.results)
-    else:
-        _finish(engine.run, places.results)
+    with _engine(asked, workers) as engine:
+        if dry_run:
+            _show_plan(engine, places.results)
+        else:
+            _finish(engine.run(), places.results)
 
 
-@shared(Places, Measuring)
+@shared(Places, Measuring, Workers)
 def evaluate(
     *,
     model: Annotated[
@@ -112,6 +110,7 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
     measuring: Measuring,
     places: Places,
+    workers: Workers,
 ) -> None:
     """Measure more of finished cells, from their trained models or kept samples; nothing is trained.
 
@@ -122,15 +121,28 @@ def evaluate(
     mmbench evaluate --dataset cub --metrics clip_s --weights-root weights
     mmbench evaluate --dataset glyphs --save-samples 1000 --save-format png
     """
-    from ..engine.local import Engine
-
     asked = request(places, measuring, models=words(model), seeds=seed or (), budget=budget, again=again)
-    _finish(Engine(asked, Terminal()).evaluate, places.results)
+    with _engine(asked, workers) as engine:
+        _finish(engine.evaluate(), places.results)
 
 
-def _finish(work: Callable[[], Outcome], results: Path) -> None:
-    """Do the work of an engine, say what became of the cells, and end with the right exit code."""
-    outcome = work()
+@contextmanager
+def _engine(asked: Request, workers: Workers) -> Iterator[Engine]:
+    """The engine and its crew, who have saved what they could when this ends, however it ends."""
+    from ..engine.crew import Here
+    from ..engine.engine import Engine
+    from ..engine.processes import Processes
+
+    terminal, timeout = Terminal(), seconds(workers.timeout) if workers.timeout else None
+    crew = Processes(asked, terminal, workers.jobs, timeout) if workers.jobs else Here(asked, terminal)
+    try:
+        yield Engine(asked, terminal, crew)
+    finally:
+        crew.stop()
+
+
+def _finish(outcome: Outcome, results: Path) -> None:
+    """Say what became of the cells, and end with the right exit code."""
     counts = {
         "computed": outcome.complete,
         "extended": outcome.extended,
@@ -148,24 +160,10 @@ def _finish(work: Callable[[], Outcome], results: Path) -> None:
 
 
 def _show_plan(engine: Engine, results: Path) -> None:
-    from ..config import to_json
-
-    plans = engine.planner.plan()
-    for plan in {plan.key.model: plan for plan in plans}.values():
-        settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
-        typer.echo(f"{plan.key.model} {json.dumps(settings, indent=2)}")
-    for plan in plans:
-        typer.echo(f"{plan.key.path(results)}  {_state(plan, results)}")
-    if engine.planner.broken:
+    cells = engine.plan()
+    for cell in {cell.key.model: cell for cell in cells}.values():
+        typer.echo(f"{cell.key.model} {json.dumps(json.loads(cell.settings), indent=2)}")
+    for cell in cells:
+        typer.echo(f"{cell.key.path(results)}  {cell.state}")
+    if engine.broken:
         raise typer.Exit(1)
-
-
-def _state(plan: CellPlan, results: Path) -> str:
-    """What `run` would find in the place of a cell."""
-    from .. import store
-
-    try:
-        cell = store.existing(results, plan.key)
-    except ResultError:
-        return "damaged"
-    return "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"

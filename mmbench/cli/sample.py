@@ -55,7 +55,7 @@ def sample(
     mmbench sample --dataset cub --given caption="a small yellow bird with black wings" --out birds.png
     mmbench sample --dataset mnist_svhn --given mnist=digit.png --count 20 --out svhn.png
     """
-    from ..engine.local import Engine
+    from ..engine.engine import Engine
     from ..report.figures import given_grid, picture_format, save
 
     check_file(out)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
@@ -79,43 +79,29 @@ def refuse(bad: Sequence[BadFile]) -> NoReturn:
 
 
 class Terminal(Progress):
-    """Bars with rate and time left on a terminal; now and then a line elsewhere."""
+    """Bars with rate and time left on a terminal; now and then a line elsewhere. Several workers share one display.
+
+    Arguments:
+        who: whose phases these are, in print before each.
+    """
 
     SECONDS = 30.0
     """Between two lines where there is no terminal."""
 
+    def __init__(self, who: str = "", display: _Display | None = None) -> None:
+        self.who, self.display = who, display or _Display()
+
+    def lane(self, who: str) -> Terminal:
+        return Terminal(who, self.display)
+
     @contextmanager
     def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
-        show = self._bars if console.is_terminal else self._lines
-        with show(title, total, unit, done) as advance:
+        show = self.display.bar if console.is_terminal else self._lines
+        with show(f"{self.who}: {title}" if self.who else title, total, unit, done) as advance:
             yield advance
 
     def say(self, message: str) -> None:
         say(message)
-
-    @contextmanager
-    def _bars(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
-        columns = (
-            TextColumn("  {task.description:<28}", markup=False),
-            BarColumn(24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-        )
-        with Bars(*columns, console=console) as bars:
-            task = bars.add_task(title, total=total, completed=done, note="", rate="")
-
-            def advance(steps: int = 1, note: str = "") -> None:
-                bars.update(task, advance=steps)
-                if note:
-                    bars.update(task, note=note)
-                speed = bars.tasks[0].speed
-                bars.update(task, rate=f"{speed:.1f} {unit}s/s" if speed else "")
-
-            yield advance
 
     @contextmanager
     def _lines(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
@@ -137,3 +123,50 @@ class Terminal(Progress):
 
         yield advance
         say(line(time.monotonic()))
+
+
+class _Display:
+    """Bars that come and go in one display, which is there while a bar is."""
+
+    COLUMNS = (
+        TextColumn("  {task.description:<28}", markup=False),
+        BarColumn(24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+
+    def __init__(self) -> None:
+        self._bars, self._open = Bars(*self.COLUMNS, console=console), 0
+
+    @contextmanager
+    def bar(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
+        task = self._enter(title, total, done)
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            shown = next(t for t in self._bars.tasks if t.id == task)
+            rate = f"{shown.speed:.1f} {unit}s/s" if shown.speed and unit != "cell" else ""
+            self._bars.update(task, advance=steps, note=note or shown.fields["note"], rate=rate)
+
+        try:
+            yield advance
+        finally:
+            self._leave(task)
+
+    def _enter(self, title: str, total: int, done: int) -> TaskID:
+        self._open += 1
+        if self._open == 1:
+            self._bars = Bars(*self.COLUMNS, console=console)
+            self._bars.start()
+        return self._bars.add_task(title, total=total, completed=done, note="", rate="")
+
+    def _leave(self, task: TaskID) -> None:
+        """The last bar stays in print, as the record of what was done; others make room."""
+        self._open -= 1
+        if self._open:
+            self._bars.remove_task(task)
+        else:
+            self._bars.stop()

@@ -3,8 +3,9 @@
 from . import provenance
 from .artefacts import Artefact, Artefacts, Card
 from .destinations import check_file, check_folder
-from .files import check_writable, exclusive, write_text
+from .files import check_writable, write_text
 from .found import BadFile, Found, cells, failures, gather
+from .locks import exclusive
 from .results import COLUMNS, DISPLAY_ONLY, CellKey, existing, frame, protocol_hash, read, write
 from .samples import read_samples, sample_key, write_samples
 from .schema import (

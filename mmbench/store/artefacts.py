@@ -27,7 +27,8 @@ from pydantic import TypeAdapter, ValidationError
 from ..config import canonical, digest
 from ..errors import DamagedError, ResultError
 from . import provenance
-from .files import check_regular, exclusive, make_way, set_aside, write_text
+from .files import check_regular, make_way, set_aside, write_text
+from .locks import exclusive
 
 __all__ = ["CARD", "TENSORS", "Artefact", "Artefacts", "Card", "read_card"]
 
@@ -148,8 +149,8 @@ class Artefact:
         for name in (TENSORS, CARD):
             make_way(self.folder / name, say)
 
-    def alone(self, say: Callable[[], None] | None = None) -> AbstractContextManager[None]:
-        """Only one process at a time makes it; see `files.exclusive`."""
+    def alone(self, say: Callable[[str], None] | None = None) -> AbstractContextManager[None]:
+        """Only one process at a time makes it; see `locks.exclusive`."""
         return exclusive(self.root / "locks" / f"{self.folder.parent.name}-{self.key}", say)
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and locks that only one process holds.
+"""Files that are written whole or not at all.
 
 A file is filled beside its place, brought to the disk and renamed: whoever reads finds the old one or the new one,
 never half of it. Its permissions are those of the file that was there, else the user's (umask), so that a colleague on
@@ -21,14 +21,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ..errors import BusyError, DamagedError, StorageError
+from ..errors import DamagedError, StorageError
 
 __all__ = [
+    "cannot_write",
     "check_regular",
     "check_writable",
-    "exclusive",
     "leftovers",
     "make_way",
     "move",
@@ -55,7 +53,7 @@ def whole(path: Path) -> Iterator[Path]:
         with _in_place(path) if written_in_place(path) else _renamed(Path(os.path.realpath(path))) as temporary:
             yield temporary
     except OSError as error:
-        raise StorageError(_cannot_write(path, error)) from error
+        raise StorageError(cannot_write(path, error)) from error
 
 
 def written_in_place(path: Path) -> bool:
@@ -110,7 +108,7 @@ def move(path: Path, to: Path) -> None:
     try:
         os.replace(path, to)
     except OSError as error:
-        raise StorageError(_cannot_write(path, error)) from error
+        raise StorageError(cannot_write(path, error)) from error
 
 
 def check_regular(path: Path) -> None:
@@ -118,7 +116,12 @@ def check_regular(path: Path) -> None:
 
     Raises OSError where nothing is there.
     """
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise DamagedError(f"{path} is damaged (a link to itself is in its place)") from None
+        raise
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
         raise DamagedError(f"{path} is damaged ({what} is in its place)")
@@ -126,32 +129,8 @@ def check_regular(path: Path) -> None:
 
 def make_way(path: Path, say: Callable[[str], None]) -> None:
     """Set aside what is no file and in the place of one that is to be written, with a sentence to `say`."""
-    if path.exists() and not path.is_file():
+    if os.path.lexists(path) and not path.is_file():
         say(f"{path} is no file; it was set aside as {set_aside(path).name}")
-
-
-@contextmanager
-def exclusive(path: Path, say: Callable[[], None] | None = None) -> Iterator[None]:
-    """Only one process at a time is inside for `path`.
-
-    Where another one is, `say` is called and it is waited for; without `say`, a BusyError is raised at once.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if say is None:
-                raise BusyError(f"another process holds {path}") from None
-            say()
-            lock.acquire()
-    except OSError as error:
-        raise StorageError(_cannot_write(path, error)) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def word(name: str) -> str:
@@ -200,7 +179,8 @@ def _to_disk(path: Path, permissions: int) -> None:
     path.chmod(permissions)
 
 
-def _cannot_write(path: Path, error: OSError) -> str:
+def cannot_write(path: Path, error: OSError) -> str:
+    """Why a file cannot be written, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {path.parent} is full: free some space and run the same command again to resume"
     if isinstance(error, IsADirectoryError):

@@ -10,8 +10,9 @@ from pathlib import Path
 from ..errors import BusyError, ResultError, StorageError
 from . import artefacts
 from .artefacts import Artefacts, Card
-from .files import exclusive, write_text
+from .files import write_text
 from .found import BadFile, gather
+from .locks import exclusive
 from .results import CellKey
 from .schema import Cell
 

@@ -150,7 +150,7 @@ def test_ctrl_c_loses_nothing(home):
             [sys.executable, "-m", "mmbench", *command], cwd=home, env=environment, stderr=subprocess.PIPE, text=True
         )
         deadline = time.monotonic() + 120
-        while not list((home / "cut-runs").rglob("seed-0.lock")) and time.monotonic() < deadline:
+        while not list((home / "cut-runs").rglob("seed-0.lease")) and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)

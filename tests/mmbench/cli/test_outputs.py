@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner, Result
 
-import mmbench.engine.local
+import mmbench.engine.engine
 from mmbench import store
 from mmbench.cells.given_samples import Sampled, sample_for
 from mmbench.cli import app, terminal
@@ -67,7 +67,7 @@ class FakeEngine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
-    monkeypatch.setattr(mmbench.engine.local, "Engine", FakeEngine)
+    monkeypatch.setattr(mmbench.engine.engine, "Engine", FakeEngine)
     FakeEngine.made = 0
     return FakeEngine
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mmbench.cells.request import Request
-from mmbench.engine.local import Engine
+from mmbench.engine.engine import Engine
 from mmbench.progress import Progress
 from mmbench.store import provenance
 

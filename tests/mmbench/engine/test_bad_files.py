@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from mmbench import store
-from mmbench.cli.run import _state
 from mmbench.errors import ResultError
 
 SEEDS = (0, 1, 2)
@@ -24,7 +23,7 @@ def test_a_run_leaves_the_file_and_computes_the_others(home: Path, engine, text:
     engine(seeds=(0, 1))[0].run()
     place(home, 0).write_text(text)
     again, notes = engine(seeds=SEEDS)
-    states = [_state(plan, home / "results") for plan in again.planner.plan()]
+    states = [cell.state for cell in again.plan()]
     assert states == ["damaged", "complete", "to compute"]
     outcome = again.run()
     assert [(key.seed, "seed-0.json" in reason) for key, reason in outcome.failed] == [(0, True)]
@@ -58,7 +57,7 @@ def test_only_bad_files_that_were_asked_for_count(home: Path, engine) -> None:
     assert not engine(models=(), seeds=(1,), again=True)[0].evaluate().broken
     assert not engine(models=("my_net:Net",), budget="smoke", seeds=(1,))[0].evaluate().broken
     assert engine(models=("my_net:Net",), seeds=())[0].evaluate().broken
-    assert not engine(models=("mvae",), seeds=(0, 1), settings=())[0].planner.broken
+    assert not engine(models=("mvae",), seeds=(0, 1), settings=())[0].broken
     with pytest.raises(ResultError, match="holds no such cells"):
         engine(models=("mvae",), seeds=(), settings=())[0].evaluate()
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mmbench import store
-from mmbench.engine.local import Engine
+from mmbench.engine.engine import Engine
 from mmbench.errors import ResultError, UnavailableError
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import Task
@@ -213,9 +213,9 @@ def test_without_a_model_or_a_cell_the_error_says_what_to_do(home: Path) -> None
 
 def test_all_leaves_out_what_does_not_fit_the_dataset(home: Path) -> None:
     everything, notes = runner(home, models=("all",), settings=())
-    names = {plan.key.model for plan in everything.planner.plan()}
+    names = {cell.key.model for cell in everything.plan()}
     assert {"mld", "mvae", "nexus"} <= names
     assert "mld_star" not in names
     assert any(line.startswith("mld_star: left out of 'all'") for line in notes.said)
     asked, _ = runner(home, models=("mld_star",), settings=())
-    assert [plan.key.model for plan in asked.planner.plan()] == ["mld_star"], "asked for by name it is run"
+    assert [cell.key.model for cell in asked.plan()] == ["mld_star"], "asked for by name it is run"

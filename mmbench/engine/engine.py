@@ -1,0 +1,88 @@
+"""The engine: from a request to complete cells, whoever computes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import store
+from ..cells.request import Request, expanded
+from ..errors import PluginError
+from ..progress import Progress
+from ..store.inventory import note_results
+from .crew import Crew, Here
+from .grid import Grid
+from .orders import Answer, Order, PlannedCell
+from .outcome import Outcome
+
+if TYPE_CHECKING:
+    from ..cells.given_samples import Sampled
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """Runs the cells of a request. Names and settings are checked at once, before any data are loaded.
+
+    Arguments:
+        crew: who does the work; this process, if none is given.
+
+    Raises ConfigError or PluginError for what is not there; a model that cannot be loaded is told of and left out,
+    unless it is the only one.
+    """
+
+    def __init__(self, request: Request, progress: Progress | None = None, crew: Crew | None = None) -> None:
+        self.request, self.progress = request, progress or Progress()
+        names = expanded(request.models)
+        self.crew = crew or Here(request, self.progress)
+        self.broken: list[str] = []
+        self.models = [name for name in names if not self._ask(Order(kind="check", model=name)).broken]
+        if self.broken and not self.models:
+            raise PluginError("; ".join(self.broken))
+
+    def plan(self) -> list[PlannedCell]:
+        """Every cell of the request; a model that fails here is told of and left out, the others are planned.
+
+        Raises ConfigError for a setting that will not do.
+        """
+        return [cell for name in self.models for cell in self._ask(Order(kind="plan", model=name)).cells]
+
+    def run(self) -> Outcome:
+        """Compute the cells that are not complete yet, and of the others the metrics that they lack.
+
+        Raises StorageError if nothing can be written.
+        """
+        self._check_places()
+        outcome = Outcome(broken=self.broken)
+        Grid(self.plan(), "compute", self.request, self.crew, self.progress).run(outcome)
+        return outcome
+
+    def evaluate(self) -> Outcome:
+        """Measure what complete cells lack (or, with `again`, what is asked for), from their trained models."""
+        self._check_places()
+        outcome = Outcome(broken=self.broken)
+        Grid(self._ask(Order(kind="stored")).cells, "measure", self.request, self.crew, self.progress).run(outcome)
+        return outcome
+
+    def sample(self, given: tuple[str, ...], targets: tuple[str, ...], count: int, noise: int) -> Sampled:
+        """See `cells.given_samples`; in this process, whatever the crew."""
+        from .hand import Hand
+
+        return Hand(self.request, self.progress).sample(given, targets, count, noise)
+
+    def _check_places(self) -> None:
+        store.check_writable(self.request.results)
+        store.check_writable(self.request.runs)
+        note_results(self.request.runs, self.request.results)
+
+    def _ask(self, order: Order) -> Answer:
+        """The answer to one order, while nothing else is done."""
+        self.crew.give(order)
+        while (found := self.crew.next()) is None:
+            continue
+        answer = found[1].checked()
+        if answer.report:
+            reason = f"{order.who or 'the cells'}: left out: {answer.report.reason} as it was planned"
+            self.progress.say(reason)
+            answer = Answer(broken=(reason,))
+        self.broken += [reason for reason in answer.broken if reason not in self.broken]
+        return answer

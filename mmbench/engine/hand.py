@@ -1,0 +1,152 @@
+"""One who does the work: plans cells and computes them, in whatever process it is. A cell that fails is recorded."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+
+from .. import plugins, store
+from ..cells.blaming import blaming
+from ..cells.cell import CellWork
+from ..cells.given_samples import Sampled, sample_for
+from ..cells.plan import CellPlan, Planner
+from ..cells.record import cell_record
+from ..cells.request import Request
+from ..cells.stored import stored
+from ..cells.workshop import Workshop
+from ..config import to_json
+from ..errors import BusyError, MmbenchError, ResultError, StorageError
+from ..progress import Progress
+from .device import resolve_device, tune
+from .orders import Answer, Order, PlannedCell, Report, place
+
+__all__ = ["Hand"]
+
+
+class Hand:
+    """Does what is ordered, one thing after the other.
+
+    Arguments:
+        progress: told of phases and, in sentences, of what becomes of cells.
+
+    Raises ConfigError or PluginError for a dataset, device or metric that is not there.
+    """
+
+    def __init__(self, request: Request, progress: Progress) -> None:
+        self.request, self.progress = request, progress
+        _look_at_code()
+        self.shop = Workshop(request, resolve_device(request.device), progress)
+        self._planners: dict[str, Planner] = {}
+        self._plans: dict[store.CellKey, CellPlan] = {}
+
+    def do(self, order: Order) -> Answer:
+        """What comes of an order; our own errors are part of the answer."""
+        try:
+            return getattr(self, f"_{order.kind}")(order)
+        except MmbenchError as error:
+            return Answer(error=(type(error).__name__, str(error)))
+
+    def sample(self, given: tuple[str, ...], targets: tuple[str, ...], count: int, noise: int) -> Sampled:
+        """See `cells.given_samples`."""
+        tune(self.shop.device)
+        return sample_for(Planner(self.shop), given, targets, count, noise)
+
+    def _check(self, order: Order) -> Answer:
+        return Answer(broken=tuple(self._planner(order.model).broken))
+
+    def _plan(self, order: Order) -> Answer:
+        planner = self._planner(order.model)
+        return self._planned(planner.plan(), planner)
+
+    def _stored(self, order: Order) -> Answer:
+        planner = Planner(self.shop)
+        return self._planned(stored(planner), planner)
+
+    def _compute(self, order: Order) -> Answer:
+        return self._work(order, may_train=True)
+
+    def _measure(self, order: Order) -> Answer:
+        return self._work(order, may_train=False)
+
+    def _fail(self, order: Order) -> Answer:
+        plan = self._plan_of(order)
+        with store.exclusive(self.request.runs / "locks" / place(plan.key)):
+            return Answer(report=self._failed(plan, order.reason))
+
+    def _planner(self, model: str) -> Planner:
+        if model not in self._planners:
+            self._planners[model] = Planner(self.shop, (model,))
+        return self._planners[model]
+
+    def _planned(self, plans: list[CellPlan], planner: Planner) -> Answer:
+        self._plans |= {plan.key: plan for plan in plans}
+        return Answer(cells=tuple(map(self._seen, plans)), broken=tuple(planner.broken))
+
+    def _seen(self, plan: CellPlan) -> PlannedCell:
+        settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
+        return PlannedCell(
+            key=plan.key, who=plan.who, typed=plan.typed, state=self._state(plan), settings=json.dumps(settings)
+        )
+
+    def _state(self, plan: CellPlan) -> str:
+        try:
+            cell = store.existing(self.request.results, plan.key)
+        except ResultError:
+            return "damaged"
+        return "to compute" if cell is None else "stale" if plan.stale(cell) else "complete"
+
+    def _plan_of(self, order: Order) -> CellPlan:
+        """The plan of a cell, which may have been made by another worker."""
+        assert order.cell is not None
+        key = order.cell.key
+        if key not in self._plans:
+            self.do(Order(kind="stored") if order.kind == "measure" else Order(kind="plan", model=order.cell.typed))
+        if key not in self._plans:
+            raise ResultError(f"{order.who} cannot be planned here as it was before: did its code or data change?")
+        return self._plans[key]
+
+    def _work(self, order: Order, *, may_train: bool) -> Answer:
+        tune(self.shop.device)
+        plan, started = self._plan_of(order), time.monotonic()
+        work = CellWork(plan, self.shop, may_train=may_train)
+        try:
+            with store.exclusive(self.request.runs / "locks" / place(plan.key)):
+                try:
+                    with blaming(plan.typed):
+                        report = Report(fate=work.compute(), seconds=time.monotonic() - started, left_out=work.left_out)
+                except StorageError:
+                    raise
+                except MmbenchError as error:
+                    report = self._failed(plan, self._explain(plan, error))
+        except BusyError as error:
+            report = Report(fate="busy", reason=str(error))
+        return Answer(report=report)
+
+    def _explain(self, plan: CellPlan, error: MmbenchError) -> str:
+        """One line for the record; the whole traceback of what was not foreseen goes into a file."""
+        if error.__cause__ is None:
+            return str(error)
+        path = self.request.runs / "logs" / f"{place(plan.key)}.error.txt"
+        store.write_text(path, "".join(traceback.format_exception(error)))
+        return f"{error} (the traceback is in {path})"
+
+    def _failed(self, plan: CellPlan, reason: str) -> Report:
+        """Record a failure; a complete cell, or a bad file, stays as it is."""
+        if not plan.key.path(self.request.results).exists():
+            try:
+                store.write(self.request.results, cell_record(plan, self.shop.device, reason=reason))
+            except StorageError:
+                raise
+            except ResultError as error:
+                self.progress.say(f"{plan.who}: {error}")
+        return Report(fate="failed", reason=reason)
+
+
+def _look_at_code() -> None:
+    """Take the identities of all code that is installed now, as it is imported: hours later the files may be others."""
+    store.provenance.commit()
+    store.provenance.harness()
+    for group in (plugins.MODELS, plugins.DATASETS, plugins.METRICS):
+        for plugin in plugins.available(group).values():
+            store.provenance.code_of_module(plugin.value.partition(":")[0].partition(".")[0])
