@@ -126,6 +126,17 @@ class Metric(ABC):
         """
         return
 
+    @classmethod
+    def lacks(cls, weights: Path | None, cache: Path) -> str:
+        """What the metric needs beside data and does not find here, in one sentence; '' for nothing. For `mmbench
+        doctor`: nothing is downloaded.
+
+        Arguments:
+            weights: the user's folder of weights, see `Bench.weights`.
+            cache: see `Bench.cache`.
+        """
+        return ""
+
     @abstractmethod
     def wants(self, task: Task) -> int:
         """How many samples of a task this metric measures; 0 for none."""

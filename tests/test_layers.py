@@ -30,7 +30,7 @@ STOREYS = (  # rooms of mmbench, from the ground up: each may import from its ow
     {"data"},
     {"model", "metric"},
     {"training"},
-    {"report", "checks", "cells"},
+    {"report", "checks", "cells", "health"},
     {"engine"},
     {"cli"},
     {"__main__"},

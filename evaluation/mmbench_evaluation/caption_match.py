@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +27,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from mmbench.data.dataset import Split, as_input
+from mmbench.errors import UnavailableError
 from mmbench.metric import Bench
 from mmbench.progress import Progress
 from mmbench.seeding import generator, seeded_init
@@ -35,7 +37,7 @@ from mmbench.training import Checkpoints
 
 from .caption_heads import Heads, Settings, first_of_each, recall, train_heads
 from .pairs import Pair, PairJudge, PairMetric, find_pair
-from .towers import ImageTower, SentenceTower
+from .towers import ImageTower, SentenceTower, package_folder
 
 __all__ = ["CaptionMatch", "Matcher"]
 
@@ -95,6 +97,15 @@ class CaptionMatch(PairMetric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
     unit: ClassVar[str] = "%"
     cosine: ClassVar[str] = "caption_cosine"
+
+    @classmethod
+    def lacks(cls, weights: Path | None, cache: Path) -> str:
+        try:
+            for name in (*ImageTower.packages, *SentenceTower.packages):
+                package_folder(name, "caption-match")
+        except UnavailableError as error:
+            return str(error)
+        return ""
 
     @classmethod
     def judge(cls, bench: Bench) -> Matcher:

@@ -38,6 +38,11 @@ from .towers import quiet, resized
 __all__ = ["HUB", "KNOWN", "Clip", "ClipScore"]
 
 HUB = "openai/clip-vit-base-patch32"
+NO_PACKAGE = "CLIP-S needs the package transformers: pip install 'mmbench[clip]'"
+ADVICE = (
+    f"put a copy of {HUB} into a folder clip-vit-base-patch32 and name the folder above it by --weights-root or "
+    "MMBENCH_WEIGHTS"
+)
 """Where the weights come from when no folder holds them."""
 KNOWN: frozenset[str] = frozenset()
 """`Clip.identity` of the official ViT-B/32. It is empty: nobody has yet compared one with OpenAI's own file. Who has
@@ -121,6 +126,14 @@ class ClipScore(PairMetric):
     cosine: ClassVar[str] = "clip_cosine"
 
     @classmethod
+    def lacks(cls, weights: Path | None, cache: Path) -> str:
+        if find_spec("transformers") is None:
+            return NO_PACKAGE
+        if _folder(weights) or _in_hub_cache():
+            return ""
+        return f"CLIP's weights are not here: the first measurement downloads them; without a network, {ADVICE}"
+
+    @classmethod
     def judge(cls, bench: Bench) -> Clip:
         return bench.memory.recall(Clip, (), lambda: _load(bench.weights, bench.device))
 
@@ -130,16 +143,13 @@ class ClipScore(PairMetric):
 
 def _load(weights: Path | None, device: torch.device) -> Clip:
     if find_spec("transformers") is None:
-        raise UnavailableError("CLIP-S needs the package transformers: pip install 'mmbench[clip]'")
+        raise UnavailableError(NO_PACKAGE)
     folder = _folder(weights)
     try:
         return Clip(folder, device) if folder else _from_hub(device)
     except (OSError, ValueError, RuntimeError) as error:
         where = f"{folder} holds no usable CLIP" if folder else f"{HUB} is neither in the hub's cache nor to be had now"
-        raise UnavailableError(
-            f"CLIP-S needs CLIP's weights, but {where}: put a copy of {HUB} into a folder clip-vit-base-patch32 "
-            "and name the folder above it by --weights-root or MMBENCH_WEIGHTS"
-        ) from error
+        raise UnavailableError(f"CLIP-S needs CLIP's weights, but {where}: {ADVICE}") from error
 
 
 def _is_vit_b_32(config: Any) -> bool:
@@ -171,6 +181,12 @@ def _from_hub(device: torch.device) -> Clip:
     except (OSError, ValueError):
         _reach()
         return Clip(HUB, device, offline=False)
+
+
+def _in_hub_cache() -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(HUB, "config.json"), str)
 
 
 def _reach() -> None:

@@ -6,13 +6,14 @@ Bounoua et al., Appendix B.2.2.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from mmbench.metric import Bench
 from mmbench.modality import Modality
 
 from .frechet import Extractor, Frechet
-from .inception import inception
+from .inception import inception, lacking
 
 __all__ = ["FID"]
 
@@ -33,6 +34,10 @@ class FID(Frechet):
     @classmethod
     def extractor(cls, bench: Bench, modality: str) -> Extractor:
         return inception(bench)
+
+    @classmethod
+    def lacks(cls, weights: Path | None, cache: Path) -> str:
+        return lacking(weights, cache)
 
     @classmethod
     def count(cls, bench: Bench) -> int:

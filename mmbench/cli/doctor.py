@@ -1,57 +1,118 @@
-"""mmbench doctor: is what lies on disk what was written? What is left behind, and what this machine is."""
+"""mmbench doctor: is this machine well, is what lies on disk what was written, what is left behind?"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import store
 from ..errors import ResultError
+from ..store import stale
 from ..store.artefacts import CARD, TENSORS, read_card
 from ..store.files import set_aside
-from .options import Results, Runs
+from .options import DataRoot, Results, Runs, path_option
 from .terminal import say
 
+if TYPE_CHECKING:
+    from ..store.stale import Left
+
 __all__ = ["doctor"]
+
+Weights = Annotated[
+    Path | None,
+    path_option("--weights-root", envvar="MMBENCH_WEIGHTS", help="Folder of pretrained weights for metrics."),
+]
 
 
 def doctor(
     results: Results = Path("results"),
     runs: Runs = Path("runs"),
+    data_root: DataRoot = Path("data"),
+    weights: Weights = None,
     aside: Annotated[
         bool,
         typer.Option(
             "--set-aside", help="Rename bad files of cells to NAME.damaged-N, so that the next run computes them anew."
         ),
     ] = False,
+    clean: Annotated[
+        bool,
+        typer.Option(
+            "--clean",
+            help="Remove stale locks, files that were half-written more than a day ago, and what was set aside more "
+            "than 30 days ago.",
+        ),
+    ] = False,
+    orphans: Annotated[
+        bool,
+        typer.Option(
+            "--orphans",
+            help="With --clean also artefacts that no cell needs, if they are older than a day and no cell is being "
+            "computed.",
+        ),
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not read the datasets' files.")] = False,
 ) -> None:
-    """Read every cell's file and check every artefact; say what is wrong, what was left behind, and where this runs.
+    """Look at the machine, the data, the weights and all that lies in the folders of results and runs.
 
-    The exit code is 1 if something is wrong that was not set aside. Leftovers (temporary files of processes that were
-    killed, what was set aside before) are listed only. A damaged artefact is made again when it is asked for.
+    What is installed; on which devices kernels run; free memory and disk; which datasets are whole under the data root
+    (each is read for a minute at most); which metrics find their weights; bad files of cells, damaged artefacts and
+    sample files; what was left behind: locks of processes that are gone, half-written files, what was set aside, and
+    artefacts that no cell needs.
+
+    Nothing is changed without --set-aside or --clean, and nothing that a living process uses is removed. The exit code
+    is 1 if a device does not compute, or if something is damaged that was not set aside. A damaged artefact is set
+    aside and made again when it is next asked for.
+
+    \b
+    mmbench doctor                              before a long run
+    mmbench doctor --set-aside                  bad files of cells go out of the way
+    mmbench doctor --clean --orphans            make room
     """
-    _about_machine(results, runs)
+    _versions()
+    sick = _machine([results, runs])
+    _data(data_root, quick)
+    _metrics(weights, runs)
     bad = _told("bad files of cells", _bad_cells(results, aside))
     wrong = (0 if aside else bad) + _told("damaged artefacts and sample files", _damaged(runs))
-    _told("left behind", _leftovers(results, runs))
+    _left("stale locks", stale.stale_locks(runs), clean)
+    _left("left behind", stale.left_behind(results, runs), clean)
+    _orphans(results, runs, clean and orphans)
     if wrong:
         say(f"{wrong} damaged" + ("" if aside else "; --set-aside moves bad files of cells out of the way"))
+    if wrong or sick:
         raise typer.Exit(1)
 
 
-def _about_machine(results: Path, runs: Path) -> None:
-    from ..cells.workshop import device_name
-    from ..engine.device import resolve_device
+def _versions() -> None:
+    from ..health.versions import extras, installed
 
-    versions = store.provenance.versions("mmbench", "torch", "numpy", "pydantic")
-    typer.echo(", ".join(f"{name} {version}" for name, version in versions.items()))
-    typer.echo(f"device {device_name(resolve_device('auto'))}")
-    for folder in (results, runs):
+    typer.echo(", ".join(f"{name} {version}" for name, version in installed().items()))
+    for extra, missing in extras().items():
+        absent = f"lacks {', '.join(missing)}: pip install 'mmbench[{extra}]'"
+        typer.echo(f"extra {extra}: {absent if missing else 'installed'}")
+
+
+def _machine(folders: Sequence[Path]) -> int:
+    """How many kernels failed."""
+    from ..health.machine import devices, free_memory, kernels, name
+
+    failed = 0
+    for device in devices():
+        typer.echo(f"device {name(device)}")
+        for kind in kernels(device):
+            failed += bool(kind.fault)
+            note = f" ({kind.note})" if kind.note else ""
+            typer.echo(f"  {kind.dtype}: {f'FAILS: {kind.fault}' if kind.fault else f'runs{note}'}")
+    if memory := free_memory():
+        typer.echo(f"memory: {memory[0]:.1f} of {memory[1]:.1f} GB free")
+    for folder in folders:
         typer.echo(f"{folder}: {_free(folder):.1f} GB free")
+    return failed
 
 
 def _free(folder: Path) -> float:
@@ -60,6 +121,28 @@ def _free(folder: Path) -> float:
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free / 1e9
+
+
+def _data(root: Path, quick: bool) -> None:
+    if not root.is_dir():
+        typer.echo(f"data: there is no folder {root}; glyphs need none, name another with --data-root or MMBENCH_DATA")
+        return
+    if quick:
+        typer.echo(f"data under {root}: not read")
+        return
+    from ..health.data import look_at_all
+
+    typer.echo(f"data under {root}:")
+    for found in look_at_all(root):
+        typer.echo(f"  {found.name}: {found.state}: {found.said}")
+
+
+def _metrics(weights: Path | None, runs: Path) -> None:
+    from ..health.metrics import lacking
+
+    typer.echo("metrics:")
+    for name, lack in lacking(weights, runs / "cache").items():
+        typer.echo(f"  {name}: {lack or 'can be measured'}")
 
 
 def _told(title: str, found: Iterator[str]) -> int:
@@ -71,6 +154,29 @@ def _told(title: str, found: Iterator[str]) -> int:
     return len(lines)
 
 
+def _left(title: str, found: Sequence[Left], clean: bool) -> None:
+    """Print what was left behind, and remove what may go where that is asked for."""
+    total = f", {_bytes(sum(left.size for left in found))}" if found else ""
+    typer.echo(f"{title}: {len(found) or 'none'}{total}")
+    for left in found:
+        fate = "" if not clean else "; removed" if left.ripe and stale.remove(left) else "; kept"
+        typer.echo(f"  {left.path} ({left.what}, {_bytes(left.size)}){fate}")
+
+
+def _orphans(results: Path, runs: Path, clean: bool) -> None:
+    try:
+        found = stale.orphans(runs, [results])
+    except ResultError as error:
+        typer.echo(f"artefacts that no cell needs: not known: {error}")
+    else:
+        _left("artefacts that no cell needs", found, clean)
+
+
+def _bytes(size: int) -> str:
+    """'3.1 MB', '12 bytes'."""
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size:,} bytes"
+
+
 def _bad_cells(results: Path, aside: bool) -> Iterator[str]:
     for bad in store.gather(results).bad:
         yield bad.reason + (f"; it was set aside as {set_aside(bad.path).name}" if aside else "")
@@ -78,8 +184,8 @@ def _bad_cells(results: Path, aside: bool) -> Iterator[str]:
 
 def _damaged(runs: Path) -> Iterator[str]:
     """A sentence for each card, tensor file and sample file that is not what was written."""
-    for folder in sorted((runs / "artefacts").glob("*/*/")):
-        if ".damaged-" not in folder.name:
+    for folder in sorted((runs / "artefacts").glob("*/*")):
+        if ".damaged-" not in folder.name and folder.parent.name != "locks":
             yield from _wrong_with(folder)
     for path in sorted((runs / "samples").rglob("*.npz")):
         try:
@@ -92,22 +198,16 @@ def _wrong_with(folder: Path) -> Iterator[str]:
     """What is wrong with an artefact, or with the checkpoints of an unfinished one."""
     from ..tensors import load_tensors
 
-    checks = [lambda: _check_card(folder)]
-    checks += [lambda path=path: load_tensors(path) for path in sorted(folder.glob("*.safetensors"))]
-    for check in checks:
+    seal = None
+    try:
+        card = read_card(folder / CARD)
+        seal = card.tensors or None if card else None
+        if card and not (folder / TENSORS).exists():
+            yield f"{folder} is damaged (its card is there and no {TENSORS})"
+    except ResultError as error:
+        yield str(error)
+    for path in sorted(folder.glob("*.safetensors")):
         try:
-            check()
+            load_tensors(path, seal if path.name == TENSORS else None)
         except ResultError as error:
             yield str(error)
-
-
-def _check_card(folder: Path) -> None:
-    if read_card(folder / CARD) and not (folder / TENSORS).is_file():
-        raise ResultError(f"{folder} is damaged (its card is there and no {TENSORS})")
-
-
-def _leftovers(results: Path, runs: Path) -> Iterator[str]:
-    """Temporary files, and what was set aside."""
-    for folder in dict.fromkeys((results, runs)):
-        for pattern in (".*.tmp", "*.damaged-*"):
-            yield from (str(path) for path in sorted(folder.rglob(pattern)))

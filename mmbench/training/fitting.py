@@ -8,33 +8,52 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..tensors import spoiled
-
-__all__ = ["MOMENTS", "SCALAR", "by_prefix", "laid_out", "misfit", "named", "not_finite", "window", "wrong_course"]
+__all__ = [
+    "MOMENTS",
+    "SCALAR",
+    "by_prefix",
+    "infinities",
+    "laid_out",
+    "misfit",
+    "named",
+    "not_finite",
+    "window",
+    "wrong_course",
+]
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What Adam keeps of each parameter that has had a gradient: all three or none."""
 SCALAR = torch.zeros(())
+Tensors = Mapping[str, Tensor]
 
 
-def misfit(tensors: Mapping[str, Tensor], needed: Mapping[str, Tensor], possible: Mapping[str, Tensor]) -> str:
+def misfit(tensors: Tensors, needed: Tensors, possible: Tensors, infinite: Tensors) -> str:
     """Why tensors are none of a training's, in some words; '' where they are.
 
     Arguments:
         needed: tensors that must be there, in these shapes and types, by name.
         possible: further ones that may be there.
+        infinite: see `not_finite`.
     """
-    known = {**possible, **needed}
-    return next(_faults(tensors, needed, known), "") or not_finite(tensors, known)
+    return next(_faults(tensors, needed, {**possible, **needed}), "") or not_finite(tensors, infinite)
 
 
-def not_finite(tensors: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> str:
-    """'live/weight is not finite', or ''. A buffer may hold an infinity, no parameter and nothing of the optimiser."""
-    buffers = {n for n in tensors if n.startswith("live/") and not isinstance(known[n], nn.Parameter)}
-    name = spoiled(tensors, [name for name in tensors if name not in buffers])
-    return f"{name} is not finite" if name else ""
+def infinities(buffers: Tensors) -> dict[str, Tensor]:
+    """Where tensors hold an infinity before the training, as masks do; those that hold none are left out."""
+    return {name: where for name, tensor in buffers.items() if (where := tensor.isinf()).any()}
+
+
+def not_finite(tensors: Tensors, infinite: Tensors) -> str:
+    """'live/weight is not finite', or ''. Infinities are allowed in the places that `infinite` says."""
+    for name, tensor in tensors.items():
+        fine = tensor.isfinite()
+        if name in infinite:
+            fine |= tensor.isinf() & infinite[name].to(tensor.device)
+        if not fine.all():
+            return f"{name} is not finite"
+    return ""
 
 
 def wrong_course(course: Mapping[str, Any], counts: Mapping[str, Any], total: int) -> str:
@@ -54,7 +73,7 @@ def window(tensors: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Ten
     return {f"window/{name}": total if total.numel() == 1 else SCALAR for name, total in found.items()}
 
 
-def _faults(tensors: Mapping[str, Tensor], needed: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> Iterator[str]:
+def _faults(tensors: Tensors, needed: Tensors, known: Tensors) -> Iterator[str]:
     yield from (f"it lacks {name}" for name in needed if name not in tensors)
     for name, tensor in tensors.items():
         if name not in known:

@@ -21,7 +21,7 @@ from ..interrupt import interrupt_between_steps
 from ..progress import Advance, Progress
 from .checkpoint import Checkpoints, State
 from .draws import Draws
-from .fitting import MOMENTS, SCALAR, by_prefix, laid_out, misfit, named, not_finite, window, wrong_course
+from .fitting import MOMENTS, SCALAR, by_prefix, infinities, laid_out, misfit, named, not_finite, window, wrong_course
 
 __all__ = ["CHECKPOINT_SECONDS", "HISTORY_POINTS", "Course", "Trainer", "learning_rate"]
 
@@ -105,6 +105,7 @@ class Trainer:
         self.optim = self.optimiser(self.parameters, self.schedule)
         wanted = self.parameters if self.schedule.ema is not None else {}
         self.average = {name: p.detach().clone() for name, p in wanted.items()}
+        self.infinite = infinities(named("live", {**self.places(), **self.live()}))
         self.course, self.window = Course(), _Window()
 
     def run(self, checkpoints: Checkpoints | None, progress: Progress) -> Course:
@@ -175,7 +176,7 @@ class Trainer:
         tensors |= named("draws", self.draws.state()) | named("window", self.window.sums)
         for name, p in self.parameters.items():
             tensors |= {f"adam/{key}/{name}": value for key, value in self.optim.state.get(p, {}).items()}
-        if not not_finite(tensors, tensors):  # one that would not be believed is not written
+        if not not_finite(tensors, self.infinite):  # one that would not be believed is not written
             state = {"course": asdict(self.course), "counts": self.window.counts, "device": self.device.type}
             checkpoints.save(tensors, state)
 
@@ -191,7 +192,7 @@ class Trainer:
         needed = named("live", self.live()) | named("ema", self.average) | named("draws", self.draws.state())
         needed |= window(tensors, state["counts"])
         wrong = wrong_course(state["course"], state["counts"], self.total)
-        return wrong or misfit(tensors, needed, self._possible())
+        return wrong or misfit(tensors, needed, self._possible(), self.infinite)
 
     def _possible(self) -> dict[str, Tensor]:
         """What a checkpoint may hold beside what it must: places of the model, and what Adam keeps."""
