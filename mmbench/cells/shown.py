@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -24,9 +25,10 @@ def shown_name(plan: CellPlan, stages: Mapping[str, str]) -> str:
 
 
 def keep_shown(shop: Workshop, name: str, samples: Mapping[str, np.ndarray]) -> None:
-    """Write a sample file, if there are samples."""
+    """Write a sample file, if there are samples; a damaged one in its place is set aside."""
     if samples:
         path = shop.request.runs / name
+        _whole(path, shop.progress.say)
         make_way(path, shop.progress.say)
         store.write_samples(path, samples)
 
@@ -37,13 +39,18 @@ def shown_lack(plan: CellPlan, shop: Workshop, cell: Cell) -> bool:
     stages = {name: record["artefact"] for name, record in cell["stages"].items()}
     if cell["samples"] != shown_name(plan, stages):
         return False
-    path = shop.request.runs / str(cell["samples"])
+    if _whole(shop.request.runs / str(cell["samples"]), shop.progress.say):
+        return False
+    return all((shop.artefacts.root / name / CARD).is_file() for name in stages.values())
+
+
+def _whole(path: Path, say: Callable[[str], None]) -> bool:
+    """Whether a sample file is there and what was written; a damaged one is set aside, with a sentence."""
     try:
         store.read_samples(path)
     except DamagedError as error:
-        shop.progress.say(f"{str(error).partition(': run')[0]}; set aside as {set_aside(path).name}")
-    except ResultError:
-        pass
-    else:
+        say(f"{str(error).partition(': run')[0]}; set aside as {set_aside(path).name}")
         return False
-    return all((shop.artefacts.root / name / CARD).is_file() for name in stages.values())
+    except ResultError:
+        return False
+    return True

@@ -185,7 +185,7 @@ def _bad_cells(results: Path, aside: bool) -> Iterator[str]:
 def _damaged(runs: Path) -> Iterator[str]:
     """A sentence for each card, tensor file and sample file that is not what was written."""
     for folder in sorted((runs / "artefacts").glob("*/*")):
-        if ".damaged-" not in folder.name and folder.parent.name != "locks":
+        if not folder.name.startswith(".") and ".damaged-" not in folder.name and folder.parent.name != "locks":
             yield from _wrong_with(folder)
     for path in sorted((runs / "samples").rglob("*.npz")):
         try:

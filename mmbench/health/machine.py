@@ -58,7 +58,7 @@ def kernels(device: torch.device) -> list[Kernels]:
 
 def free_memory() -> tuple[float, float] | None:
     """Gigabytes that are free, and in all, within the bounds set to this process; None where nobody says."""
-    with suppress(OSError, AttributeError, ValueError):
+    with suppress(OSError, KeyError, ValueError):
         said = {key: int(kilo) * 1024 for key, kilo in re.findall(r"(\w+):\s+(\d+) kB", MEMINFO.read_text())}
         free, total = said["MemAvailable"], said["MemTotal"]
         with suppress(OSError, ValueError):

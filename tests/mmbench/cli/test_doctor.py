@@ -22,8 +22,10 @@ from ..cells import cell, keep_samples
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three good cells, one of which keeps samples, and a finished artefact."""
+    """Three good cells, one of which keeps samples, and a finished artefact; no data and no weights."""
     monkeypatch.chdir(tmp_path)
+    for name in ("MMBENCH_DATA", "MMBENCH_WEIGHTS", "MMBENCH_RUNS"):
+        monkeypatch.delenv(name, raising=False)
     for seed in (0, 1, 2):
         store.write(tmp_path / "results", cell("mld", seed))
     keep_samples(tmp_path / "runs", cell("mld", 0))
@@ -72,6 +74,7 @@ def test_all_is_well(home: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MMBENCH_DATA", raising=False)
     assert call("doctor", "--results", "a/b", "--runs", "c/d").exit_code == 0
     assert list(tmp_path.iterdir()) == []
 
