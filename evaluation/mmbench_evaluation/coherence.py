@@ -16,10 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mmbench.metric import Bench, Metric, Row
+from mmbench.metric import Bench, Kept, Metric, Row
 from mmbench.modality import Task
 
-from .classifiers import UNREADABLE, Judge, judge, second_judge
+from .classifiers import UNREADABLE, Judge, judge, judges_keep, second_judge
 from .identity import joined
 from .intervals import Clustered, shared_items
 
@@ -92,6 +92,13 @@ class Coherence(Metric):
     def prepare(cls, bench: Bench) -> None:
         for name in bench.dataset.spec.names:
             cls._judges(bench, name)
+
+    @classmethod
+    def keeps(cls, bench: Bench) -> dict[str, Kept]:
+        found: dict[str, Kept] = {}
+        for modality in bench.dataset.spec.modalities:
+            found |= judges_keep(bench, modality, second=True)
+        return found
 
     @classmethod
     def _judges(cls, bench: Bench, modality: str) -> dict[str, Judge]:

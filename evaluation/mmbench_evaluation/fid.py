@@ -13,7 +13,7 @@ from mmbench.metric import Bench
 from mmbench.modality import Modality
 
 from .frechet import Extractor, Frechet
-from .inception import inception, lacking
+from .inception import FEATURES, inception, lacking
 
 __all__ = ["FID"]
 
@@ -34,6 +34,10 @@ class FID(Frechet):
     @classmethod
     def extractor(cls, bench: Bench, modality: str) -> Extractor:
         return inception(bench)
+
+    @classmethod
+    def dim(cls, modality: Modality) -> int:
+        return FEATURES
 
     @classmethod
     def lacks(cls, weights: Path | None, cache: Path) -> str:

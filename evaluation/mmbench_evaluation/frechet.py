@@ -20,16 +20,16 @@ import torch
 from torch import Tensor
 
 from mmbench.config import canonical
-from mmbench.metric import Bench, Metric, Row
+from mmbench.metric import Bench, Kept, Metric, Row
 from mmbench.modality import Modality, Task
 from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import Made, once
 
-from .classifiers import judge
+from .classifiers import LeNet, judge, judges_keep
 from .identity import hex8
 from .moments import Moments
-from .reference import reference_autoencoder
+from .reference import reference_autoencoder, reference_keeps
 
 __all__ = ["FMD", "Extractor", "Frechet"]
 
@@ -96,6 +96,34 @@ class Frechet(Metric):
         for modality in bench.dataset.spec.modalities:
             if cls.covers(modality):
                 cls.real(bench, modality.name)
+
+    @classmethod
+    def keeps(cls, bench: Bench) -> dict[str, Kept]:
+        """Statistics count where none of the same data, modality and source are kept, whatever network saw them."""
+        found: dict[str, Kept] = {}
+        for modality in filter(cls.covers, bench.dataset.spec.modalities):
+            found |= cls._judges_keep(bench, modality)
+            for source in cls._sources(bench, modality):
+                known = {"data": bench.dataset.fingerprint, "metric": cls.name, "modality": modality.name}
+                if not _kept_alike(bench, {**known, "source": source}):
+                    dim = cls.dim(modality)
+                    found[f"statistics/{cls.name}/{modality.name}/{source}"] = Kept(8 * dim * (dim + 1))
+        return found
+
+    @classmethod
+    @abstractmethod
+    def dim(cls, modality: Modality) -> int:
+        """Number of features."""
+
+    @classmethod
+    def _judges_keep(cls, bench: Bench, modality: Modality) -> dict[str, Kept]:
+        """What the networks will take on disk."""
+        return {}
+
+    @classmethod
+    def _sources(cls, bench: Bench, modality: Modality) -> tuple[str, ...]:
+        """Of the statistics that may be kept."""
+        return ("real",)
 
     @classmethod
     def real(cls, bench: Bench, modality: str) -> Moments:
@@ -190,6 +218,12 @@ class Frechet(Metric):
             return reduce(Moments.merge, map(Moments.of, parts))
 
 
+def _kept_alike(bench: Bench, known: Mapping[str, Any]) -> bool:
+    """Whether statistics are kept whose identity says all this."""
+    cards = [card for _, card in bench.artefacts.cards() if card and card.kind == "statistics"]
+    return any(all(card.identity.get(key) == value for key, value in known.items()) for card in cards)
+
+
 def _features(extractor: Extractor, x: Tensor, advance: Advance = lambda *_: None) -> Tensor:
     found = []
     for part in x.split(extractor.batch):
@@ -221,6 +255,19 @@ class FMD(Frechet):
     @classmethod
     def extractor(cls, bench: Bench, modality: str) -> Extractor:
         return judge(bench, modality)
+
+    @classmethod
+    def dim(cls, modality: Modality) -> int:
+        return LeNet(modality.shape, 2).dim
+
+    @classmethod
+    def _judges_keep(cls, bench: Bench, modality: Modality) -> dict[str, Kept]:
+        return judges_keep(bench, modality, second=False) | reference_keeps(bench, modality)
+
+    @classmethod
+    def _sources(cls, bench: Bench, modality: Modality) -> tuple[str, ...]:
+        """A reference autoencoder that is there has had its statistics kept, or has collapsed and needs none."""
+        return ("real", "reconstructed") if reference_keeps(bench, modality) else ("real",)
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
-from mmbench.metric import Bench
+from mmbench.metric import Bench, Kept
 from mmbench.seeding import seeded_init
+from mmbench.store.artefacts import Artefact
 from mmbench.store.provenance import harness
 from mmbench.tensors import Made, once
-from mmbench.training import Checkpoints
+from mmbench.training import Checkpoints, stored_size
 
-__all__ = ["kept"]
+__all__ = ["kept", "to_keep"]
 
 N = TypeVar("N", bound=nn.Module)
 Train = Callable[[Checkpoints], tuple[nn.Module, Mapping[str, float]]]
@@ -30,9 +32,7 @@ def kept(
         build: makes the network; its first weights are replaced.
         title: what is trained, in print: 'judge of mnist'.
     """
-    artefact = bench.artefacts.of(
-        kind, {"data": bench.dataset.fingerprint, **identity, "training": harness()["training"]}
-    )
+    artefact = _artefact(bench, kind, identity)
     checkpoints = Checkpoints(artefact.folder, bench.progress.say)
 
     def make() -> Made:
@@ -44,3 +44,18 @@ def kept(
         network = build()
     network.load_state_dict(tensors)
     return network.eval(), facts
+
+
+def to_keep(bench: Bench, kind: str, identity: Mapping[str, Any], build: Callable[[], nn.Module]) -> dict[str, Kept]:
+    """How much the artefact of a network, and its training, will take on disk; nothing where it is there."""
+    artefact = _artefact(bench, kind, identity)
+    if artefact.tensors.is_file():
+        return {}
+    with seeded_init(0), torch.device("meta"):
+        state = build().state_dict()
+    return {artefact.name: stored_size(state.values())}
+
+
+def _artefact(bench: Bench, kind: str, identity: Mapping[str, Any]) -> Artefact:
+    identity = {"data": bench.dataset.fingerprint, **identity, "training": harness()["training"]}
+    return bench.artefacts.of(kind, identity)

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmbench.config import Schedule, to_json
 from mmbench.likelihoods import COLLAPSED, decoded, nll, reconstruction_skill
-from mmbench.metric import Bench
+from mmbench.metric import Bench, Kept
 from mmbench.modality import Modality
 from mmbench.networks import Networks
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import checksum
 from mmbench.training import Checkpoints, fit
 
-from .frozen import kept
+from .frozen import kept, to_keep
 from .precision import full_precision
 
-__all__ = ["Autoencoder", "ReferenceAutoencoder", "reference_autoencoder", "train_autoencoder"]
+__all__ = ["Autoencoder", "ReferenceAutoencoder", "reference_autoencoder", "reference_keeps", "train_autoencoder"]
 
+KIND = "reference autoencoder"
 BATCH = 1000
 CHECKED = 2000
 """Test tuples on which the skill is measured."""
@@ -116,13 +118,22 @@ def _schedule(bench: Bench) -> Schedule:
     )
 
 
-def _appoint(bench: Bench, modality: Modality) -> ReferenceAutoencoder:
-    identity = {
+def reference_keeps(bench: Bench, modality: Modality) -> dict[str, Kept]:
+    """What the reference autoencoder of a modality will take on disk; see `Metric.keeps`."""
+    return to_keep(bench, KIND, _identity(bench, modality), partial(Autoencoder, modality))
+
+
+def _identity(bench: Bench, modality: Modality) -> dict[str, Any]:
+    return {
         "schedule": to_json(_schedule(bench)),
         "seed": bench.protocol.seed,
         "modality": to_json(modality),
         "code": code_of_class(Autoencoder),
     }
+
+
+def _appoint(bench: Bench, modality: Modality) -> ReferenceAutoencoder:
+    identity = _identity(bench, modality)
 
     def train(checkpoints: Checkpoints) -> tuple[Autoencoder, dict[str, float]]:
         network = train_autoencoder(bench, modality, checkpoints)
@@ -131,7 +142,7 @@ def _appoint(bench: Bench, modality: Modality) -> ReferenceAutoencoder:
         return network, {"skill": reconstruction_skill(modality, x, made)}
 
     build, title = partial(Autoencoder, modality), f"reference autoencoder of {modality.name}"
-    network, facts = kept(bench, "reference autoencoder", identity, build, train, title)
+    network, facts = kept(bench, KIND, identity, build, train, title)
     network = network.to(bench.device).requires_grad_(False)
     found = ReferenceAutoencoder(network, modality, facts["skill"], checksum(network.state_dict()))
     if found.collapsed:

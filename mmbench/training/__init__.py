@@ -4,6 +4,7 @@ from .checkpoint import Checkpoints
 from .draws import StreamDraws
 from .frozen import fit
 from .loop import Trainer, learning_rate
+from .sizes import stored_size
 from .stages import Keeper, StageRecord, stage_trainer, train
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "fit",
     "learning_rate",
     "stage_trainer",
+    "stored_size",
     "train",
 ]

@@ -8,7 +8,7 @@ needs. So a sampler's setting retrains nothing, and models share the stages that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -77,6 +77,15 @@ class Keeper:
         }
         return self.artefacts.of("stage", identity)
 
+    def all(self, model: Model, stages: Sequence[Stage], seed: int) -> dict[str, Artefact]:
+        """The artefacts of all stages of a model that nobody has trained yet."""
+        starts = {stage.name: first_weights(stage.module) for stage in stages}
+        found: dict[str, Artefact] = {}
+        for stage in stages:
+            needs = {name: found[name].key for name in (list(found) if stage.needs is None else stage.needs)}
+            found[stage.name] = self.artefact(model, stage, starts[stage.name], seed, needs)
+        return found
+
 
 def train(
     model: Model,
@@ -98,16 +107,12 @@ def train(
     """
     progress = progress or Progress()
     stages = list(model.stages())
-    starts = {stage.name: first_weights(stage.module) for stage in stages}
+    artefacts = keeper.all(model, stages, seed) if keeper else {}
     records: dict[str, StageRecord] = {}
-    keys: dict[str, str] = {}
     for stage in stages:
         work = partial(_train_stage, model, stage, train_split, validation, seed, progress)
         if keeper:
-            needs = {name: keys[name] for name in (list(keys) if stage.needs is None else stage.needs)}
-            artefact = keeper.artefact(model, stage, starts[stage.name], seed, needs)
-            keys[stage.name] = artefact.key
-            records[stage.name] = _kept(model, stage, keeper, artefact, work, progress)
+            records[stage.name] = _kept(model, stage, keeper, artefacts[stage.name], work, progress)
         else:
             records[stage.name] = work(None)[1]
         if on_collapse == "refuse" and records[stage.name].collapsed:
@@ -118,11 +123,13 @@ def train(
 
 def first_weights(module: nn.Module) -> str:
     """A hash of a module's parameters as they are: names, shapes, and sums to four digits, so that it is the same on
-    machines whose random numbers differ in the last bit."""
-    found = {}
+    machines whose random numbers differ in the last bit. Of parameters without values (torch's meta device) only names
+    and shapes count."""
+    found: dict[str, list[Any]] = {}
     for name, p in module.named_parameters():
         values = p.detach().double()
-        found[name] = [list(p.shape), f"{values.sum().item():.3e}", f"{values.abs().sum().item():.3e}"]
+        sums = [] if p.is_meta else [f"{values.sum().item():.3e}", f"{values.abs().sum().item():.3e}"]
+        found[name] = [list(p.shape), *sums]
     return digest(found)
 
 
