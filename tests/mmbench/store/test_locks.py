@@ -66,7 +66,10 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 def test_who_comes_second_is_told_who_holds_it(tmp_path: Path) -> None:
     process = holder(tmp_path / "cell")
     try:
-        with pytest.raises(BusyError, match=rf"process {process.pid} of \S+ holds .*cell"), exclusive(tmp_path / "cell"):
+        with (
+            pytest.raises(BusyError, match=rf"process {process.pid} of \S+ holds .*cell"),
+            exclusive(tmp_path / "cell"),
+        ):
             pytest.fail("two are inside")
         assert not Watch(tmp_path / "cell").free()
     finally:
@@ -127,7 +130,9 @@ def test_who_waits_says_so_once_and_gets_it(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_kernel_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_file_system_without_kernel_locks_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
