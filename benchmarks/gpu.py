@@ -192,12 +192,13 @@ def paper(session: Session, limit: float) -> dict[str, Any]:
     """MLD at the paper's budget, ended by SIGTERM and started again: how far it came."""
     dataset = "mnist_fashion" if list(session.data.glob("MNIST/raw/*")) else "glyphs"
     command = mmbench(session, "--model", "mld", "--dataset", dataset, "--budget", "paper", *places(session, "paper"))
-    ends, begun = [], time.monotonic()
-    for _ in range(2):
-        ends.append({**session.call("paper", command, (limit - (time.monotonic() - begun)) * 0.55), **saved(session)})
-    first, second = ends
-    cut = f"SIGTERM gave code {first['rc']} at step {first['step']} of {first['of']} of {first['stage']}"
-    return {"ends": ends, "line": f"{dataset}: {cut}; started again, step {second['step']} of {second['stage']}"}
+    ends, end = [], time.monotonic() + limit
+    for share in (0.5, 0.9) if limit > 90 else (0.9,):  # loading takes a while
+        ends.append({**session.call("paper", command, share * (end - time.monotonic())), **saved(session)})
+    line = f"{dataset}, ended by SIGTERM: " + "; started again: ".join(
+        f"code {e['rc']} at step {e['step']} of {e['of']} of {e['stage']!r}" for e in ends
+    )
+    return {"ends": ends, "line": line}
 
 
 def saved(session: Session) -> dict[str, Any]:

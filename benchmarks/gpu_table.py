@@ -47,8 +47,8 @@ def hours(speed: Mapping[str, Any]) -> dict[str, Any]:
     models: dict[str, list[tuple[str, float]]] = {}
     for stage, found in speed.get("training", {}).items():
         if "hours" in found:
-            sum_ = f"{found['steps']:,} steps / {found['steps_s']:.0f} a second"
-            models.setdefault(stage.split()[0], []).append((f"{stage}: {sum_}", found["hours"]))
+            rule = f"{found['steps']:,} steps / {found['steps_s']:.0f} a second"
+            models.setdefault(stage.split()[0], []).append((f"{stage}: {rule}", found["hours"]))
     sampling = speed.get("sampling", {})
     for name, terms in models.items():
         terms += _mld_sampling(sampling) if name == "mld" else _vae_sampling(name, sampling)
@@ -89,9 +89,8 @@ def _headline(speed: Mapping[str, Any]) -> str:
     """The numbers to see first."""
     peak = ", ".join(f"{k} {next(iter(v.values())):.4g}" for k, v in speed.get("peaks", {}).items() if _real(v))
     lines = [f"peaks: {peak}"]
-    for key, v in {**speed.get("training", {}), **speed.get("training, not deterministic", {})}.items():
-        if _real(v):
-            lines.append(f"  train {key}: {_step(v)}")
+    for section in ("training", "training, not deterministic"):
+        lines += [f"  {section}: {key}: {_step(v)}" for key, v in speed.get(section, {}).items() if _real(v)]
     for key, v in speed.get("sampling", {}).items():
         if _real(v) and "calls_s" in v:
             lines.append(f"  sample {key}: {v['reverse_ms']:.2f} ms a call, {v['forward_ms']:.2f} ms a move up")

@@ -75,8 +75,9 @@ def launches(work: Work, device: torch.device, calls: int = 5) -> dict[str, floa
     return {"kernels": kernels, "device_ms": busy, **found}
 
 
-def syncs(work: Work, device: torch.device, calls: int = 3) -> dict[str, float]:
-    """Per call: how often the host waits for the device, by 'file:line' and in 'all'; {} on a CPU."""
+def syncs(work: Work, device: torch.device, calls: int = 3) -> dict[str, Any]:
+    """Per call: how often the host waits for the device, by 'file:line' and in 'all'; and the operations that have no
+    deterministic form, where those were asked for. {} on a CPU."""
     if device.type != "cuda":
         return {}
     with warnings.catch_warnings(record=True) as caught:
@@ -89,7 +90,11 @@ def syncs(work: Work, device: torch.device, calls: int = 3) -> dict[str, float]:
             torch.cuda.set_sync_debug_mode("default")
     waits = [w for w in caught if "synchronizing CUDA operation" in str(w.message)]
     places = Counter(f"{'/'.join(Path(w.filename).parts[-2:])}:{w.lineno}" for w in waits)
-    return {"all": len(waits) / calls, **{place: n / calls for place, n in places.most_common(12)}}
+    vague = sorted(
+        {str(w.message).split(" does not have a deterministic")[0] for w in caught if "determ" in str(w.message)}
+    )
+    found = {place: round(n / calls, 2) for place, n in places.most_common(12)}
+    return {"all": len(waits) / calls, **found, "not deterministic": [text[:120] for text in vague]}
 
 
 def captured(work: Work, warm: int = 3) -> Callable[[], None]:

@@ -130,11 +130,11 @@ def drawn_on_the_host(seed: int) -> Iterator[None]:
 
 
 def losses(model: Model, dataset: str) -> dict[str, tuple[float, dict[str, Tensor]]]:
-    """Stage -> its loss on 32 tuples and the gradients, with draws that are the same on every device."""
+    """Stage -> its loss on 32 tuples or fewer and the gradients, with draws that are the same on every device."""
     found, split = {}, data(dataset).train.to(model.device)
-    rows = torch.arange(32, device=model.device)
     for stage in model.stages():
         tuples = stage.prepare(split) if stage.prepare else split
+        rows = torch.arange(min(32, len(tuples)), device=model.device)
         stage.module.train()
         for layer in stage.module.modules():
             if isinstance(layer, torch.nn.Dropout):
