@@ -18,10 +18,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,9 +27,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gpu_table import cells, hours
+from gpu_site import ROOT, declare, environment
+from gpu_table import cells, hours, pack
 
-ROOT = Path(__file__).resolve().parents[1]
 HOST_TESTS = (
     "tests/mld", "tests/baselines", "tests/contract", "tests/mmbench/test_training.py", "tests/mmbench/test_seeding.py",
     "tests/mmbench/test_networks.py", "tests/mmbench/test_dropout.py", "tests/evaluation/test_classifiers.py",
@@ -91,27 +89,6 @@ def ended(process: subprocess.Popen[bytes], limit: float, grace: float = 20.0) -
     return {"rc": process.returncode, "seconds": round(time.monotonic() - start, 1), "stopped at its limit": asked}
 
 
-def environment(work: Path) -> dict[str, str]:
-    """Sources and entry points on the path of imports; caches in the temporary folder."""
-    sources = [work / "site", ROOT, *(ROOT / part for part in ("baselines", "mld", "evaluation"))]
-    path = os.pathsep.join([*map(str, sources), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    caches = {
-        name: str(work / name.lower()) for name in ("MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-    }
-    return {**os.environ, **caches, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def declare(work: Path) -> None:
-    """What an installation would say of the distribution: its name, version and entry points."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    place = work / "site" / f"{project['name']}-{project['version']}.dist-info"
-    place.mkdir(parents=True)
-    (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    groups = project["entry-points"].items()
-    lines = [line for group, names in groups for line in (f"[{group}]", *(f"{n} = {v}" for n, v in names.items()), "")]
-    (place / "entry_points.txt").write_text("\n".join(lines))
-
-
 def pytest(session: Session, name: str, targets: Sequence[str], workers: int, **more: str) -> subprocess.Popen[bytes]:
     parallel = ["-n", str(workers)] if find_spec("xdist") and workers > 1 else []
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *parallel, *targets]
@@ -163,7 +140,9 @@ def smoke(session: Session, limit: float) -> dict[str, Any]:
     command = mmbench(session, "--model", ",".join(models), "--dataset", "glyphs", "--budget", "smoke")
     how = session.call("smoke", [*command, *brief(session, *models), *places(session, "smoke")], limit)
     found = cells(session.work / "smoke" / "results")
-    session.report["host"] = verdict(session, "host", ended(beside, min(limit - how["seconds"], session.left())))
+    session.report["host"] = verdict(
+        session, "host", ended(beside, min(max(30.0, limit - how["seconds"]), session.left()))
+    )
     say(session, "host")
     return {**how, **found}
 
@@ -197,7 +176,7 @@ def paper(session: Session, limit: float) -> dict[str, Any]:
     for share in (0.5, 0.9) if limit > 90 else (0.9,):  # loading takes a while
         ends.append({**session.call("paper", command, share * (end - time.monotonic())), **saved(session)})
     line = f"{dataset}, ended by SIGTERM: " + "; started again: ".join(
-        f"code {e['rc']} at step {e['step']} of {e['of']} of {e['stage']!r}" for e in ends
+        f"code {e['rc']}, its checkpoint at step {e['step']}" for e in ends
     )
     return {"ends": ends, "line": line}
 
@@ -207,21 +186,9 @@ def saved(session: Session) -> dict[str, Any]:
     for path in (session.work / "paper" / "runs").rglob("training.safetensors"):
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        said = re.findall(r"(train [\w.]+): \d+/(\d+)", session.log("paper"))
-        stage = said[-1] if said else ("", "?")
         course = json.loads(header["__metadata__"]["state"])["course"]
-        return {"step": course["steps"], "train_seconds": course["seconds"], "of": stage[1], "stage": stage[0]}
-    return {"step": None, "of": None, "stage": None}
-
-
-def pack(session: Session) -> None:
-    """Cells, and the samples for figures where they are small, in one file."""
-    kept = [p for p in session.work.rglob("*") if p.suffix in (".json", ".npz", ".txt") and "artefacts" not in p.parts]
-    with tarfile.open(session.out / "cells.tar.gz", "w:gz") as tar:
-        for path in kept:
-            inside = path.relative_to(session.work)
-            if inside.parts[0] in ("smoke", "laptop", "paper") and path.stat().st_size < 2**21:
-                tar.add(path, inside)
+        return {"step": course["steps"], "train seconds": course["seconds"]}
+    return {"step": None}
 
 
 def say(session: Session, name: str) -> None:
@@ -268,7 +235,7 @@ def main() -> None:
             say(session, name)
             session.save()
             with suppress(OSError):
-                pack(session)
+                pack(session.work, session.out)
     finally:
         shutil.rmtree(session.work, ignore_errors=True)
 

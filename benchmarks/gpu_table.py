@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cells", "hours"]
+__all__ = ["cells", "hours", "pack"]
 
 SEEDS, TEST_PAIRS, BATCH = 5, 200_000, 1000
 CONDITIONS = 3
@@ -40,6 +41,16 @@ def _brief(name: str, cell: Mapping[str, Any]) -> str:
         return f"{name}: {cell['status']}: {cell['reason']}"
     rows = [f"{key} {value:g}" for key, value in cell["rows"].items() if key.startswith("coherence")]
     return f"{name}: {sum(cell['stage seconds'].values()):.0f} s of training; {', '.join(rows[:4])}"
+
+
+def pack(work: Path, out: Path) -> None:
+    """Cells, and the samples for figures where they are small, in one file."""
+    kept = [p for p in work.rglob("*") if p.suffix in (".json", ".npz", ".txt") and "artefacts" not in p.parts]
+    with tarfile.open(out / "cells.tar.gz", "w:gz") as tar:
+        for path in kept:
+            inside = path.relative_to(work)
+            if inside.parts[0] in ("smoke", "laptop", "paper") and path.stat().st_size < 2**21:
+                tar.add(path, inside)
 
 
 def hours(speed: Mapping[str, Any]) -> dict[str, Any]:
