@@ -98,7 +98,9 @@ def _sent(victim: _Victim, number: signal.Signals) -> int:
 def _run(home: Path, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     home.mkdir(exist_ok=True)
     with (home / "said.txt").open("ab") as said:
-        return subprocess.Popen([sys.executable, "-m", "mmbench", "run", *arguments], cwd=home, stdout=said, stderr=said)
+        return subprocess.Popen(
+            [sys.executable, "-m", "mmbench", "run", *arguments], cwd=home, stdout=said, stderr=said
+        )
 
 
 def _differing(calm: Path, wild: Path) -> list[str]:

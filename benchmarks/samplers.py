@@ -34,11 +34,11 @@ from sampler_figure import draw_figure
 from sampler_numbers import Latents, measure, prepare
 
 from mmbench.cells.cell import CellWork
-from mmbench.cells.plan import CellPlan
+from mmbench.cells.plan import CellPlan, Planner
 from mmbench.cells.request import Request
+from mmbench.cells.workshop import Workshop
 from mmbench.config import Budget, from_json
-from mmbench.engine.device import tune
-from mmbench.engine.local import Engine
+from mmbench.engine.hand import Hand
 from mmbench.errors import ConfigError, MmbenchError, ResultError
 from mmbench.progress import Progress
 from mmbench.store.files import write_text
@@ -145,12 +145,12 @@ class Table:
 class Trained:
     """The trained model of one seed, and what its samplers are measured with."""
 
-    def __init__(self, engine: Engine, plan: CellPlan, train: bool) -> None:
-        self.plan, self.device = plan, engine.shop.device
-        model, records = CellWork(plan, engine.shop, may_train=train).trained()
+    def __init__(self, shop: Workshop, plan: CellPlan, train: bool) -> None:
+        self.plan, self.device = plan, shop.device
+        model, records = CellWork(plan, shop, may_train=train).trained()
         assert isinstance(model, MLD)
         self.model, self.config = model.eval(), model.config
-        self.bench, self.score = engine.shop.bench(plan.protocol), records["score"].artefact
+        self.bench, self.score = shop.bench(plan.protocol), records["score"].artefact
         self.latents = Latents(self.model, self.bench)
         prepare(self.bench)
 
@@ -230,12 +230,11 @@ def main(
     )  # fmt: skip
     try:
         chosen, table = candidates(tries or (), only or ()), Table(out)
-        engine = Engine(request, Progress())
-        tune(engine.shop.device)
-        plans = engine.planner.plan()
+        shop = Hand(request, Progress()).shop
+        plans = Planner(shop).plan()
         if not {"coherence", "fmd"} <= set(plans[0].dataset.spec.metrics):
             raise ResultError(f"{dataset} has no classes to be coherent in; take another dataset")
-        done = run([Trained(engine, plan, train) for plan in plans], chosen, table, deadline)
+        done = run([Trained(shop, plan, train) for plan in plans], chosen, table, deadline)
         if not table.rows.empty:
             draw_figure(table.rows, figure or out.with_suffix(".png"))
     except MmbenchError as error:
