@@ -18,12 +18,13 @@ import typer
 from torch import Tensor, nn
 
 from mmbench.cells.cell import CellWork
+from mmbench.cells.plan import Planner
 from mmbench.cells.request import Request
 from mmbench.cells.stored import stored
 from mmbench.config import Budget
 from mmbench.data.dataset import Split
-from mmbench.engine.device import tune
-from mmbench.engine.engine import Engine
+from mmbench.engine.hand import Hand
+from mmbench.progress import Progress
 from mmbench.seeding import generator, seeded_init
 from mmbench_evaluation.caption_match import CaptionMatch
 from mmbench_mld.model import MLD
@@ -71,13 +72,12 @@ def main(
         models=("mld",), dataset=dataset, seeds=(), budget=cast(Budget, budget), data_root=data_root, results=results,
         runs=runs, device="cpu", allow_partial=allow_partial,
     )  # fmt: skip
-    engine = Engine(request)
-    tune(engine.shop.device)
-    plan = max(stored(engine.planner), key=lambda plan: plan.key.path(results).stat().st_mtime)
+    shop = Hand(request, Progress()).shop
+    plan = max(stored(Planner(shop)), key=lambda plan: plan.key.path(results).stat().st_mtime)
     data = plan.dataset
-    model, _ = CellWork(plan, engine.shop, may_train=False).trained()
+    model, _ = CellWork(plan, shop, may_train=False).trained()
     assert isinstance(model, MLD)
-    bench = engine.shop.bench(plan.protocol)
+    bench = shop.bench(plan.protocol)
     judge = CaptionMatch(bench)
     rows = bench.order[: plan.protocol.count]
     batch = data.test.gather(rows)

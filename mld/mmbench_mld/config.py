@@ -11,6 +11,7 @@ from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
 from . import recipes
+from .moves import Sampler
 from .schedule import TimePath
 
 __all__ = ["MLDConfig"]
@@ -45,7 +46,9 @@ class MLDConfig:
     std_floor: float = 0.01
     """Smallest standard deviation in the latents' standardisation, as a share of the modality's largest."""
     path: TimePath = TimePath()
-    """Time path of the sampler (Appendix A.4: N = 250, j = 10, r = 10)."""
+    """Time path of the sampler (Appendix A.4: N = 250, j = 10, r = 10), where `sampler.kind` is 'path'."""
+    sampler: Sampler = Sampler()
+    """Which sampler draws: the paper's along `path`, or one of few network calls."""
     sampling_precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the score network while sampling; the state is kept in float32."""
 
@@ -58,6 +61,11 @@ class MLDConfig:
             raise ConfigError(f"groups ({self.groups}) must divide width ({self.width})")
         if not 0.0 < self.std_floor <= 1.0:
             raise ConfigError(f"std_floor must lie in (0, 1], got {self.std_floor}")
+
+    @property
+    def calls(self) -> int:
+        """Network calls for a batch of samples."""
+        return self.path.calls if self.sampler.kind == "path" else self.sampler.calls
 
     @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MLDConfig:

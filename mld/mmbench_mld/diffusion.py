@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmbench.modality import subsets
+from mmbench.seeding import derive
 
 from .latents import Layout
 from .schedule import VPSDE
@@ -38,13 +39,26 @@ def proper_subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
 def choose_given(names: tuple[str, ...], p_joint: float, generator: torch.Generator) -> tuple[str, ...]:
     """A2 ~ nu: empty with probability `p_joint`, else uniform over the proper non-empty subsets (Appendix A.3).
 
-    The paper's formula also counts the full set, for which nothing is left to diffuse and Omega divides by zero.
+    The paper's formula also counts the full set, for which nothing is left to diffuse and Omega divides by zero. The
+    draw is the host's, whatever the generator's device (`on_host`).
     """
-    u, v = torch.rand(2, generator=generator, device=generator.device).tolist()
+    u, v = torch.rand(2, generator=on_host(generator)).tolist()
     if u < p_joint:
         return ()
     choices = proper_subsets(names)
     return choices[min(int(v * len(choices)), len(choices) - 1)]
+
+
+def on_host(generator: torch.Generator) -> torch.Generator:
+    """A generator of the CPU itself; of a GPU, a new one of the CPU, seeded with the GPU generator's seed and offset.
+
+    The host knows both, while a number that the GPU draws must be waited for. So the choice is the same wherever a
+    training is taken up again.
+    """
+    if generator.device.type == "cpu":
+        return generator
+    seed = derive(generator.initial_seed(), "host", generator.get_offset())
+    return torch.Generator().manual_seed(seed)
 
 
 def masked_multi_time_loss(
@@ -61,10 +75,11 @@ def masked_multi_time_loss(
     Returns the scalar sum over latents, mean over the batch, times Omega. A network that answers 0 has the expected
     loss D for every A2.
     """
-    mask = 1.0 - layout.mask(given, z.device)
-    tau = t[:, None] * (1.0 - layout.indicator(given, z.device))
+    rest = layout.rest(given)
+    mask = layout.mask(rest, z.device)
+    tau = t[:, None] * layout.indicator(rest, z.device)
     diffused = sde.mean(t)[:, None] * z + sde.sigma(t)[:, None] * eps
-    r = mask * diffused + (1.0 - mask) * z
+    r = mask * diffused + layout.mask(given, z.device) * z
     residual = mask * (network(r, tau).float() + eps)
     return layout.omega(given) * residual.square().sum(1).mean()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ class Layout:
 
     sizes: Mapping[str, int]
     """Modality name -> dim(Z^m), in the order of concatenation."""
+    _tables: dict[tuple[tuple[float, ...], torch.device], tuple[Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Indicators and masks by pattern and device."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,14 +39,26 @@ class Layout:
         """(B, D) -> {name: (B, dim)}."""
         return dict(zip(self.names, z.split(list(self.sizes.values()), dim=1), strict=True))
 
+    def rest(self, chosen: Collection[str]) -> tuple[str, ...]:
+        """The modalities that are not chosen."""
+        return tuple(name for name in self.names if name not in chosen)
+
     def indicator(self, chosen: Collection[str], device: torch.device | str = "cpu") -> Tensor:
-        """The multi-time vector's pattern 1(m in chosen), float (M,)."""
-        return torch.tensor([float(name in chosen) for name in self.names], device=device)
+        """The multi-time vector's pattern 1(m in chosen), float (M,); made once for a device, to be read only."""
+        return self._tabulated(chosen, torch.device(device))[0]
 
     def mask(self, chosen: Collection[str], device: torch.device | str = "cpu") -> Tensor:
-        """m(A): 1 on the latents of the chosen modalities, 0 elsewhere, float (D,)."""
-        sizes = torch.tensor(list(self.sizes.values()), device=device)
-        return self.indicator(chosen, device).repeat_interleave(sizes)
+        """m(A): 1 on the latents of the chosen modalities, 0 elsewhere, float (D,); made once, to be read only."""
+        return self._tabulated(chosen, torch.device(device))[1]
+
+    def _tabulated(self, chosen: Collection[str], device: torch.device) -> tuple[Tensor, Tensor]:
+        pattern = tuple(float(name in chosen) for name in self.names)
+        if (pattern, device) not in self._tables:
+            with torch.inference_mode(False):  # a training may use them later
+                indicator = torch.tensor(pattern)
+                mask = indicator.repeat_interleave(torch.tensor(list(self.sizes.values())))
+                self._tables[pattern, device] = indicator.to(device), mask.to(device)
+        return self._tables[pattern, device]
 
     def omega(self, given: Collection[str]) -> float:
         """Omega(A1, A2) = 1 + dim(A2) / dim(A1) of Equation 9, for A2 = `given`; 1 for joint steps."""

@@ -29,6 +29,7 @@ from .latents import Layout, Standardiser
 from .sampler import sample
 from .schedule import VPSDE
 from .score import ScoreNetwork
+from .solvers import walk
 
 __all__ = ["MLD", "MLDConfig"]
 
@@ -193,8 +194,8 @@ class MLD(Model):
         """Standardised latents of all modalities, those that are not given sampled from the reverse SDE."""
         blank = {n: torch.zeros(count, d, device=self.device) for n, d in self.layout.sizes.items()}
         z = self.layout.concat({**blank, **given})
-        mask = 1.0 - self.layout.mask(given, self.device)
-        indicator = (1.0 - self.layout.indicator(given, self.device))[None]
+        rest = self.layout.rest(given)
+        mask, indicator = self.layout.mask(rest, self.device), self.layout.indicator(rest, self.device)[None]
         dtype = torch.bfloat16 if self.config.sampling_precision == "bfloat16" else torch.float32
         network = self.score if dtype == torch.float32 else deepcopy(self.score).to(dtype)
 
@@ -202,7 +203,11 @@ class MLD(Model):
             out = network(x.to(dtype), (t * indicator).to(dtype))
             return out.float() / self.sde.sigma(t)
 
-        return self.layout.split(sample(score, z, mask, path=self.config.path, sde=self.sde, noise=noise))
+        if self.config.sampler.kind == "path":
+            made = sample(score, z, mask, path=self.config.path, sde=self.sde, noise=noise)
+        else:
+            made = walk(score, z, mask, sampler=self.config.sampler, sde=self.sde, noise=noise)
+        return self.layout.split(made)
 
     def _latents(self, batch: Batch) -> dict[str, Tensor]:
         """Standardised latents of the batch's modalities."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from mmbench.seeding import Noise
 
+from .draws import normals
 from .schedule import VPSDE, TimePath
 
 __all__ = ["sample"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
-"""(r (B, D), t scalar) -> the score of the diffused part (B, D); what stands on the given part is ignored."""
+"""(r (B, D), t scalar) -> the score of the diffused part (B, D); what stands on the given part is ignored. The time
+lies on the CPU, whatever the device: so it is an argument of the kernels, and nothing is copied."""
 
 
 def sample(score: Score, z: Tensor, mask: Tensor, *, path: TimePath, sde: VPSDE, noise: Noise) -> Tensor:
@@ -29,20 +32,20 @@ def sample(score: Score, z: Tensor, mask: Tensor, *, path: TimePath, sde: VPSDE,
             grid (from index 1); a move up is a step of the forward SDE (Equation 5), as in RePaint.
         noise: one stream per sample.
     """
-    dim = z.shape[1]
-    keep = mask.bool()
-    x = torch.where(keep, noise.normal(dim), z)
-    dt = 1.0 / path.steps
+    keep, dt = mask.bool(), 1.0 / path.steps
     indices = path.indices()
-    for a, b in zip(indices, indices[1:], strict=False):
-        t = torch.tensor(a / path.steps, device=z.device)
-        beta = float(sde.beta(torch.tensor(a / path.steps, dtype=torch.float64)))
-        scale = math.sqrt(beta * dt)
+    moves = list(pairwise(indices))
+    draws = normals(noise, z.shape[1], 1 + sum(b > a or a > 1 for a, b in moves), z.device)
+    clock = [torch.tensor(n / path.steps) for n in range(path.steps + 1)]
+    betas = [sde.beta(n / path.steps) for n in range(path.steps + 1)]
+    x = torch.where(keep, next(draws), z)
+    for a, b in moves:
+        beta, scale = betas[a], math.sqrt(betas[a] * dt)
         if b > a:
-            moved = x - (0.5 * beta * dt) * x + scale * noise.normal(dim)
+            moved = x - (0.5 * beta * dt) * x + scale * next(draws)
         else:
-            moved = x + dt * (0.5 * beta * x + beta * score(x, t))
+            moved = x + dt * (0.5 * beta * x + beta * score(x, clock[a]))
             if a > 1:
-                moved = moved + scale * noise.normal(dim)
+                moved = moved + scale * next(draws)
         x = torch.where(keep, moved, z)
     return x

@@ -3,7 +3,7 @@ r"""The variance-preserving SDE and the time paths along which it is reversed.
     dR_t = -1/2 beta(t) R_t dt + sqrt(beta(t)) dW_t,    beta(t) = beta_min + t (beta_max - beta_min),    t in [0, 1]
 
     q(r_t | z) = N(m(t) z, sigma(t)^2 I),    m(t) = exp(-t^2 (beta_max - beta_min) / 4 - t beta_min / 2),
-    sigma(t)^2 = 1 - m(t)^2
+    sigma(t)^2 = 1 - m(t)^2,    lambda(t) = log(m(t) / sigma(t))
 
 A time path is data: grid indices n = N ... 0 that may go down (a denoising move, one network call) or up (a
 re-noising move). The plain grid and the paper's resampling schedule share one sampler.
@@ -14,7 +14,9 @@ References: Bounoua et al., Eqs. 5, 6, 8 and Appendix A.4; Song et al., "Score-b
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,20 +25,22 @@ from mmbench.errors import ConfigError
 
 __all__ = ["VPSDE", "TimePath"]
 
+T = TypeVar("T", float, Tensor)
+
 
 @dataclass(frozen=True, slots=True)
 class VPSDE:
-    """The variance-preserving SDE of Equation 5; all methods take t of any shape in [0, 1]."""
+    """The variance-preserving SDE of Equation 5; t in [0, 1] is a tensor, or a number where that is said."""
 
     beta_min: float = 0.1
     beta_max: float = 20.0
 
-    def beta(self, t: Tensor) -> Tensor:
-        """beta(t) = beta_min + t (beta_max - beta_min)."""
+    def beta(self, t: T) -> T:
+        """beta(t) = beta_min + t (beta_max - beta_min); of a number, too."""
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
-    def log_mean(self, t: Tensor) -> Tensor:
-        """log m(t)."""
+    def log_mean(self, t: T) -> T:
+        """log m(t); of a number, too."""
         return -0.25 * t**2 * (self.beta_max - self.beta_min) - 0.5 * t * self.beta_min
 
     def mean(self, t: Tensor) -> Tensor:
@@ -46,6 +50,22 @@ class VPSDE:
     def sigma(self, t: Tensor) -> Tensor:
         """sigma(t), the kernel's standard deviation; accurate for small t."""
         return torch.sqrt(-torch.expm1(2.0 * self.log_mean(t)))
+
+    def kernel(self, t: float) -> tuple[float, float]:
+        """m(t) and sigma(t) of a number."""
+        log_mean = self.log_mean(t)
+        return math.exp(log_mean), math.sqrt(-math.expm1(2.0 * log_mean))
+
+    def log_snr(self, t: float) -> float:
+        """lambda(t) = log(m(t) / sigma(t)), half the logarithm of the signal-to-noise ratio, of a number t > 0."""
+        mean, sigma = self.kernel(t)
+        return math.log(mean / sigma)
+
+    def time(self, log_snr: float) -> float:
+        """The time of a lambda, the inverse of `log_snr`: -log m = log(1 + exp(-2 lambda)) / 2 is a quadratic of t."""
+        c = 0.5 * math.log1p(math.exp(-2.0 * log_snr))
+        half = 0.5 * self.beta_min
+        return 2.0 * c / (half + math.sqrt(half**2 + (self.beta_max - self.beta_min) * c))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,21 +102,40 @@ class Workers:
     """Who computes."""
 
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--jobs",
             min=0,
             envvar="MMBENCH_JOBS",
-            help="Cells that are computed at once, each in a process of its own with its part of the cores; "
-            "0: in this process, for a debugger.",
+            help="Cells that are computed at once, each in a process of its own with its part of the cores (1; on a "
+            "cluster as many as there is room for). 0: in this process, for a debugger.",
         ),
-    ] = 1
+    ] = None
     timeout: Annotated[
         str | None,
         typer.Option(
             "--timeout",
             metavar="TIME",
             help="What a cell may take, 90s, 30m or 12h; then it is stopped, recorded as failed, and the others go on.",
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", min=1, help="Of each cell: the cores that there are, divided by --jobs; 1 by Ray."),
+    ] = None
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="WHERE",
+            help="local; ray (Ray on this machine); or a cluster of Ray by its address: auto, HOST:6379, "
+            "ray://HOST:10001.",
+        ),
+    ] = "local"
+    gpus: Annotated[
+        float | None,
+        typer.Option(
+            "--gpus-per-cell", min=0.0, help="On a cluster: 0.25 lets four cells share a GPU (1 where there is one)."
         ),
     ] = None
 

@@ -129,16 +129,23 @@ def evaluate(
 @contextmanager
 def _engine(asked: Request, workers: Workers) -> Iterator[Engine]:
     """The engine and its crew, who have saved what they could when this ends, however it ends."""
-    from ..engine.crew import Here
+    from ..engine.crews import crew
     from ..engine.engine import Engine
-    from ..engine.processes import Processes
 
-    terminal, timeout = Terminal(), seconds(workers.timeout) if workers.timeout else None
-    crew = Processes(asked, terminal, workers.jobs, timeout) if workers.jobs else Here(asked, terminal)
+    terminal, limit = Terminal(), seconds(workers.timeout) if workers.timeout else None
+    who = crew(
+        asked,
+        terminal,
+        on=workers.on,
+        jobs=workers.jobs,
+        threads=workers.threads,
+        gpus=workers.gpus,
+        timeout=limit,
+    )
     try:
-        yield Engine(asked, terminal, crew)
+        yield Engine(asked, terminal, who)
     finally:
-        crew.stop()
+        who.stop()
 
 
 def _finish(outcome: Outcome, results: Path) -> None:

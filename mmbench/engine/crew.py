@@ -15,6 +15,9 @@ __all__ = ["Crew", "Here"]
 class Crew(Protocol):
     """Workers. An answer whose report is 'crashed' says that the worker died of the order; another takes its place."""
 
+    tries: int
+    """How often a cell may lose its worker."""
+
     def free(self) -> bool:
         """Whether one more order can be given."""
         ...
@@ -35,9 +38,15 @@ class Crew(Protocol):
 class Here:
     """This process, which does what it is given at once; a crash is a crash of all, as a debugger wants it."""
 
-    def __init__(self, request: Request, progress: Progress) -> None:
+    tries = 1
+
+    def __init__(self, request: Request, progress: Progress, threads: int | None = None) -> None:
         from .hand import Hand
 
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
         self.hand = Hand(request, progress)
         self._done: deque[tuple[Order, Answer]] = deque()
 

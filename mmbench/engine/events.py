@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, Any
 
 from pydantic import TypeAdapter
@@ -60,7 +60,8 @@ class Reporter(Progress):
 
 
 class Sender(Reporter):
-    """Events as lines of JSON on a stream; answers too."""
+    """Events as lines of JSON on a stream; answers too. Where nobody reads them any more, nobody is told: whoever
+    gives the orders is gone, and that is no error of what is done."""
 
     def __init__(self, stream: IO[str]) -> None:
         super().__init__(self._write)
@@ -71,7 +72,7 @@ class Sender(Reporter):
         self._write({"answer": TypeAdapter(Answer).dump_python(answer, mode="json")})
 
     def _write(self, event: Event) -> None:
-        with self._lock:
+        with self._lock, suppress(OSError, ValueError):
             self._stream.write(json.dumps(event) + "\n")
             self._stream.flush()
 

@@ -23,15 +23,13 @@ __all__ = ["Grid"]
 Kind = Literal["compute", "measure"]
 POLL = 2.0
 """Seconds between two looks at the cells that other processes compute."""
-TRIES = 2
-"""How often a cell may take its worker down with it."""
 
 
 class Grid:
     """Hands out cells until each is done.
 
     A cell that another process computes is left to it and looked at again when the others are done. One whose worker
-    dies is tried once more, from its checkpoint, and then recorded as failed.
+    dies is tried again from its checkpoint, and at last recorded as failed.
 
     Arguments:
         kind: 'compute' or 'measure'.
@@ -105,13 +103,13 @@ class Grid:
     def _lost(self, cell: PlannedCell, report: Report) -> None:
         """Its worker is gone."""
         tries = self.crashes[cell.key] = self.crashes.get(cell.key, 0) + 1
-        if report.fate == "crashed" and tries < TRIES:
-            self.progress.say(f"{cell.who}: {report.reason}; it is tried once more, from where it was")
+        if report.fate == "crashed" and tries < self.crew.tries:
+            self.progress.say(f"{cell.who}: {report.reason}; it is tried again, from where it was")
             self.waiting.appendleft(self._order(cell))
             return
-        log, twice = logs(self.request.runs, cell.key), ", twice" if tries > 1 else ""
+        log, times = logs(self.request.runs, cell.key), f", {tries} times" if tries > 1 else ""
         printed = f" (what it printed is in {log})" if _size(log) else ""
-        self.waiting.appendleft(Order(kind="fail", cell=cell, reason=f"{report.reason}{twice}{printed}"))
+        self.waiting.appendleft(Order(kind="fail", cell=cell, reason=f"{report.reason}{times}{printed}"))
 
     def _settle(self, outcome: Outcome, advance: Advance, cell: PlannedCell, report: Report) -> None:
         self.done += 1

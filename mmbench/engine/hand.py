@@ -36,7 +36,9 @@ class Hand:
     def __init__(self, request: Request, progress: Progress) -> None:
         self.request, self.progress = request, progress
         _look_at_code()
-        self.shop = Workshop(request, resolve_device(request.device), progress)
+        device = resolve_device(request.device)
+        tune(device)
+        self.shop = Workshop(request, device, progress)
         self._planners: dict[str, Planner] = {}
         self._plans: dict[store.CellKey, CellPlan] = {}
 
@@ -49,7 +51,6 @@ class Hand:
 
     def sample(self, given: tuple[str, ...], targets: tuple[str, ...], count: int, noise: int) -> Sampled:
         """See `cells.given_samples`."""
-        tune(self.shop.device)
         return sample_for(Planner(self.shop), given, targets, count, noise)
 
     def _check(self, order: Order) -> Answer:
@@ -107,7 +108,6 @@ class Hand:
         return self._plans[key]
 
     def _work(self, order: Order, *, may_train: bool) -> Answer:
-        tune(self.shop.device)
         plan, started = self._plan_of(order), time.monotonic()
         work = CellWork(plan, self.shop, may_train=may_train)
         try:

@@ -45,6 +45,8 @@ class Processes:
         threads: of each worker; None for the cores that there are, divided by the jobs.
     """
 
+    tries = 2
+
     def __init__(
         self, request: Request, progress: Progress, jobs: int, timeout: float | None = None, threads: int | None = None
     ) -> None:

@@ -13,20 +13,21 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from ..interrupt import Interrupted, interruptible
+from ..progress import Progress
 from .events import Sender
-from .orders import Answer, Order, Start, logs
+from .logs import logged, plug
+from .orders import Answer, Order, Start
 
 if TYPE_CHECKING:
     from .hand import Hand
 
-__all__ = ["main"]
+__all__ = ["hand", "main"]
 
 Orders = Iterator[str]
 
@@ -34,7 +35,7 @@ Orders = Iterator[str]
 def main() -> int:
     """Serve until there are no more orders; returns the exit code."""
     incoming, outgoing = os.fdopen(os.dup(0), "r", encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
-    _plug(0, os.devnull, os.O_RDONLY)
+    plug(0, os.devnull, os.O_RDONLY)
     os.dup2(2, 1)
     faulthandler.enable()
     sender = Sender(outgoing)
@@ -43,25 +44,23 @@ def main() -> int:
             _serve(_lines(incoming), sender)
     except Interrupted as asked:
         return asked.code
-    except BrokenPipeError:  # nobody listens any more
-        return 1
     return 0
 
 
 def _serve(lines: Orders, sender: Sender) -> None:
     start = TypeAdapter(Start).validate_json(next(lines, ""))
     sys.path[:] = start.path
-    hand = None
+    worker: Hand | Answer | None = None
     for line in lines:
         order = TypeAdapter(Order).validate_json(line)
-        with _logged(start.request.runs, order):
-            if hand is None:
-                hand = _hand(start, sender)
-            answer = hand if isinstance(hand, Answer) else hand.do(order)
+        with logged(start.request.runs, order):
+            if worker is None:
+                worker = hand(start, sender)
+            answer = worker if isinstance(worker, Answer) else worker.do(order)
         sender.answer(answer)
 
 
-def _hand(start: Start, sender: Sender) -> Hand | Answer:
+def hand(start: Start, progress: Progress) -> Hand | Answer:
     """Who does the work; or, where nothing can be done at all, the answer that says why."""
     import torch
 
@@ -71,7 +70,7 @@ def _hand(start: Start, sender: Sender) -> Hand | Answer:
     if start.threads:
         torch.set_num_threads(start.threads)
     try:
-        return Hand(start.request, sender)
+        return Hand(start.request, progress)
     except MmbenchError as error:
         return Answer(error=(type(error).__name__, str(error)))
 
@@ -94,37 +93,6 @@ def _lines(incoming: IO[str]) -> Orders:
         busy.set()
         yield line
         busy.clear()
-
-
-@contextmanager
-def _logged(runs: Path, order: Order) -> Iterator[None]:
-    """What is printed inside goes into the cell's log; one that stays empty is removed."""
-    if order.cell is None:
-        yield
-        return
-    path, before = logs(runs, order.cell.key), os.dup(2)
-    try:
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _plug(2, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            os.dup2(2, 1)
-        yield
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os.dup2(before, 2)
-        os.dup2(2, 1)
-        os.close(before)
-        with suppress(OSError):
-            if not path.stat().st_size:
-                path.unlink()
-
-
-def _plug(descriptor: int, path: Path | str, flags: int) -> None:
-    opened = os.open(path, flags, 0o666)
-    os.dup2(opened, descriptor)
-    os.close(opened)
 
 
 if __name__ == "__main__":

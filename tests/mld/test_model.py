@@ -14,6 +14,7 @@ from mmbench.networks import Networks
 from mmbench.seeding import seeded_init
 from mmbench.training import train
 from mmbench_mld.model import MLD
+from mmbench_mld.moves import Restart, Sampler
 from mmbench_mld.schedule import TimePath
 
 SPEC = DatasetSpec(
@@ -108,6 +109,48 @@ def test_joint_samples_agree(trained):
     shown = out["a"].mean(dim=(1, 3)).argmax(1)
     assert (level == shown).float().mean() > 0.6
     assert len(torch.unique(shown)) == 4
+
+
+FEW = [
+    Sampler(kind="dpm2m", steps=12),
+    Sampler(kind="sde2m", steps=8, restarts=(Restart(low=0.05, high=0.2, steps=3, times=2),)),
+    Sampler(kind="heun", steps=8, churn=0.1),
+]
+
+
+@pytest.fixture(params=FEW, ids=lambda sampler: sampler.kind)
+def sampled_in_few_calls(trained, request):
+    """The trained model with a sampler of few calls; and then as it was."""
+    model, _ = trained
+    before = model.config
+    model.config = replace(before, sampler=request.param)
+    yield model
+    model.config = before
+
+
+def test_samples_of_few_calls_agree_and_follow_the_condition(sampled_in_few_calls):
+    """As those of the path do; the network is called as often as the configuration says, the given come back."""
+    model, split, rows = sampled_in_few_calls, data(), torch.arange(128)
+    calls = []
+    hook = model.score.register_forward_hook(lambda *_: calls.append(1))
+    batch = split.gather(rows)
+    made = draw(model, {"a": batch["a"]}, SPEC.names, count=128, generator=torch.Generator().manual_seed(1))
+    hook.remove()
+    assert len(calls) == model.config.calls == model.config.sampler.calls
+    assert torch.equal(made["a"], model._decode("a", latents(model, "a", batch["a"])))
+    level = ((made["b"].mean(dim=(1, 2, 3)) * 255 - 15) / 40).round().long()
+    assert (level == split.labels[rows]).float().mean() > 0.6
+    assert (made["c"] == split.items["c"][rows].long()).all(1).float().mean() > 0.6
+    made = draw(model, {}, SPEC.names, count=200, generator=torch.Generator().manual_seed(1))
+    level = ((made["b"].mean(dim=(1, 2, 3)) * 255 - 15) / 40).round().long()
+    shown = made["a"].mean(dim=(1, 3)).argmax(1)
+    assert (level == shown).float().mean() > 0.6
+    assert len(torch.unique(shown)) == 4
+
+
+def test_batches_do_not_change_samples_of_few_calls(sampled_in_few_calls):
+    model = sampled_in_few_calls
+    assert torch.allclose(drawn(model, "float32", 100), drawn(model, "float32", 7), atol=1e-4)
 
 
 def drawn(model, precision, size, seed=5):

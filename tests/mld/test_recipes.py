@@ -122,7 +122,7 @@ def test_shorter_budgets(cls: type[Model], name: str, budget: Budget) -> None:
 @pytest.mark.parametrize("spec", [CUB, GLYPHS, PICTURES], ids=lambda spec: spec.name)
 def test_budgets_scale_schedules_and_sampling_only(cls: type[Model], budget: Budget, spec: DatasetSpec) -> None:
     config, paper = cls.recipe(spec, budget), cls.recipe(spec)
-    free = ("autoencoders", "score", "path", "sampling_precision")
+    free = ("autoencoders", "score", "path", "sampler", "sampling_precision")
     assert replace(config, **{name: getattr(paper, name) for name in free}) == paper
     assert from_json(MLDConfig, to_json(config)) == config
 

@@ -63,3 +63,24 @@ def test_plain_grid():
 def test_impossible_paths_are_refused(bad):
     with pytest.raises(ConfigError):
         TimePath(**bad)
+
+
+@pytest.mark.parametrize("t", [1e-6, 1e-3, 1 / 250, 0.1, 0.5, 1.0])
+def test_log_snr_and_its_inverse(t):
+    """log(m / sigma) in closed form, m^2 = exp(-B) and sigma^2 = 1 - exp(-B); and the time comes back."""
+    expected = -0.5 * np.log(np.expm1(0.1 * t + 9.95 * t**2))
+    assert SDE.log_snr(t) == pytest.approx(expected, rel=1e-10)
+    assert SDE.time(SDE.log_snr(t)) == pytest.approx(t, rel=1e-9)
+    mean, sigma = SDE.kernel(t)
+    assert mean == pytest.approx(np.exp(-0.05 * t - 4.975 * t**2), rel=1e-12)
+    assert sigma == pytest.approx(np.sqrt(-np.expm1(-0.1 * t - 9.95 * t**2)), rel=1e-12)
+
+
+def test_the_kernel_at_0_is_the_data():
+    assert SDE.kernel(0.0) == (1.0, 0.0)
+
+
+def test_time_without_a_slope():
+    """beta constant, 2: B = 2 t."""
+    sde = VPSDE(beta_min=2.0, beta_max=2.0)
+    assert sde.time(-0.5 * np.log(np.expm1(0.6))) == pytest.approx(0.3, rel=1e-12)

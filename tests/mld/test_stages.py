@@ -19,6 +19,7 @@ from mmbench.store import Artefacts
 from mmbench.training import Keeper
 from mmbench.training.stages import first_weights
 from mmbench_mld.model import MLD
+from mmbench_mld.moves import FEW_CALLS
 from mmbench_mld.schedule import TimePath
 from mmbench_mld.star import MLDStar
 
@@ -78,6 +79,7 @@ SCORE, ALL = {"score"}, {"autoencoder.image", "autoencoder.caption", "score"}
     ("settings", "touched"),
     [
         ({"path": TimePath(steps=7, resample=1)}, set()),
+        ({"sampler": FEW_CALLS}, set()),
         ({"sampling_precision": "float32"}, set()),
         ({"kl_width": 16}, set()),
         ({"width": 128}, SCORE),
@@ -169,4 +171,5 @@ def test_variants_share_the_artefacts_of_the_stages_that_agree(tmp_path: Path) -
     assert {name for name in mld if mld[name] != wide[name]} == {"score"}
     path = TimePath(steps=7, jump=2, resample=2)
     assert keys(MLD, tmp_path, path=path, sampling_precision="bfloat16") == mld
+    assert keys(MLD, tmp_path, sampler=FEW_CALLS) == mld
     assert {name for name in mld if mld[name] != keys(MLD, tmp_path, seed=1)[name]} == set(mld)
