@@ -28,7 +28,7 @@ CAPTION = Modality(
         ("A Bird", "a bird."),
         ("this bird is black - its wings too.", "this bird is black its wings too."),
         ("black-and-white, 10-13 inches. it's big", "black and white, 10 13 inches it's big."),
-        ("gray and ora n�� feet é", "gray and ora n feet."),
+        ("gray and ora n�� feet é", "gray and ora n feet e."),
         ("", "."),
     ],
 )

@@ -1,0 +1,43 @@
+"""Letters beyond ASCII, of every script: what of them a caption keeps, so that its words are still its words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from itertools import dropwhile
+
+__all__ = ["plain"]
+
+ACCENTS = re.compile("([a-z])[\u0300-\u036f]+")
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+"""Scripts without blanks between words, by the names of their characters: there each character is a word."""
+
+
+def plain(text: str) -> str:
+    """A text in lower case, with blanks for all beyond ASCII but letters, their marks, and digits.
+
+    Latin letters lose their accents (e for é), as in the ASCII captions that models know, and have one form however
+    they are composed; curly apostrophes are straight.
+    """
+    if text.isascii():
+        return text.lower()
+    apart = ACCENTS.sub(r"\1", unicodedata.normalize("NFKD", text.replace("’", "'")).lower())
+    kept = "".join(map(_kept, unicodedata.normalize("NFC", apart)))
+    return " ".join("".join(dropwhile(_is_mark, word)) for word in kept.split())
+
+
+@cache
+def _kept(char: str) -> str:
+    """A character as it is, a blank, or in a script without blanks a word of its own (a mark belongs to the letter
+    before)."""
+    kind = unicodedata.category(char)
+    if char.isascii() or kind[0] == "M":
+        return char
+    if kind[0] != "L" and kind != "Nd":
+        return " "
+    return f" {char}" if unicodedata.name(char, "").startswith(UNSPACED) else char
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M"
