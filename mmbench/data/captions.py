@@ -119,6 +119,6 @@ def read_captions(path: Path) -> list[str]:
     ten may hold none: so do thirteen of the flowers'.)
     """
     lines = numbered_lines(read_text(path))
-    if lines and all(tidy(line) == "." for _, line in lines):
+    if lines and not any(char.isalnum() for _, line in lines for char in tidy(line)):
         raise DataError(f"line {lines[0][0]} holds no word, and no other line does")
     return [line for _, line in lines]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         if not regular(path):
             raise DataError("it is empty")
-        with _open(path) as image:
+        with path.open("rb") as file, _open(file) as image:
             _check_single(image)
             pending_key(image)
             image.load()
@@ -73,12 +74,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError("no whole image") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: BinaryIO) -> Image.Image:
+    """Of a file and not of its path: with that, Pillow 13 maps a plain TIFF that lies on its side into wrong rows."""
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.init()
-        return Image.open(path, formats=[kind for kind in (*KINDS, *PHOTOGRAPHS, "DIB") if kind in Image.OPEN])
+        return Image.open(file, formats=[kind for kind in (*KINDS, *PHOTOGRAPHS, "DIB") if kind in Image.OPEN])
 
 
 def _check_single(image: Image.Image) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from itertools import dropwhile
 
 __all__ = ["plain"]
 
@@ -22,22 +21,27 @@ def plain(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    apart = ACCENTS.sub(r"\1", unicodedata.normalize("NFKD", text.replace("’", "'")).lower())
-    kept = "".join(map(_kept, unicodedata.normalize("NFC", apart)))
-    return " ".join("".join(dropwhile(_is_mark, word)) for word in kept.split())
+    letters = "".join(" " if _is_symbol(char) else char for char in text.replace("’", "'"))
+    apart = ACCENTS.sub(r"\1", unicodedata.normalize("NFKD", letters).lower())
+    kept, bound = [], False
+    for char in unicodedata.normalize("NFC", apart):
+        if unicodedata.category(char)[0] != "M":
+            kept.append(_kept(char))
+            bound = char.isalpha()
+        elif bound:  # a mark belongs to the letter before; a mark of an emoji is nothing
+            kept.append(char)
+    return "".join(kept)
 
 
 @cache
 def _kept(char: str) -> str:
-    """A character as it is, a blank, or in a script without blanks a word of its own (a mark belongs to the letter
-    before)."""
+    """A character as it is, a blank, or in a script without blanks a word of its own."""
     kind = unicodedata.category(char)
-    if char.isascii() or kind[0] == "M":
-        return char
-    if kind[0] != "L" and kind != "Nd":
+    if not char.isascii() and kind[0] != "L" and kind != "Nd":
         return " "
     return f" {char}" if unicodedata.name(char, "").startswith(UNSPACED) else char
 
 
-def _is_mark(char: str) -> bool:
-    return unicodedata.category(char)[0] == "M"
+def _is_symbol(char: str) -> bool:
+    """Of trademarks, currencies, pictures: some would come apart to letters."""
+    return unicodedata.category(char)[0] == "S"
