@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, takewhile
 from typing import Literal
+from unicodedata import normalize
 
 from .errors import ConfigError, near
 
 __all__ = ["DatasetSpec", "Modality", "Task", "subsets"]
 
+LONGEST = 40
+"""Letters of a name: several stand in the name of one file."""
+JOINT = "joint"
+"""The task with nothing given."""
 Likelihood = Literal["laplace", "gaussian", "categorical"]
 
 
@@ -52,8 +59,7 @@ class Modality:
     """Tokens that are never printed: where there is one for unknown words it is first, the padding is last."""
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ConfigError(f"a modality's name must be an identifier, got {self.name!r}")
+        _check_name(self.name)
         if not self.shape or min(self.shape) < 1:
             raise ConfigError(f"modality {self.name!r}: every extent of its shape must be >= 1, got {self.shape}")
         if self.is_text != bool(self.vocabulary):
@@ -89,7 +95,7 @@ class Task:
     @property
     def name(self) -> str:
         """'joint', or 'mnist->svhn', 'pen+name->sign'; 'mnist->mnist' is a reconstruction."""
-        return f"{'+'.join(self.given)}->{'+'.join(self.targets)}" if self.given else "joint"
+        return f"{'+'.join(self.given)}->{'+'.join(self.targets)}" if self.given else JOINT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +120,17 @@ class DatasetSpec:
     """The same at the budget 'laptop', and the most for coherence there: fewer where a sample is dear to make."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w+.-]*", self.name) or len(self.name) > LONGEST:
+            raise ConfigError(
+                f"a dataset's name must be one word of letters, digits and '_+.-', at most {LONGEST}, got "
+                f"{str(self.name)[:LONGEST]!r}"
+            )
         names = self.names
-        if len(names) < 2 or len(set(names)) != len(names):
-            raise ConfigError(f"dataset {self.name!r}: needs two or more modalities with distinct names, got {names}")
+        if len(names) < 2 or len({normalize("NFKC", name).casefold() for name in names}) != len(names):
+            raise ConfigError(
+                f"dataset {self.name!r}: needs two or more modalities with distinct names (not in case alone, for they "
+                f"name files), got {names}"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -134,6 +148,24 @@ class DatasetSpec:
             Task(given, (target,)) for given in subsets(self.names) for target in self.names if target not in given
         ]
         return (Task((), self.names), *conditional)
+
+
+def _check_name(name: str) -> None:
+    """Raise ConfigError for a modality's name that a path, a task or a model's modules cannot bear."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ConfigError(f"a modality's name must be an identifier, got {name!r}")
+    if len(name) > LONGEST:
+        raise ConfigError(f"a modality's name has at most {LONGEST} letters, got {len(name)}: {name[:LONGEST]}...")
+    if name == JOINT or name in _taken():
+        raise ConfigError(f"a modality cannot be called {name!r}, a word of tasks or of torch's modules: rename it")
+
+
+@cache
+def _taken() -> frozenset[str]:
+    """What torch's modules are not called: models keep an encoder for each modality in a ModuleDict."""
+    from torch import nn  # here, since modalities are declared without it
+
+    return frozenset(dir(nn.ModuleDict()))
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:

@@ -6,12 +6,20 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis tries few examples, always the same, and with --slow many, each time others."""
+    settings.register_profile("short", max_examples=80, deadline=None, derandomize=True, database=None)
+    settings.register_profile("slow", max_examples=5_000, deadline=None, database=None)
+    settings.load_profile("slow" if config.getoption("--slow") else "short")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -55,6 +55,7 @@ class NexusConfig(BetaVAEConfig):
     def __post_init__(self) -> None:
         BetaVAEConfig.__post_init__(self)
         at_least(1, message=self.message, hidden=self.hidden)
+        at_least(2, **{"schedule.batch_size (its layers are normalised over the batch)": self.schedule.batch_size})
         at_least(0, beta_c=self.beta_c, **{f"top_weights.{m}": g for m, g in self.top_weights.items()})
         if not 0 <= self.dropout <= 1 or not 0 <= self.warmup <= 1:
             raise ConfigError(f"dropout and warmup must lie in [0, 1], got {self.dropout} and {self.warmup}")

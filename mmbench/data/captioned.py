@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import math
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,36 +20,20 @@ from ..modality import DatasetSpec, Modality
 from . import captions as texts
 from .cache import Made, once
 from .dataset import Dataset, DatasetSource, Split
+from .downloads import Fetch, downloading
+from .drive import Drive
 from .records import CAPTIONS, SIDE, Record, read_records
-from .sources import download, downloading, unpack
+from .sources import is_there
 from .validation import hold_out_classes
 
-__all__ = ["CaptionedImages", "Drive", "held_out"]
+__all__ = ["CaptionedImages", "held_out"]
 
-VERSION = 1
+VERSION = 2
 """Raised when reading changes, so that no old cache is taken for the new data."""
 NAMED = 5
 """Damaged files that one message names."""
 SHARE = 0.1
 """Of the classes of a part of a dataset, so many must be test classes by the full rule for it to hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """A file that its authors share on Google Drive; old files open only with their resource key."""
-
-    file: str
-    id: str
-    key: str
-
-    @property
-    def page(self) -> str:
-        return f"https://drive.google.com/file/d/{self.id}/view?resourcekey={self.key}"
-
-    @property
-    def url(self) -> str:
-        query = f"id={self.id}&resourcekey={self.key}&export=download&confirm=t"
-        return f"https://drive.usercontent.google.com/download?{query}"
 
 
 class CaptionedImages(DatasetSource):
@@ -80,8 +61,8 @@ class CaptionedImages(DatasetSource):
         """Every image that should be there, in order. Raises DataError where the lists of images cannot be read."""
 
     @abstractmethod
-    def fetch_images(self, root: Path) -> None:
-        """Bring the images and their lists; called within `downloading`."""
+    def fetch_images(self, root: Path, fetch: Fetch) -> None:
+        """Bring the images and their lists."""
 
     def load(self, root: Path, cache: Path) -> Dataset:
         records, whole = self._present(root)
@@ -95,12 +76,14 @@ class CaptionedImages(DatasetSource):
         return Dataset(spec, train, test, _unseen(train))
 
     def fetch(self, root: Path) -> str:
-        with downloading(self.name, root):
-            if not self._has(root, "image"):
-                self.fetch_images(root)
-            if not self._has(root, "captions"):
-                self._fetch_captions(root)
-        return self.verify(root)
+        with suppress(DataError):
+            return self.verify(root)
+        with downloading(self.name, root) as fetch:
+            if "image" in self.lacking(root):
+                self.fetch_images(root, fetch)
+            if "captions" in self.lacking(root):
+                self.captions.fetch(root / self.folder, fetch)
+        return self.verify(root) + fetch.said()
 
     def verify(self, root: Path) -> str:
         records, _ = self._present(root)
@@ -112,38 +95,17 @@ class CaptionedImages(DatasetSource):
         )
 
     def advice(self, root: Path) -> str:
-        """How to get what is missing: half a sentence."""
+        """How to get what is missing or damaged: half a sentence."""
         return f"run `mmbench data fetch {self.name} --data-root {root}`"
 
-    def _has(self, root: Path, what: Literal["image", "captions"]) -> bool:
-        """Whether every file of a kind is there."""
+    def lacking(self, root: Path) -> set[str]:
+        """Of which kinds, 'image' and 'captions', a file is missing or damaged."""
         try:
             records = self.records(root)
         except DataError:
-            return False
-        return len(records) == self.images and all(getattr(record, what).is_file() for record in records)
-
-    def _fetch_captions(self, root: Path) -> None:
-        """No checksum of the archives was published: the first download's SHA-256 is kept, and holds for later ones."""
-        folder = root / self.folder
-        archive, pinned = folder / self.captions.file, folder / f"{self.captions.file}.sha256"
-        by_hand = f"get it with a browser from {self.captions.page} and unpack its text_c10 to {folder / 'text_c10'}"
-        try:
-            download(self.captions.url, archive)
-        except (OSError, HTTPException) as error:
-            raise DataError(f"{self.captions.file} could not be downloaded ({error}); {by_hand}.") from error
-        try:
-            found = _sha256(archive)
-            if pinned.is_file() and pinned.read_text().strip() != found:
-                raise DataError(f"{self.captions.file} is not the archive that {pinned} names; {by_hand}.")
-            if not unpack(archive, folder, "text_c10"):
-                raise DataError(f"{self.captions.file} holds no folder text_c10; {by_hand}.")
-        except DataError as error:
-            sentence = str(error)
-            raise DataError(sentence if by_hand in sentence else f"{sentence[:-1]}; {by_hand}.") from error
-        finally:
-            archive.unlink(missing_ok=True)
-        pinned.write_text(found + "\n")
+            return {"image", "captions"}
+        kinds = {fault.kind for fault in read_records(records)[2]}
+        return kinds if len(records) == self.images else kinds | {"image"}
 
     def _spec(self, vocabulary: Sequence[str], whole: bool) -> DatasetSpec:
         return DatasetSpec(
@@ -159,13 +121,13 @@ class CaptionedImages(DatasetSource):
     def _present(self, root: Path) -> tuple[list[Record], bool]:
         """The images that are there, and whether they are all; DataError for a part that is not allowed."""
         listed = self.records(root)
-        records = [record for record in listed if record.image.is_file()]
+        records = [record for record in listed if is_there(record.image)]
         if len(records) == self.images:
             return records, True
         classes = len({record.label for record in records})
         if self.allow_partial and classes > 1:
             return records, False
-        absent = [str(r.image.relative_to(root)) for r in listed if not r.image.is_file()]
+        absent = [str(r.image.relative_to(root)) for r in listed if not is_there(r.image)]
         raise DataError(
             f"{root / self.folder} holds {len(records):,} of the {self.images:,} images of {self.title}, of {classes} "
             f"classes{_some(absent, ' (missing: ', ')')}; {self.advice(root)}, or add --allow-partial to use what is "
@@ -192,11 +154,11 @@ class CaptionedImages(DatasetSource):
 
     def _read_all(self, root: Path, records: Sequence[Record]) -> tuple[Tensor, list[list[str]]]:
         """Images uint8 (n, 3, 64, 64) and the captions of each; DataError that names the files that are damaged."""
-        images, captions, damage = read_records(records, root)
-        if damage:
+        images, captions, faults = read_records(records)
+        if faults:
             raise DataError(
-                f"{self.title}: {len(damage)} file{'s' * (len(damage) > 1)} under {root} cannot be used: "
-                f"{_some(damage)}; remove {'them' if len(damage) > 1 else 'it'} and {self.advice(root)}."
+                f"{self.title}: {len(faults)} file{'s' * (len(faults) > 1)} under {root} cannot be used: "
+                f"{_some([fault.line(root) for fault in faults])}; {self.advice(root)}, which sets them aside."
             )
         return images, captions
 
@@ -219,11 +181,6 @@ def _modalities(vocabulary: Sequence[str]) -> tuple[Modality, Modality]:
         unprinted=(texts.UNKNOWN, texts.PADDING),
     )
     return image, caption
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def held_out(present: Sequence[int], test: Collection[int]) -> set[int]:

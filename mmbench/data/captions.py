@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..modality import Modality
+from .letters import plain
+from .texts import numbered_lines, read_text
 
 if TYPE_CHECKING:
     from nltk.tokenize import NLTKWordTokenizer
@@ -37,9 +39,10 @@ def tidy(text: str) -> str:
     """Lower case; letters, digits, commas and apostrophes only; one full stop, at the end.
 
     So look the captions of the cleaned archive that the paper used; those of Reed et al., which everybody has, also
-    hold hyphens, slashes, quotation marks and broken characters, and a fifth of them lacks the full stop.
+    hold hyphens, slashes, quotation marks and broken characters, and a fifth of them lacks the full stop. Those are
+    ASCII, but for broken characters; beyond it, letters of every script are kept (`plain`).
     """
-    return " ".join(re.sub(r"[^a-z0-9,']", " ", text.lower()).split()) + "."
+    return " ".join(re.sub(r"[^a-z0-9,'\x80-\U0010ffff]", " ", plain(text)).split()) + "."
 
 
 def words(text: str) -> list[str]:
@@ -110,13 +113,12 @@ def _has_unknown(modality: Modality) -> bool:
 
 
 def read_captions(path: Path) -> list[str]:
-    """The captions of a file, one a line, blank lines left out; UTF-8, or Latin-1 where it is not that.
+    """The captions of a file, one a line, blank lines left out.
 
-    Raises OSError.
+    Raises DataError with the reason alone: no text (`texts.read_text`), or lines of which none holds a word. (One of
+    ten may hold none: so do thirteen of the flowers'.)
     """
-    content = path.read_bytes()
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    return [line.strip() for line in text.split("\n") if line.strip()]
+    lines = numbered_lines(read_text(path))
+    if lines and not any(char.isalnum() for _, line in lines for char in tidy(line)):
+        raise DataError(f"line {lines[0][0]} holds no word, and no other line does")
+    return [line for _, line in lines]

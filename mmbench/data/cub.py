@@ -6,14 +6,18 @@ Representations of Fine-grained Visual Descriptions", CVPR 2016.
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from ..errors import DataError
-from .captioned import CaptionedImages, Drive
+from .archives import unpack
+from .captioned import CaptionedImages
+from .downloads import Fetch, of_md5
+from .drive import Drive
 from .records import Record
-from .sources import download, locate, read, unpack
+from .sources import locate
+from .texts import read_table
 
 __all__ = ["TEST_CLASSES", "Cub"]
 
@@ -47,39 +51,40 @@ class Cub(CaptionedImages):
     captions: ClassVar[Drive] = Drive("cvpr2016_cub.tar.gz", "0B0ywwgffWnLLZW9uVHNjb2JmNlE", "0-8y2UVmBHAlG26HafWYNoFQ")
 
     def records(self, root: Path) -> list[Record]:
-        names = self._table(root, "images.txt")
-        labels = self._table(root, "image_class_labels.txt")
+        listed, names = self._table(root, "images.txt")
+        labelled, labels = self._table(root, "image_class_labels.txt")
+        _check_names(listed, names)
         folder = root / self.folder
-        unlabelled = [number for number in names if labels.get(number) not in CLASSES]
-        if unlabelled:
+        if unlabelled := [number for number in names if labels.get(number, (0, ""))[1] not in CLASSES]:
             raise DataError(
-                f"{folder / 'image_class_labels.txt'} gives no class of 1 to 200 to {len(unlabelled)} of the images "
+                f"{labelled} gives no class of 1 to 200 to {len(unlabelled)} of the images "
                 f"in images.txt, image {unlabelled[0]} for one; {self.advice(root)}."
             )
         return [
             Record(
                 folder / "images" / name,
                 (folder / "text_c10" / name).with_suffix(".txt"),
-                int(labels[number]) - 1,
+                int(labels[number][1]) - 1,
             )
-            for number, name in names.items()
+            for number, (_, name) in names.items()
         ]
 
-    def fetch_images(self, root: Path) -> None:
-        archive = root / "CUB_200_2011.tgz"
-        download(URL, archive)
-        with archive.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if found != MD5:
-            archive.unlink()
-            raise DataError(
-                f"{URL} sent a damaged or another file (MD5 {found}, not {MD5}); {self.advice(root)} again."
-            )
-        unpack(archive, root, self.folder)
-        archive.unlink()
+    def fetch_images(self, root: Path, fetch: Fetch) -> None:
+        with fetch.archive([URL], root / "CUB_200_2011.tgz", of_md5(MD5)) as archive:
+            unpack(archive, root, self.folder, fetch)
 
-    def _table(self, root: Path, file: str) -> dict[str, str]:
-        """Lines 'number value' of one of Caltech's lists."""
+    def _table(self, root: Path, file: str) -> tuple[Path, dict[str, tuple[int, str]]]:
+        """One of Caltech's lists: its path, and number -> (line, value)."""
         path = locate(root, f"{self.folder}/{file}", dataset=self.name)
-        lines = read(path).decode("latin-1").split("\n")
-        return {number: value for number, _, value in (line.strip().partition(" ") for line in lines) if value}
+        return path, read_table(path)
+
+
+def _check_names(path: Path, names: Mapping[str, tuple[int, str]]) -> None:
+    """DataError where an image lies outside the folder, or stands twice in the list."""
+    seen: dict[str, int] = {}
+    for line, name in names.values():
+        if name in seen:
+            raise DataError(f"{path}, line {line}: {name[:80]!r} stands in line {seen[name]} already.")
+        if Path(name).is_absolute() or ".." in Path(name).parts or not Path(name).stem:
+            raise DataError(f"{path}, line {line}: {name[:80]!r} is not the path of an image below images/.")
+        seen[name] = line

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..modality import DatasetSpec
 from ..seeding import generator
+from .soundness import LEAST, check_split
 from .validation import apart, hold_out
 
 __all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
@@ -105,15 +106,10 @@ class Dataset:
     split: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
-        for split in filter(None, (self.train, self.test, self.held_out)):
-            if split.names != self.spec.names:
-                raise DataError(f"{self.spec.name}: items {split.names} where {self.spec.names} was declared")
-            if not len(split):
-                raise DataError(f"{self.spec.name} has no tuples; check that its files share a class")
-            for modality in self.spec.modalities:
-                shape = tuple(split.items[modality.name].shape[1:])
-                if shape != modality.shape:
-                    raise DataError(f"{self.spec.name}: {modality.name} has shape {shape}, not {modality.shape}")
+        check_split(self.spec, self.train, "training")
+        check_split(self.spec, self.test, self.split)
+        if self.held_out is not None:
+            check_split(self.spec, self.held_out, "validation", least=1)
 
     @cached_property
     def validation(self) -> Split:
@@ -130,10 +126,10 @@ class Dataset:
         every training tuple shares an item with a validation tuple.
         """
         rows = apart(self._telling(self.train), self._telling(self.validation))
-        if not len(rows):
+        if len(rows) < LEAST:
             raise DataError(
-                f"{self.spec.name} is too small to choose settings on: each of its {len(self.train):,} training tuples "
-                "shares an item with the validation tuples; use more of the data"
+                f"{self.spec.name} is too small to choose settings on: of its {len(self.train):,} training tuples "
+                f"{len(rows) or 'none'} shares no item with the validation tuples, and {LEAST} must; use more data"
             )
         return Dataset(self.spec, self.train.take(rows), self.validation, self.validation, "validation")
 

@@ -14,11 +14,18 @@ import numpy as np
 from scipy.io import loadmat
 
 from ..errors import DataError
-from .captioned import CaptionedImages, Drive
+from .archives import unpack
+from .captioned import CaptionedImages
+from .downloads import Fetch, of_md5
+from .drive import Drive
 from .records import Record
-from .sources import locate, read
+from .sources import is_there, locate, md5_of, read
 
 __all__ = ["Flowers"]
+
+URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102"
+IMAGES, LABELS = "52808999861908f626f3c1f4e79d11fa", "e0620be6f572b9609742df49c70aed4d"
+"""MD5 of 102flowers.tgz and of imagelabels.mat."""
 
 
 class Flowers(CaptionedImages):
@@ -48,11 +55,14 @@ class Flowers(CaptionedImages):
             for number, label in enumerate(self._labels(root), start=1)
         ]
 
-    def fetch_images(self, root: Path) -> None:
-        from torchvision.datasets import Flowers102  # here, since it takes a second to import
-
-        (root / self.folder / "setid.mat").unlink(missing_ok=True)  # or torchvision takes any jpg/ for whole
-        Flowers102(root, download=True)
+    def fetch_images(self, root: Path, fetch: Fetch) -> None:
+        folder = root / self.folder
+        labels = folder / "imagelabels.mat"
+        if not is_there(labels) or md5_of(labels) != LABELS:
+            fetch.bring([f"{URL}/imagelabels.mat"], labels, of_md5(LABELS))
+        if "image" in self.lacking(root):
+            with fetch.archive([f"{URL}/102flowers.tgz"], folder / "102flowers.tgz", of_md5(IMAGES)) as archive:
+                unpack(archive, folder, "jpg", fetch)
 
     def _labels(self, root: Path) -> list[int]:
         """The class of each image, 1 to 102."""
@@ -63,7 +73,7 @@ class Flowers(CaptionedImages):
             raise
         except Exception as error:  # SciPy's parser raises nearly anything on broken bytes
             reason = type(error).__name__
-            raise DataError(f"{path} is damaged ({reason}); remove it and {self.advice(root)}.") from error
+            raise DataError(f"{path} is damaged ({reason}); {self.advice(root)}.") from error
         if not np.isin(labels, range(1, 103)).all():
-            raise DataError(f"{path} must hold classes from 1 to 102; remove it and {self.advice(root)}.")
+            raise DataError(f"{path} must hold classes from 1 to 102; {self.advice(root)}.")
         return [int(label) for label in labels]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from ..errors import DataError
 from ..modality import DatasetSpec, Modality
 from .dataset import Dataset, DatasetSource, Split
+from .downloads import downloading
+from .idx import FASHION, MNIST
 from .pairing import pair
-from .sources import FASHION, MNIST
 
 __all__ = ["MnistFashion"]
 
@@ -34,9 +37,12 @@ class MnistFashion(DatasetSource):
         return Dataset(SPEC, self._split(root, "train"), self._split(root, "test"))
 
     def fetch(self, root: Path) -> str:
-        for files in (MNIST, FASHION):
-            files.fetch(root, dataset=SPEC.name)
-        return f"{SPEC.title} is complete under {root}."
+        with suppress(DataError):
+            return self.verify(root)
+        with downloading(SPEC.name, root) as fetch:
+            for files in (MNIST, FASHION):
+                files.fetch(root, fetch, dataset=SPEC.name)
+        return self.verify(root) + fetch.said()
 
     def verify(self, root: Path) -> str:
         count = sum(files.verify(root, dataset=SPEC.name) for files in (MNIST, FASHION))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -19,10 +20,14 @@ from torch import Tensor
 from ..errors import DataError
 from ..modality import DatasetSpec, Modality
 from .dataset import Dataset, DatasetSource, Split
+from .downloads import Fetch, downloading, of_md5
+from .idx import MNIST
 from .pairing import pair
-from .sources import MNIST, check_md5, downloading, locate, read
+from .sources import check_md5, locate, read
 
 __all__ = ["MnistSvhn", "MnistSvhnSubset"]
+
+URL = "http://ufldl.stanford.edu/housenumbers/"
 
 SPEC = DatasetSpec(
     name="mnist_svhn",
@@ -56,9 +61,12 @@ class MnistSvhn(DatasetSource):
         return Dataset(self.spec, self._split(root, "train"), self._split(root, "test"))
 
     def fetch(self, root: Path) -> str:
-        MNIST.fetch(root, dataset=self.spec.name)
-        self._fetch_svhn(root)
-        return f"{self.title} is complete under {root}."
+        with suppress(DataError):
+            return self.verify(root)
+        with downloading(self.spec.name, root) as fetch:
+            self._fetch_svhn(root, fetch)
+            MNIST.fetch(root, fetch, dataset=self.spec.name)
+        return self.verify(root) + fetch.said()
 
     def verify(self, root: Path) -> str:
         count = MNIST.verify(root, dataset=self.spec.name)
@@ -84,17 +92,13 @@ class MnistSvhn(DatasetSource):
         places = [folder + file for folder in self.folders]
         return locate(root, *places, dataset=self.spec.name, advice=self.advice)
 
-    def _fetch_svhn(self, root: Path) -> None:
-        from torchvision.datasets import SVHN  # here, since it takes a second to import
-        from torchvision.datasets.utils import download_url
-
+    def _fetch_svhn(self, root: Path, fetch: Fetch) -> None:
         for split in ("train", "test"):
             try:
                 self._svhn(root, split)
             except DataError:
-                url, file, md5 = SVHN.split_list[split]
-                with downloading(self.spec.name, root):
-                    download_url(url, root, file, md5)
+                file = f"{split}_32x32.mat"
+                fetch.bring([URL + file], root / file, of_md5(self.md5[file]))
 
 
 class MnistSvhnSubset(MnistSvhn):
@@ -108,7 +112,7 @@ class MnistSvhnSubset(MnistSvhn):
     md5: ClassVar[Mapping[str, str]] = {}
     advice: ClassVar[str] = "put any part of SVHN there in SVHN's own form (X, y)"
 
-    def _fetch_svhn(self, root: Path) -> None:
+    def _fetch_svhn(self, root: Path, fetch: Fetch) -> None:
         for file in ("train_32x32.mat", "test_32x32.mat"):  # nowhere to be downloaded from
             self._locate(root, file)
 

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..errors import DataError
 from .captions import read_captions
-from .images import opened
+from .images import read_image
 
-__all__ = ["CAPTIONS", "SIDE", "Record", "read_image", "read_records"]
+__all__ = ["CAPTIONS", "SIDE", "Fault", "Record", "read_records"]
 
 CAPTIONS = 10
 """Of each image."""
@@ -33,12 +32,25 @@ class Record:
     label: int
 
 
-def read_records(records: Sequence[Record], root: Path) -> tuple[Tensor, list[list[str]], list[str]]:
-    """Images uint8 (n, 3, 64, 64), the captions of each, and 'file (what is wrong with it)' for all that are damaged.
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A file that cannot be used."""
+
+    kind: Literal["image", "captions"]
+    path: Path
+    reason: str
+
+    def line(self, root: Path) -> str:
+        """'file under root (what is wrong with it)'."""
+        return f"{self.path.relative_to(root)} ({self.reason})"
+
+
+def read_records(records: Sequence[Record]) -> tuple[Tensor, list[list[str]], list[Fault]]:
+    """Images uint8 (n, 3, 64, 64), the captions of each, and all files that are damaged or missing.
 
     Where something is damaged the images and captions are not to be used.
     """
-    damage: list[str] = []
+    faults: list[Fault] = []
     images = torch.zeros((len(records), 3, SIDE, SIDE), dtype=torch.uint8)
     captions: list[list[str]] = []
     with ThreadPoolExecutor() as pool:
@@ -46,43 +58,27 @@ def read_records(records: Sequence[Record], root: Path) -> tuple[Tensor, list[li
             if isinstance(pixels, Tensor):
                 images[k] = pixels
             else:
-                damage.append(f"{record.image.relative_to(root)} ({pixels})")
+                faults.append(Fault("image", record.image, pixels))
             lines = _try_captions(record)
             if isinstance(lines, list):
                 captions.append(lines)
             else:
-                damage.append(f"{record.captions.relative_to(root)} ({lines})")
-    return images, captions, damage
-
-
-def read_image(path: Path) -> Tensor:
-    """An image as RGB, both sides forced to 64 pixels, uint8 (3, 64, 64); bilinear with antialiasing.
-
-    The same as torchvision's Resize on a PIL image: as in the paper's code, no orientation of a camera is looked at.
-    Raises OSError or DataError, see `images.opened`.
-    """
-    with opened(path) as image:
-        resized = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
+                faults.append(Fault("captions", record.captions, lines))
+    return images, captions, faults
 
 
 def _try_image(record: Record) -> Tensor | str:
     """The pixels, or what is wrong with the file."""
     try:
-        return read_image(record.image)
-    except (OSError, DataError) as error:
-        return _reason(error)
+        return read_image(record.image, (3, SIDE, SIDE))
+    except DataError as error:
+        return str(error)
 
 
 def _try_captions(record: Record) -> list[str] | str:
     """The captions, or what is wrong with their file."""
     try:
         lines = read_captions(record.captions)
-    except OSError as error:
-        return _reason(error)
+    except DataError as error:
+        return str(error)
     return lines if len(lines) == CAPTIONS else f"{len(lines)} captions, not {CAPTIONS}"
-
-
-def _reason(error: Exception) -> str:
-    """The system's word for it ('No such file or directory'), or ours."""
-    return getattr(error, "strerror", None) or str(error)

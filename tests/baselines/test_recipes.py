@@ -180,7 +180,7 @@ def test_fields_in_results(cls: Any) -> None:
         override(config, ["model=mopoe"])
 
 
-SCHEDULE = Schedule(steps=1, batch_size=1, lr=1.0)
+SCHEDULE = Schedule(steps=1, batch_size=2, lr=1.0)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +199,9 @@ SCHEDULE = Schedule(steps=1, batch_size=1, lr=1.0)
         (NexusConfig, {"top_weights": {"a": 1.0}, "dropout": 2.0}, "dropout"),
         (NexusConfig, {"top_weights": {"a": -1.0}}, "top_weights.a"),
         (NexusConfig, {"top_weights": {"a": 1.0}, "beta": -1.0}, "beta"),
+        (NexusConfig, {"top_weights": {"a": 1.0}, "schedule": Schedule(steps=1, batch_size=1, lr=1.0)}, "batch_size"),
     ],
 )
 def test_impossible_settings_are_refused(config: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        config(schedule=SCHEDULE, **settings)
+        config(**{"schedule": SCHEDULE, **settings})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec, Modality, Task, subsets
@@ -48,6 +49,13 @@ def test_a_text_ends_at_its_first_end() -> None:
     [
         ({"name": "two words"}, "must be an identifier, got 'two words'"),
         ({"name": ""}, "must be an identifier"),
+        ({"name": "a/b"}, "must be an identifier"),
+        ({"name": 3}, "must be an identifier"),
+        ({"name": "a" * 300}, "has at most 40 letters, got 300: a"),
+        ({"name": "joint"}, "cannot be called 'joint'"),
+        ({"name": "keys"}, "cannot be called 'keys'"),
+        ({"name": "type"}, "cannot be called 'type'"),
+        ({"name": "training"}, "cannot be called 'training'"),
         ({"shape": ()}, "every extent of its shape must be >= 1"),
         ({"shape": (3, 0, 2)}, "every extent of its shape must be >= 1"),
         ({"vocabulary": ("a",)}, "vocabulary goes with the categorical likelihood only"),
@@ -59,10 +67,22 @@ def test_impossible_modalities_are_refused(change: dict[str, object], message: s
         replace(IMAGE, **change)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("names", [("a",), ("a", "a"), ("a", "b", "a"), ()])
+@pytest.mark.parametrize("names", [("a",), ("a", "a"), ("a", "b", "a"), (), ("a", "A"), ("é", "e\u0301")])
 def test_a_dataset_has_two_or_more_modalities_of_distinct_names(names: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="two or more modalities with distinct names"):
         spec(*names)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "two words", "d" * 300, ".hidden", "a\nb", 3])
+def test_a_dataset_is_named_as_a_folder_can_be(name: str) -> None:
+    with pytest.raises(ConfigError, match="a dataset's name must be one word"):
+        replace(spec("a", "b"), name=name)
+    assert replace(spec("a", "b"), name="my-data.2+x").name == "my-data.2+x"
+
+
+@pytest.mark.parametrize("name", ["fmd", "coherence", "given", "target", "класс", "class"])
+def test_other_odd_names_are_names(name: str) -> None:
+    assert nn.ModuleDict({m.name: nn.Identity() for m in spec(name, "b").modalities})[name]
 
 
 def test_a_modality_is_found_by_name() -> None:

@@ -28,12 +28,32 @@ CAPTION = Modality(
         ("A Bird", "a bird."),
         ("this bird is black - its wings too.", "this bird is black its wings too."),
         ("black-and-white, 10-13 inches. it's big", "black and white, 10 13 inches it's big."),
-        ("gray and ora n�� feet é", "gray and ora n feet."),
+        ("gray and ora n�� feet é", "gray and ora n feet e."),
         ("", "."),
     ],
 )
 def test_tidy_text(raw: str, clean: str) -> None:
     assert tidy(raw) == clean
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Птица красная, и БОЛЬШАЯ", "птица красная, и большая."),
+        ("Το πουλί", "το πουλί."),
+        ("الطائر أحمر", "الطائر أحمر."),
+        ("पक्षी लाल है", "पक्षी लाल है."),
+        ("새는 빨강", "새는 빨강."),
+        ("鳥は赤い", "鳥 は 赤 い."),
+        ("Käfer, été e\u0301te\u0301", "kafer, ete ete."),
+        ("it’s a bird…", "it's a bird."),
+        ("a 🐦❤\ufe0f bird™", "a bird."),
+    ],
+)
+def test_letters_of_every_script_stay(raw: str, clean: str) -> None:
+    assert tidy(raw) == clean
+    assert words(raw)[-1] == "."
+    assert "".join(words(raw)[:-1]) == clean[:-1].replace(" ", "")
 
 
 def test_words_are_nltks() -> None:
@@ -108,11 +128,3 @@ def test_a_text_without_padding_has_one_length() -> None:
     assert code.text(encode(code, "six").tolist()) == "six"
     with pytest.raises(ConfigError, match="name holds exactly 3 tokens, and 'si' has 2"):
         encode(code, "si")
-
-
-def test_captions_are_read_in_either_encoding(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes("a caf\xe9 bird\r\n\n  \nred".encode("latin-1"))
-    assert read_captions(path) == ["a caf\xe9 bird", "red"]
-    path.write_bytes("a caf\xe9 bird\n".encode())
-    assert read_captions(path) == ["a caf\xe9 bird"]

@@ -70,3 +70,74 @@ def test_the_glyphs_are_those_of_before_they_were_drawn_in_three_files() -> None
 def test_a_held_out_split_of_other_modalities_is_refused() -> None:
     with pytest.raises(DataError, match="where \\('a', 'b'\\) was declared"):
         replace(pinned(), held_out=draw(train=10, test=10).train)
+
+
+WORD = Modality(
+    name="b", shape=(3,), network="word_mlp", latent=2, likelihood="categorical", vocabulary=("x", "y"), separator=""
+)
+
+
+def changed(split: Split, **fields: object) -> Split:
+    return replace(split, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize(("count", "said"), [(0, "there are none"), (1, "there is but one")])
+def test_too_few_tuples_are_refused_before_any_training(part: str, count: int, said: str) -> None:
+    dataset = pinned()
+    few = getattr(dataset, part).take(torch.arange(count))
+    with pytest.raises(DataError, match=f"pinned, {part}(ing)? tuples: {said}.*; 2 or more are needed"):
+        replace(dataset, **{part: few})
+    replace(dataset, **{part: getattr(dataset, part).take(torch.arange(2))})
+
+
+def test_one_class_and_classes_without_tuples_are_data() -> None:
+    train = numbered(20)
+    assert len(replace(pinned(), train=changed(train, labels=torch.zeros(20, dtype=torch.int64))).train) == 20
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (torch.full((20,), 2), "the labels run from 2 to 2, and must lie in 0 to 1"),
+        (torch.full((20,), -1), "the labels run from -1 to -1, and must lie in 0 to 1"),
+        (torch.zeros(20), "the labels must be whole numbers, not torch.float32"),
+    ],
+)
+def test_impossible_labels_are_refused(labels: torch.Tensor, said: str) -> None:
+    with pytest.raises(DataError, match=f"pinned, training tuples: {said}"):
+        replace(pinned(), train=changed(numbered(20), labels=labels))
+
+
+@pytest.mark.parametrize("wrong", [20, -1])
+def test_an_index_beyond_the_items_is_refused(wrong: int) -> None:
+    index = numbered(20).index.clone()
+    index[3, 1] = wrong
+    with pytest.raises(DataError, match=r"pinned, training tuples: the index of b run"):
+        replace(pinned(), train=changed(numbered(20), index=index))
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [
+        (torch.zeros(20, 1, 2, 2, dtype=torch.int64), "images are uint8, or floats"),
+        (torch.full((20, 1, 2, 2), 255.0), "values from 255 to 255"),
+        (torch.full((20, 1, 2, 2), torch.nan), "values from nan to nan"),
+        (torch.zeros(20, 1, 3, 2, dtype=torch.uint8), "has shape"),
+    ],
+)
+def test_items_that_no_model_can_see_are_refused(items: torch.Tensor, said: str) -> None:
+    train = numbered(20)
+    with pytest.raises(DataError, match=f"pinned, training tuples: b.*{said}"):
+        replace(pinned(), train=changed(train, items={**train.items, "b": items}))
+
+
+def test_tokens_beyond_the_vocabulary_are_refused() -> None:
+    spec = replace(pinned().spec, modalities=(image_of_four("a"), WORD))
+    splits = [
+        changed(numbered(n), items={"a": numbered(n).items["a"], "b": torch.full((n, 3), token)})
+        for n, token in ((20, 1), (6, 2))
+    ]
+    Dataset(spec, splits[0], splits[0])
+    with pytest.raises(DataError, match="the tokens of pinned, test tuples: b run from 2 to 2, and must lie in 0 to 1"):
+        Dataset(spec, splits[0], splits[1])

@@ -64,7 +64,7 @@ def test_a_part_is_flowers_partial(tmp_path: Path) -> None:
 def test_damaged_labels_are_named(tmp_path: Path, content: bytes) -> None:
     folder = write(tmp_path)
     (folder / "imagelabels.mat").write_bytes(content)
-    with pytest.raises(DataError, match=r"imagelabels.mat is damaged .*remove it and run `mmbench data fetch flowers"):
+    with pytest.raises(DataError, match=r"imagelabels.mat is damaged .*; run `mmbench data fetch flowers"):
         Tiny().load(tmp_path, tmp_path / "cache")
 
 

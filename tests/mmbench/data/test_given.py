@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmbench.data.captions import read_captions
-from mmbench.data.given import parse_given, read_image
+from mmbench.data.given import given_image, parse_given
 from mmbench.data.records import CAPTIONS, Record, read_records
 from mmbench.errors import DataError
 from mmbench.modality import DatasetSpec, Modality
@@ -57,15 +57,15 @@ def test_a_damaged_or_huge_image_is_one_sentence_that_names_the_file(tmp_path: P
         warnings.simplefilter("error")
         for name, path in damaged(tmp_path).items():
             with pytest.raises(DataError) as caught:
-                read_image(modality, path)
+                given_image(modality, path)
             said = str(caught.value)
             assert str(path) in said
             assert "\n" not in said
             assert ("89,478,485 pixels" in said) == name.startswith(("6", "1")), said
-    with pytest.raises(DataError, match="is missing"):
-        read_image(modality, tmp_path / "nowhere.png")
-    with pytest.raises(DataError, match="cannot be read"):
-        read_image(modality, tmp_path)
+    with pytest.raises(DataError, match="No such file"):
+        given_image(modality, tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match="it is a folder"):
+        given_image(modality, tmp_path)
 
 
 def test_a_folder_of_photographs_tells_of_all_damage_at_once(tmp_path: Path) -> None:
@@ -75,10 +75,10 @@ def test_a_folder_of_photographs_tells_of_all_damage_at_once(tmp_path: Path) -> 
     files = damaged(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _, _, damage = read_records([Record(path, captions, 0) for path in files.values()], tmp_path)
-    assert [line.split(" (")[0] for line in damage] == list(files)
-    assert damage[-1] == "10000.png (it declares more than 89,478,485 pixels)"
-    assert damage[0] == "cut-whole.png (no whole image)"
+        _, _, damage = read_records([Record(path, captions, 0) for path in files.values()])
+    assert [fault.path.name for fault in damage] == list(files)
+    assert damage[-1].line(tmp_path) == "10000.png (it declares more than 89,478,485 pixels)"
+    assert damage[0].line(tmp_path) == "cut-whole.png (no whole image)"
 
 
 def inked(ink: int, alpha: int = 0) -> Image.Image:
@@ -92,10 +92,10 @@ def inked(ink: int, alpha: int = 0) -> Image.Image:
 def test_transparent_parts_lie_on_black_for_one_channel_and_on_white_for_three(tmp_path: Path) -> None:
     inked(255).save(tmp_path / "white.png")
     inked(0).save(tmp_path / "black.png")
-    pen = read_image(PEN, tmp_path / "white.png")[0].numpy()
+    pen = given_image(PEN, tmp_path / "white.png")[0].numpy()
     assert (pen[:, :4] == 1).all()
     assert (pen[:, 4:] == 0).all()
-    sign = read_image(SIGN, tmp_path / "black.png").numpy()
+    sign = given_image(SIGN, tmp_path / "black.png").numpy()
     assert (sign[:, :, :4] == 0).all()
     assert (sign[:, :, 4:] == 1).all()
 
@@ -104,12 +104,12 @@ def test_ink_that_its_ground_hides_is_refused(tmp_path: Path) -> None:
     for name, modality, ink in (("black", PEN, 0), ("white", SIGN, 255)):
         inked(ink).save(tmp_path / "hidden.png")
         with pytest.raises(DataError, match=f"nothing of it is seen on {name}, on which transparent"):
-            read_image(modality, tmp_path / "hidden.png")
+            given_image(modality, tmp_path / "hidden.png")
 
 
 def test_half_transparent_is_half_of_the_ground(tmp_path: Path) -> None:
     inked(255, alpha=128).save(tmp_path / "half.png")
-    right = read_image(PEN, tmp_path / "half.png")[0, :, 4:].numpy() * 255
+    right = given_image(PEN, tmp_path / "half.png")[0, :, 4:].numpy() * 255
     assert np.abs(right - 77 * 128 / 255).max() <= 1
 
 
@@ -123,7 +123,7 @@ def test_transparency_of_every_kind_counts(tmp_path: Path, form: str) -> None:
         image, clear = Image.fromarray(indices).convert("P"), 1
         image.putpalette([255, 255, 255, 200, 200, 200])
     image.save(tmp_path / form, transparency=clear)
-    pen = read_image(PEN, tmp_path / form)[0].numpy()
+    pen = given_image(PEN, tmp_path / form)[0].numpy()
     assert (pen[:, :4] == 1).all()
     assert (pen[:, 4:] == 0).all()
 
@@ -134,7 +134,7 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # turn by 180 degrees
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    assert np.array_equal(read_image(PEN, tmp_path / "turned.png")[0].numpy() * 255, pixels[::-1])
+    assert np.array_equal(given_image(PEN, tmp_path / "turned.png")[0].numpy() * 255, pixels[::-1])
 
 
 @pytest.mark.parametrize("form", ["png", "tif", "pgm"])
@@ -145,16 +145,16 @@ def test_16_bits_are_scaled(tmp_path: Path, form: str) -> None:
         path.write_bytes(b"P5 8 8 65535\n" + ramp.astype(">u2").tobytes())
     else:
         Image.fromarray(ramp).save(path)
-    assert np.abs(read_image(PEN, path)[0].numpy() - ramp / 65535).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(given_image(PEN, path)[0].numpy() - ramp / 65535).max() <= 0.5 / 255 + 1e-6
 
 
 def test_floats_in_0_to_1_are_brightness_and_others_are_refused(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     Image.fromarray(ramp).save(tmp_path / "ramp.tif")
-    assert np.abs(read_image(PEN, tmp_path / "ramp.tif")[0].numpy() - ramp).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(given_image(PEN, tmp_path / "ramp.tif")[0].numpy() - ramp).max() <= 0.5 / 255 + 1e-6
     Image.fromarray(ramp * 1000).save(tmp_path / "far.tif")
     with pytest.raises(DataError, match="do not lie in 0 to 1"):
-        read_image(PEN, tmp_path / "far.tif")
+        given_image(PEN, tmp_path / "far.tif")
 
 
 @pytest.mark.parametrize("modality", [PEN, SIGN], ids=lambda m: m.name)
@@ -163,7 +163,7 @@ def test_an_ordinary_image_is_what_pillow_makes_of_it(tmp_path: Path, modality: 
     Image.fromarray(noise).save(tmp_path / "noise.png")
     mode = "L" if modality is PEN else "RGB"
     expected = np.asarray(Image.fromarray(noise).convert(mode).resize((8, 8), Image.Resampling.BILINEAR))
-    found = read_image(modality, tmp_path / "noise.png").numpy().transpose(1, 2, 0)
+    found = given_image(modality, tmp_path / "noise.png").numpy().transpose(1, 2, 0)
     assert np.array_equal(np.squeeze(found * 255), expected)
 
 

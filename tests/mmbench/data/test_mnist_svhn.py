@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
+from torchvision.datasets import SVHN
 
 from mmbench.data import mnist_svhn
 from mmbench.data.dataset import Dataset
@@ -114,19 +115,19 @@ def test_the_full_dataset_pairs_whole_files(tmp_path: Path, data_root: Path, mon
     assert len(dataset.train) == len(dataset.test) == 20 * 30
 
 
-def test_what_is_missing_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train_32x32\.mat is missing under .*mmbench data fetch mnist_svhn "):
         MnistSvhn()._svhn(tmp_path, "train")
-    monkeypatch.setattr(mnist_svhn.MNIST.__class__, "fetch", lambda self, root, dataset: None)
     with pytest.raises(DataError, match=r"svhn-subset/train_32x32\.mat is missing under .*put any part of SVHN there"):
         MnistSvhnSubset().fetch(tmp_path)
 
 
-def test_fetch_brings_only_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(mnist_svhn.MNIST.__class__, "fetch", lambda self, root, dataset: None)
+def test_the_two_files_are_asked_for_where_torchvision_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Path]] = []
     monkeypatch.setattr(
-        "torchvision.datasets.utils.download_url", lambda url, root, file, md5: asked.append(f"{file} {md5}")
+        mnist_svhn.Fetch, "bring", lambda self, urls, path, check: asked.extend((url, path) for url in urls)
     )
-    MnistSvhn().fetch(tmp_path)
-    assert asked == [f"{file} {md5}" for file, md5 in MnistSvhn.md5.items()]
+    MnistSvhn()._fetch_svhn(tmp_path, mnist_svhn.Fetch())
+    known = [SVHN.split_list[split] for split in ("train", "test")]
+    assert asked == [(url, tmp_path / file) for url, file, _ in known]
+    assert [MnistSvhn.md5[file] for _, file, _ in known] == [md5 for *_, md5 in known]

@@ -177,7 +177,7 @@ def test_one_training_image_cannot_choose_settings_but_validates(tmp_path: Path)
     test_cub.drop_class(test_cub.write(tmp_path), 2)
     dataset = test_cub.load(tmp_path, allow_partial=True)
     assert len(dataset.validation) == 2
-    with pytest.raises(DataError, match=r"cub_partial is too small .* each of its 10 training tuples"):
+    with pytest.raises(DataError, match=r"cub_partial is too small .* of its 10 training tuples none shares no item"):
         dataset.for_selection()
 
 
