@@ -17,6 +17,7 @@ from .modality import Modality
 __all__ = [
     "COLLAPSED",
     "decoded",
+    "median_item",
     "nll",
     "reconstruction_skill",
     "reconstruction_skills",
@@ -73,8 +74,17 @@ def reconstruction_skill(modality: Modality, x: Tensor, reconstruction: Tensor) 
         baseline = (x.mode(0).values != x).double().mean()
     else:
         error = (reconstruction - x).abs().double().mean()
-        baseline = (x.median(0).values - x).abs().double().mean()
+        baseline = (median_item(x) - x).abs().double().mean()
     return float(1.0 - error / torch.clamp(baseline, min=1e-12))
+
+
+def median_item(x: Tensor) -> Tensor:
+    """`x.median(0).values`, of two middle values the lower: (n, *shape) -> shape, by sorting, for torch's median does
+    not promise a GPU the same answer twice. Sorted in parts: the sort's int64 indices are twice the size of the data.
+    """
+    middle = (len(x) - 1) // 2
+    parts = [part.sort(0).values[middle] for part in x.flatten(1).split(1024, 1)]
+    return torch.cat(parts).view(x.shape[1:])
 
 
 def token_accuracy(modality: Modality, x: Tensor, reconstruction: Tensor) -> float:

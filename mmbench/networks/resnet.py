@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..modality import Modality
 from .images import channels_last
 
-__all__ = ["ResBlock", "ResnetDecoder", "ResnetEncoder"]
+__all__ = ["ResBlock", "ResnetDecoder", "ResnetEncoder", "halved"]
 
 
 class ResBlock(nn.Module):
@@ -45,8 +45,8 @@ class ResnetEncoder(nn.Module):
         channels, height, width = _grid(modality)
         self.body = nn.Sequential(
             nn.Conv2d(channels, 64, 3, padding=1),
-            ResBlock(64, 64), nn.AvgPool2d(3, 2, 1),
-            ResBlock(64, 128), nn.AvgPool2d(3, 2, 1),
+            ResBlock(64, 64), halved(),
+            ResBlock(64, 128), halved(),
             ResBlock(128, 256), nn.Flatten(), nn.LeakyReLU(0.2),
         )  # fmt: skip
         self.heads = nn.ModuleList(nn.Linear(256 * height * width, latent) for _ in range(heads))
@@ -74,6 +74,15 @@ class ResnetDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.body(channels_last(self.lift(z)))
+
+
+def halved() -> nn.Sequential:
+    """Mean of 3x3 windows at stride 2, with a margin of one zero: (B, a, H, W) -> (B, a, H/2, W/2) for even sides.
+
+    The margin is a layer of its own: with `AvgPool2d`'s padding, torch before its change 188345 (July 2026) gives the
+    gradients of channels-last tensors on a GPU one pixel aside, and the encoder learned from those.
+    """
+    return nn.Sequential(nn.ZeroPad2d(1), nn.AvgPool2d(3, 2))
 
 
 def _grid(modality: Modality) -> tuple[int, int, int]:

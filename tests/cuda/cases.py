@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from ..specs import CUB
 MODELS: Mapping[str, type[Model]] = {cls.__name__: cls for cls in (MLD, MVAE, MMVAE, MMVAEDReG, MoPoE, MVTCAE, Nexus)}
 STEPS, BATCH = {"glyphs": 16, "cub": 5}, {"glyphs": 16, "cub": 4}
 CASES = [*((name, "glyphs") for name in MODELS), ("MLD", "cub"), ("MVTCAE", "cub")]
+every_case = pytest.mark.parametrize(("model", "dataset"), [pytest.param(*case, id="-".join(case)) for case in CASES])
 
 
 @cache

@@ -20,11 +20,8 @@ from mmbench.seeding import generator
 from mmbench.store import Artefacts
 from mmbench.training import Checkpoints, Keeper, train
 from mmbench_evaluation.classifiers import LeNet, train_judge
-from mmbench_evaluation.precision import full_precision
 
-from .cases import CASES, STEPS, build, data, differing, in_float32, weights
-
-every_case = pytest.mark.parametrize(("model", "dataset"), [pytest.param(*case, id="-".join(case)) for case in CASES])
+from .cases import CASES, STEPS, build, data, differing, every_case, weights
 
 
 def trained(model: Model, dataset: str, **more: Any) -> dict[str, Any]:
@@ -109,60 +106,6 @@ def test_a_judge_goes_on_where_it_was_cut(tuned: torch.device, tmp_path: Path) -
         judged(tuned, progress=Interrupting(5), checkpoints=Checkpoints(tmp_path, print))
     resumed = judged(tuned, checkpoints=Checkpoints(tmp_path, print))
     assert differing(judged(tuned), resumed) == []
-
-
-@contextmanager
-def drawn_on_the_host(seed: int) -> Iterator[None]:
-    """torch.rand, randn and randint inside draw from one CPU generator, whatever generator they are given: so the same
-    numbers on every device."""
-    own = torch.Generator().manual_seed(seed)
-
-    def on_host(real: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def draws(*args: Any, device: Any = "cpu", **more: Any) -> Tensor:
-            return real(*args, **{**more, "generator": own}).to(device)
-
-        return draws
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("rand", "randn", "randint"):
-            patch.setattr(torch, name, on_host(getattr(torch, name)))
-        yield
-
-
-def losses(model: Model, dataset: str) -> dict[str, tuple[float, dict[str, Tensor]]]:
-    """Stage -> its loss on 32 tuples or fewer and the gradients, with draws that are the same on every device."""
-    found, split = {}, data(dataset).train.to(model.device)
-    for stage in model.stages():
-        tuples = stage.prepare(split) if stage.prepare else split
-        rows = torch.arange(min(32, len(tuples)), device=model.device)
-        stage.module.train()
-        for layer in stage.module.modules():
-            if isinstance(layer, torch.nn.Dropout):
-                layer.eval()
-        model.zero_grad()
-        with drawn_on_the_host(7), full_precision(model.device):
-            loss = stage.loss(tuples.gather(rows, stage.modalities), torch.Generator(model.device))["loss"]
-            loss.backward()
-        gradients = {n: p.grad.cpu() for n, p in stage.module.named_parameters() if p.grad is not None}
-        found[stage.name] = float(loss.detach()), gradients
-        model.eval()
-    return found
-
-
-@every_case
-def test_loss_and_gradients_are_those_of_a_cpu(model: str, dataset: str, device: torch.device) -> None:
-    """From the same weights and draws, in full float32. TrivialAugment and dropout draw from the device's own state,
-    and are left out."""
-    pair = [in_float32(build(model, dataset, torch.device(where))) for where in ("cpu", device.type)]
-    for made in pair:
-        if hasattr(made, "config") and hasattr(made.config, "augment"):
-            object.__setattr__(made.config, "augment", "none")
-    host, other = (losses(made, dataset) for made in pair)
-    for stage, (loss, gradients) in host.items():
-        assert other[stage][0] == pytest.approx(loss, rel=1e-4), stage
-        for name, gradient in gradients.items():
-            error = (other[stage][1][name] - gradient).norm() / gradient.norm().clamp(min=1e-6)
-            assert error < 5e-3, f"{stage}: {name}"
 
 
 def test_modalities_of_the_cases_cover_every_network() -> None:

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from mmbench.errors import ConfigError
 from mmbench.modality import Modality
-from mmbench.networks import Networks
+from mmbench.networks import BUILT_IN, Networks
 from mmbench.networks.captions import LogitConv1d, ResBlock1d, TokenConv1d
 from mmbench.networks.kl_autoencoder import Attention
-from mmbench.networks.resnet import ResBlock
+from mmbench.networks.resnet import ResBlock, halved
 from mmbench.seeding import seeded_globally, seeded_init
 
 WORDS = tuple(f"w{k}" for k in range(1590))
@@ -205,3 +205,35 @@ def test_the_attention_block_is_softmax_attention() -> None:
     out = np.einsum("oc,bcn->bon", block.out.weight.detach().flatten(1).numpy(), h)
     out = out + block.out.bias.detach().numpy()[:, None]
     assert np.allclose(block(x).detach().numpy(), x.numpy() + out.reshape(x.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64, 64), (6, 10)], ids=str)
+def test_halving_is_the_mean_of_windows_with_a_margin_of_zeros(shape: tuple[int, int]) -> None:
+    """And of the gradients: each pixel gets a ninth of those of the windows that hold it."""
+    h, w = shape
+    x = torch.randn(2, 3, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(x.detach(), ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), (2, 3)
+    )
+    y = halved()(x)
+    assert np.allclose(y.detach(), windows[:, :, ::2, ::2].mean((-1, -2)), rtol=0, atol=1e-12)
+    weight = torch.arange(1.0, y.numel() + 1, dtype=torch.float64).view_as(y)
+    (y * weight).sum().backward()
+    truth = np.zeros((2, 3, h + 2, w + 2))
+    for i in range(h // 2):
+        for j in range(w // 2):
+            truth[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += weight[:, :, i, j, None, None].numpy() / 9
+    assert x.grad is not None
+    assert np.allclose(x.grad, truth[:, :, 1:-1, 1:-1])
+
+
+@pytest.mark.parametrize("network", BUILT_IN)
+def test_no_pooling_pads_by_itself(network: str) -> None:
+    """On a GPU the gradients of a padded average of channels-last tensors are wrong before torch's change 188345."""
+    modality = replace(CAPTION if network in ("caption_conv", "word_mlp") else IMAGE, network=network, latent=64)
+    if network == "svhn_conv":
+        modality = replace(modality, shape=(3, 32, 32))
+    built = Networks().encoder(modality, modality.latent), Networks().decoder(modality, modality.latent)
+    pools = [m for part in built for m in part.modules() if isinstance(m, nn.AvgPool1d | nn.AvgPool2d | nn.AvgPool3d)]
+    assert not [pool for pool in pools if pool.padding not in (0, (0,), (0, 0))]
+    assert network != "cub_resnet" or len(pools) == 2
