@@ -97,12 +97,12 @@ def remove(left: Left) -> bool:
 
 def _gone_owner(path: Path) -> str:
     """Who held a lock and is gone; '' where its owner may live."""
-    owner, silent = SoftFileLease(path).owner, _now(path.parent) - path.lstat().st_mtime
-    if owner is None:
-        return "nobody" if silent > LEASE else ""
-    here = owner.hostname == _host()
-    gone = not _lives(owner.pid) if here else silent > LEASE
-    return f"process {owner.pid} of {'this host' if here else owner.hostname}" if gone else ""
+    owner = SoftFileLease(path).owner
+    if owner and owner.hostname == _host():
+        return "" if _lives(owner.pid) else f"process {owner.pid} of this host"
+    if _now(path.parent) - path.lstat().st_mtime < LEASE:
+        return ""
+    return f"process {owner.pid} of {owner.hostname}" if owner else "nobody"
 
 
 def _remove_lock(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from safetensors import safe_open
 
 from mmbench.errors import DamagedError, ResultError, StorageError, TrainingError
 from mmbench.progress import Progress
-from mmbench.store.artefacts import Artefacts
+from mmbench.store.artefacts import Artefact, Artefacts
 from mmbench.tensors import load_tensors, once, save_tensors
 
 from .forged import forge
@@ -194,3 +195,72 @@ def test_what_is_not_finite_is_neither_kept_nor_believed(tmp_path, value):
     found, _ = once(artefact, lambda: ({"a": torch.zeros(2)}, {}), "judge", Progress(), finite={"a"})
     assert found["a"].tolist() == [0, 0], "made again"
     assert len(list(tmp_path.glob("judge/*.damaged-1"))) == 1
+
+
+def test_a_whole_file_of_another_artefact_is_not_believed(tmp_path):
+    store, told = Artefacts(tmp_path), Telling()
+    for seed in (1, 2):
+        made(store, {"seed": seed})
+    one, two = (store.of("judge", {"seed": seed}) for seed in (1, 2))
+    one.tensors.write_bytes(two.tensors.read_bytes())
+    assert made(store, {"seed": 1}, told) == (1.0, 1)
+    assert "another file than was written" in told.said[0]
+    (aside,) = tmp_path.glob("judge/*.damaged-1")
+    assert (aside / one.tensors.name).read_bytes() == two.tensors.read_bytes()
+
+
+def test_a_card_whose_facts_were_changed_is_not_believed(tmp_path):
+    made(Artefacts(tmp_path), {"seed": 1})
+    (card,) = tmp_path.glob("judge/*/card.json")
+    card.write_text(card.read_text().replace('"n": 1', '"n": 2'))
+    assert made(Artefacts(tmp_path), {"seed": 1}) == (1.0, 1)
+
+
+@pytest.mark.parametrize("name", ["card.json", "tensors.safetensors"])
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to itself"])
+def test_what_is_no_file_is_set_aside(tmp_path, name, finished, kind):
+    """A pipe that is opened to be read waits for a writer, for ever; one that is opened to be written, for a reader."""
+    store, told = Artefacts(tmp_path), Telling()
+    made(store, {"seed": 3})
+    folder = store.of("judge", {"seed": 3}).folder
+    (folder / name).unlink()
+    if not finished:
+        (folder / "card.json").unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    elif kind == "folder":
+        (folder / name).mkdir()
+        (folder / name / "notes.txt").write_text("mine")
+    else:
+        (folder / name).symlink_to(folder / name)
+    assert made(store, {"seed": 3}, told) == (3.0, 1)
+    assert len(told.said) == 1
+    assert "set aside" in told.said[0]
+    assert len(list(tmp_path.rglob("notes.txt"))) == (kind == "folder"), "nothing is lost"
+    assert made(store, {"seed": 3}) == (3.0, 0)
+
+
+def test_a_card_without_tensors_is_a_damaged_artefact(tmp_path):
+    made(Artefacts(tmp_path), {"seed": 3})
+    Artefacts(tmp_path).of("judge", {"seed": 3}).tensors.unlink()
+    assert made(Artefacts(tmp_path), {"seed": 3}) == (3.0, 1)
+
+
+def test_only_who_makes_it_sets_aside(tmp_path, monkeypatch):
+    """Another process may have made it again in the meantime: what it made is not set aside for what was before."""
+    store, told = Artefacts(tmp_path), Telling()
+    made(store, {"seed": 3})
+    artefact = store.of("judge", {"seed": 3})
+    whole = artefact.tensors.read_bytes()
+    artefact.tensors.write_bytes(whole[:-1])
+
+    @contextmanager
+    def mended(self, say=None):
+        artefact.tensors.write_bytes(whole)
+        yield
+
+    monkeypatch.setattr(Artefact, "alone", mended)
+    assert made(store, {"seed": 3}, told) == (3.0, 0)
+    assert told.said == []
+    assert not list(tmp_path.rglob("*.damaged-*"))

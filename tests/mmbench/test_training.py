@@ -1,6 +1,8 @@
 """The training loop against optimisers and averages written out here, and its promises on resumption."""
 
+import json
 import math
+import os
 import signal
 from dataclasses import dataclass, replace
 
@@ -20,7 +22,8 @@ from mmbench.networks import Networks
 from mmbench.progress import Progress
 from mmbench.seeding import seeded_init
 from mmbench.store import Artefacts
-from mmbench.training import Keeper, learning_rate, train
+from mmbench.tensors import load_tensors, save_tensors
+from mmbench.training import Checkpoints, Keeper, learning_rate, train
 
 from .forged import forge
 
@@ -338,6 +341,138 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, monkeypatch
     assert same(weights(whole), weights(resumed))
     assert len(resumed.seen) == 91, "29 of 60 steps of the first stage were kept"
     assert "damaged" in told.said[0]
+
+
+def cut(folder, seed=3):
+    """The checkpoints of a training that was interrupted at step 30."""
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), split(), split(), seed=seed, keeper=keeper(folder), progress=Interrupting(30))
+    return next(folder.glob("stage/*/training.safetensors"))
+
+
+def goes_on(folder, said):
+    """Whether the weights are those of an undisturbed training; how many steps were made for that."""
+    whole, resumed, told = model(), model(), Telling()
+    train(whole, split(), split(), seed=3)
+    train(resumed, split(), split(), seed=3, keeper=keeper(folder), progress=told)
+    assert same(weights(whole), weights(resumed))
+    assert said in " ".join(told.said)
+    assert len(list(folder.glob("stage/*/training*.damaged-1"))) == bool(said)
+    return len(resumed.seen)
+
+
+def test_a_checkpoint_of_another_training_is_not_believed(tmp_path):
+    newest = cut(tmp_path / "own")
+    newest.write_bytes(cut(tmp_path / "other", seed=4).read_bytes())
+    assert goes_on(tmp_path / "own", "of another training") == 120
+
+
+def poisoned(prefix, value):
+    def change(tensors, state):
+        name = next(name for name in tensors if name.startswith(prefix))
+        tensors[name].flatten()[0] = value
+
+    return change
+
+
+def without(prefix):
+    def change(tensors, state):
+        del tensors[next(name for name in tensors if name.startswith(prefix))]
+
+    return change
+
+
+def halved(tensors, state):
+    name = next(name for name in tensors if name.startswith("live/"))
+    tensors[name] = tensors[name].half()
+
+
+def widened(tensors, state):
+    name = next(name for name in tensors if name.startswith("adam/exp_avg/"))
+    tensors[name] = tensors[name][None]
+
+
+def enlarged(tensors, state):
+    tensors["live/third.weight"] = torch.ones(2)
+
+
+def course(**changes):
+    return lambda tensors, state: state["course"].update(changes)
+
+
+CHANGES = {
+    "nan": (poisoned("live/", math.nan), "not finite"),
+    "inf in the moments": (poisoned("adam/exp_avg_sq", math.inf), "not finite"),
+    "nan in the average": (poisoned("ema/", math.nan), "not finite"),
+    "no moments": (without("adam/exp_avg/"), "it lacks adam/exp_avg/"),
+    "no average": (without("ema/"), "it lacks ema/"),
+    "no weights": (without("live/"), "it lacks live/"),
+    "no generator": (without("draws/"), "it lacks draws/"),
+    "other type": (halved, "torch.float16"),
+    "other shape": (widened, "is torch.float32 (1, "),
+    "more": (enlarged, "nothing of this training"),
+    "past the end": (course(steps=61), "which of 60 steps"),
+    "before the beginning": (course(steps=0), "which of 60 steps"),
+    "half a history": (course(history={"step": [1, 2], "loss": [1.0]}), "history"),
+    "no history": (course(history=5), "how far it has come"),
+}
+
+
+@pytest.mark.parametrize("resealed", [True, False])
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_checkpoint_that_does_not_fit_is_not_believed(tmp_path, kind, resealed):
+    """Its checksum is right; its own form is as it was before, or (resealed) as if it had been written so."""
+    path, (change, said) = cut(tmp_path), CHANGES[kind]
+    tensors, words = load_tensors(path)
+    state = json.loads(words["state"])
+    change(tensors, state)
+    if resealed:
+        path.unlink()
+        Checkpoints(path.parent, print).save(tensors, state)
+    else:
+        save_tensors(path, tensors, words | {"state": json.dumps(state)})
+    finite = kind in ("nan", "inf in the moments", "nan in the average")
+    assert goes_on(tmp_path, said if resealed or finite else "of another training") == 120
+
+
+@pytest.mark.parametrize("name", ["training.safetensors", "training.before.safetensors"])
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_no_file_in_a_checkpoints_place_stops_a_training(tmp_path, monkeypatch, name, kind):
+    monkeypatch.setattr("mmbench.training.loop.CHECKPOINT_SECONDS", -1.0)  # after every step
+    path = cut(tmp_path).with_name(name)
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else (path / "deep").mkdir(parents=True)
+    assert goes_on(tmp_path, "set aside") == (91 if "before" not in name else 90)
+
+
+def test_a_buffer_elsewhere_that_a_stage_changes_is_restored(tmp_path):
+    """A running mean that the loss moves lies outside of the trained module."""
+
+    def counting():
+        m = model()
+        m.register_buffer("mean", torch.zeros(4))
+        first = Line.stages(m)[0]
+
+        def loss(batch, generator):
+            m.mean.mul_(0.9).add_(batch["a"].flatten(1).mean(0))
+            return first.loss(batch, generator)
+
+        m.stages = lambda: [replace(first, loss=loss)]
+        return m
+
+    whole, cut_off, resumed = counting(), counting(), counting()
+    train(whole, split(), split(), seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(cut_off, split(), split(), seed=3, keeper=keeper(tmp_path), progress=Interrupting(30))
+    train(resumed, split(), split(), seed=3, keeper=keeper(tmp_path))
+    assert torch.equal(whole.mean, resumed.mean)
+
+
+def test_a_kept_stage_that_lacks_a_tensor_is_of_another_model(tmp_path):
+    train(model(), split(), split(), seed=0, keeper=keeper(tmp_path))
+    forge(folders(tmp_path)[0], lambda tensors: dict(list(tensors.items())[1:]))
+    with pytest.raises(ResultError, match="is of another model"):
+        train(model(), split(), split(), seed=0, keeper=keeper(tmp_path))
 
 
 def test_what_may_not_be_trained_is_refused(tmp_path):

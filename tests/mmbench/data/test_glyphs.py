@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from scipy.ndimage import label
 from torch import Tensor
 
 from mmbench.data import glyph_bank, glyph_pictures, glyphs
+from mmbench.data.cache import once
 from mmbench.data.dataset import Dataset
 from mmbench.data.glyph_bank import FONTS
 from mmbench.data.glyph_pictures import LUMA, MIN_CONTRAST
 from mmbench.data.glyphs import NAMES, Glyphs, draw
 from mmbench.seeding import generator
+from mmbench.tensors import load_tensors, save_tensors
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +200,26 @@ def test_the_cache_gives_back_what_was_drawn(tmp_path: Path, few_tuples: list[in
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "another's", "less", "pipe"])
 def test_a_damaged_cache_is_drawn_anew(tmp_path: Path, few_tuples: list[int], damage: str) -> None:
     first = Glyphs().load(tmp_path, tmp_path)
     (path,) = tmp_path.glob("glyphs-*.safetensors")
+    source, said = Glyphs(), []
+    source.say = said.append
+    if damage in ("another's", "less", "pipe"):
+        tensors, words = load_tensors(path)
+        path.unlink()
+        if damage == "pipe":
+            os.mkfifo(path)
+        elif damage == "less":
+            save_tensors(path, tensors | {"train.pen": tensors["train.pen"][:-1]}, words)
+        else:
+            once(path.with_name("other.safetensors"), lambda: (tensors, {}), print)
+            path.with_name("other.safetensors").rename(path)
+        assert source.load(tmp_path, tmp_path).fingerprint == first.fingerprint
+        assert len(few_tuples) == 2
+        assert f"set aside as {path.name}.damaged-1" in said[0]
+        return
     content = bytearray(path.read_bytes())
     if damage == "truncated":
         content = content[: len(content) // 2]

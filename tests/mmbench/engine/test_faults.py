@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from math import nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mmbench import store
@@ -181,3 +183,30 @@ def test_kept_samples_that_are_not_finite_are_drawn_again(home: Path, engine) ->
     assert again.run().failed == []
     assert [row for row in only(home)["rows"] if row["plugin"] == "coherence"] == rows
     assert any("not finite" in line and "set aside" in line for line in notes.said)
+
+
+def test_a_sample_file_that_is_damaged_or_gone_is_drawn_again(home: Path, engine) -> None:
+    engine()[0].run()
+    (path,) = (home / "runs/samples").rglob("*.npz")
+    before, cell = store.read_samples(path), only(home)
+    damaged = path.read_bytes()[:-100]
+    for content in (damaged, None):
+        path.unlink()
+        if content:
+            path.write_bytes(content)
+        again, notes = engine()
+        assert len(again.run().extended) == 1
+        assert notes.trained == []
+        after = store.read_samples(path)
+        assert all(np.array_equal(after[name], values) for name, values in before.items())
+        assert len(engine()[0].run().skipped) == 1
+    assert only(home) == cell, "its record stays as it is"
+    (aside,) = path.parent.glob("*.damaged-1")
+    assert aside.read_bytes() == damaged
+
+
+def test_figures_alone_are_no_reason_to_train_again(home: Path, engine) -> None:
+    engine()[0].run()
+    shutil.rmtree(home / "runs/artefacts/stage")
+    next((home / "runs/samples").rglob("*.npz")).unlink()
+    assert len(engine()[0].run().skipped) == 1

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mmbench import store
-from mmbench.errors import ResultError
+from mmbench.errors import DamagedError, ResultError
 from mmbench.store import CellKey
 
 from ..cells import cell, mnist_svhn_rows, row
@@ -314,6 +314,29 @@ def test_samples_that_are_missing_damaged_or_no_numbers(tmp_path: Path) -> None:
         store.read_samples(path)
     with pytest.raises(ResultError, match="dtype object"):
         store.write_samples(path, {"x": np.array([None, "a"], dtype=object)})
+
+
+def test_a_sample_file_that_was_not_written_here_is_damaged(tmp_path: Path) -> None:
+    """Another cell's file, other numbers in a zip that is whole, one without a checksum; a pipe."""
+    arrays = {"joint/target/pen": np.ones((2, 1, 4, 4), np.float32)}
+    path, other = (CellKey("glyphs", "mld", "smoke", "ab", seed).samples("0badcafe", tmp_path) for seed in (0, 1))
+    for place in (path, other):
+        store.write_samples(place, arrays)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(DamagedError, match="its checksum does not agree"):
+        store.read_samples(path)
+    with np.load(other) as file:
+        kept = {name: file[name] for name in file.files}
+    np.savez(other, **(kept | {"joint/target/pen": np.full((2, 1, 4, 4), np.nan, np.float32)}))
+    with pytest.raises(DamagedError, match="its checksum does not agree"):
+        store.read_samples(other)
+    np.savez(other, **arrays)
+    with pytest.raises(DamagedError, match="it has no checksum"):
+        store.read_samples(other)
+    other.unlink()
+    os.mkfifo(other)
+    with pytest.raises(DamagedError, match="a pipe is in its place"):
+        store.read_samples(other)
 
 
 def test_no_torch_and_no_pandas_behind_the_store() -> None:
