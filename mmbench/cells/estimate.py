@@ -79,7 +79,9 @@ def disk_use(plans: Sequence[CellPlan], shop: Workshop, jobs: int = 1) -> DiskUs
 
 def words(use: DiskUse, runs: Path) -> str:
     """'this run may write about 1.3 GB to runs, 42 GB free'."""
-    return f"this run may write about {_bytes(use.peak)} to {runs}, {_bytes(free(runs))} free"
+    room = free(runs)
+    short = "; make room, or it will stop and can go on later" if room < use.peak else ""
+    return f"this run may write about {_bytes(use.peak)} to {runs}, {_bytes(room)} free{short}"
 
 
 def free(folder: Path) -> int:

@@ -17,6 +17,8 @@ class Crew(Protocol):
 
     tries: int
     """How often a cell may lose its worker."""
+    jobs: int
+    """Cells at once, at most."""
 
     def free(self) -> bool:
         """Whether one more order can be given."""
@@ -38,7 +40,7 @@ class Crew(Protocol):
 class Here:
     """This process, which does what it is given at once; a crash is a crash of all, as a debugger wants it."""
 
-    tries = 1
+    tries, jobs = 1, 1
 
     def __init__(self, request: Request, progress: Progress, threads: int | None = None) -> None:
         from .hand import Hand

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import store
@@ -53,7 +54,9 @@ class Engine:
         """
         self._check_places()
         outcome = Outcome(broken=self.broken)
-        Grid(self.plan(), "compute", self.request, self.crew, self.progress).run(outcome)
+        cells = self.plan()
+        self._weigh(cells)
+        Grid(cells, "compute", self.request, self.crew, self.progress).run(outcome)
         return outcome
 
     def evaluate(self) -> Outcome:
@@ -73,6 +76,15 @@ class Engine:
         store.check_writable(self.request.results)
         store.check_writable(self.request.runs)
         note_results(self.request.runs, self.request.results)
+
+    def _weigh(self, cells: Sequence[PlannedCell]) -> None:
+        """Say how much may be written; a worker that dies of it will die of its cell, too, which is told then."""
+        if any(cell.state == "to compute" for cell in cells):
+            self.crew.give(Order(kind="weigh", jobs=min(self.crew.jobs, len(cells))))
+            while (found := self.crew.next()) is None:
+                continue
+            if found[1].said:
+                self.progress.say(found[1].said)
 
     def _ask(self, order: Order) -> Answer:
         """The answer to one order, while nothing else is done."""

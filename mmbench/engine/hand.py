@@ -9,6 +9,7 @@ import traceback
 from .. import plugins, store
 from ..cells.blaming import blaming
 from ..cells.cell import CellWork
+from ..cells.estimate import disk_use, words
 from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
 from ..cells.record import cell_record
@@ -63,6 +64,10 @@ class Hand:
     def _stored(self, order: Order) -> Answer:
         planner = Planner(self.shop)
         return self._planned(stored(planner), planner)
+
+    def _weigh(self, order: Order) -> Answer:
+        use = disk_use(list(self._plans.values()), self.shop, order.jobs)
+        return Answer(said=words(use, self.request.runs))
 
     def _compute(self, order: Order) -> Answer:
         return self._work(order, may_train=True)

@@ -51,16 +51,19 @@ class Order:
     """One thing to do.
 
     'check' a model and its settings, before any data are loaded; 'plan' its cells; name the 'stored' cells of the
-    request; 'compute' a cell, or 'measure' more of it; record that it has to 'fail'.
+    request; say what the planned ones will 'weigh' on the disk; 'compute' a cell, or 'measure' more of it; record that
+    it has to 'fail'.
     """
 
-    kind: Literal["check", "plan", "stored", "compute", "measure", "fail"]
+    kind: Literal["check", "plan", "stored", "weigh", "compute", "measure", "fail"]
     model: str = ""
     """Of 'check' and 'plan': the word typed after --model."""
     cell: PlannedCell | None = None
     """Of the others."""
     reason: str = ""
     """Of 'fail'."""
+    jobs: int = 1
+    """Of 'weigh': cells at once."""
 
     @property
     def who(self) -> str:
@@ -76,6 +79,8 @@ class Answer:
     broken: tuple[str, ...] = ()
     """Why models or cells were left out."""
     report: Report | None = None
+    said: str = ""
+    """A sentence for the user."""
     error: tuple[str, str] | None = None
     """Kind and sentence of an error that ends the run."""
 

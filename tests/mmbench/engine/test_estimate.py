@@ -100,3 +100,16 @@ def test_it_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     runs = tmp_path / "not" / "yet"
     assert words(DiskUse(10, 1_300_000_000), runs) == f"this run may write about 1.3 GB to {runs}, 42 GB free"
     assert words(DiskUse(10, 3_120_000), runs) == f"this run may write about 3.1 MB to {runs}, 42 GB free"
+
+
+def test_a_run_says_it_before_it_trains(engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, notes = engine()
+    one.run()
+    (said,) = [line for line in notes.said if line.startswith("this run may write about ")]
+    assert notes.said.index(said) < notes.said.index("my_net.Net on Glyphs, seed 0, smoke")
+    again, quiet = engine()
+    again.run()
+    assert not any("may write" in line for line in quiet.said), "nothing is to be computed"
+    monkeypatch.setattr("mmbench.cells.estimate.free", lambda _: 10)
+    assert words(DiskUse(5, 11), Path("runs")).endswith("make room, or it will stop and can go on later")
+    assert words(DiskUse(5, 9), Path("runs")).endswith("10 bytes free")
