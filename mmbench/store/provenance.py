@@ -37,6 +37,7 @@ TRAINING = (
     "networks",
     "training",
     "data/dataset.py",
+    "data/soundness.py",
 )
 """What decides the weights of a trained stage, beside the model's own code."""
 MEASURING = ("metric.py", "modality.py", "model.py", "seeding.py", "cells/sampling.py", "cells/measuring.py",

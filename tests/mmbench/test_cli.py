@@ -206,6 +206,7 @@ def test_a_machine_that_is_taken_back_loses_nothing(home, number, code, place):
         [sys.executable, "-m", "mmbench", *command],
         cwd=work,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # which nohup would have it ignore
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -318,7 +319,10 @@ MISTAKES = [
     (["check", "mdl"], "did you mean 'mld'"),
     (["sample", "--given", "nam=seven", "--out", "x.png"], "did you mean 'name'"),
     (["sample", "--given", "name=sieben", "--out", "x.png"], "name"),
-    (["sample", "--given", "pen=nowhere.png", "--out", "x.png"], "nowhere.png is missing"),
+    (
+        ["sample", "--given", "pen=nowhere.png", "--out", "x.png"],
+        "nowhere.png cannot be used (No such file or directory)",
+    ),
     (["sample", "--model", "mopoe", "--out", "x.png"], "compute them with `mmbench run`"),
     (["evaluate", "--metrics", "coherense"], "did you mean 'coherence'"),
     (["evaluate", "--results", "nowhere"], "compute them with `mmbench run`"),
