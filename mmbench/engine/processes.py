@@ -38,7 +38,7 @@ Ended = tuple["Worker", Event | None]
 
 
 class Processes:
-    """`jobs` workers, each begun when it is first needed.
+    """`jobs` workers, begun with the first order: what one plans, the others need not wait for to load what they need.
 
     Arguments:
         timeout: seconds that a worker may take for a cell; None for as long as it takes.
@@ -60,7 +60,9 @@ class Processes:
         return sum(worker.order is not None for worker in self.workers) < self.jobs
 
     def give(self, order: Order) -> None:
-        worker = next((w for w in self.workers if w.order is None), None) or self._begin()
+        while len(self.workers) < self.jobs:
+            self._begin()
+        worker = next(w for w in self.workers if w.order is None)
         worker.take(order, self._limit(order), self.progress)
 
     def next(self, seconds: float | None = None) -> tuple[Order, Answer] | None:
@@ -94,12 +96,11 @@ class Processes:
         """Seconds for an order; what plans may also have to load torch and data, or to download them."""
         return self.timeout if order.cell or not self.timeout else max(self.timeout, PLANNING)
 
-    def _begin(self) -> Worker:
+    def _begin(self) -> None:
         taken = {worker.number for worker in self.workers}
         number = next(n for n in range(self.jobs) if n not in taken)
         worker = Worker(number, self.start, environment(os.environ, number, self.jobs, self.threads), self.events.put)
         self.workers.append(worker)
-        return worker
 
     def _event(self, seconds: float) -> Ended | tuple[None, None]:
         """The next event; the end of a worker too of which children live on that hold its events open."""

@@ -50,12 +50,10 @@ def main() -> int:
 def _serve(lines: Orders, sender: Sender) -> None:
     start = TypeAdapter(Start).validate_json(next(lines, ""))
     sys.path[:] = start.path
-    worker: Hand | Answer | None = None
+    worker = hand(start, sender)  # before there is an order: what it loads takes a while
     for line in lines:
         order = TypeAdapter(Order).validate_json(line)
         with logged(start.request.runs, order):
-            if worker is None:
-                worker = hand(start, sender)
             answer = worker if isinstance(worker, Answer) else worker.do(order)
         sender.answer(answer)
 
