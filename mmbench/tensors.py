@@ -22,6 +22,7 @@ from .progress import Progress
 from .store.artefacts import Artefact
 from .store.files import sweep, whole
 from .store.provenance import versions
+from .store.reading import readable, reading, unreadable
 
 __all__ = ["Made", "checksum", "load_tensors", "once", "save_tensors", "spoiled"]
 
@@ -53,18 +54,18 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a file that `save_tensors` wrote.
 
-    Raises DamagedError where it is not what was written, ResultError where it is missing or may not be read.
+    Raises DamagedError where it is not what was written, UnreadableError where it may not be read, ResultError where
+    it is missing.
     """
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+    if not readable(path):
+        raise ResultError(f"{path} is missing: check the path")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError, RuntimeError, AttributeError, TypeError, OverflowError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except (SafetensorError, ValueError, RuntimeError, AttributeError, TypeError, OverflowError) as error:
         raise DamagedError(f"{path} is damaged ({error})") from None
     if metadata.pop(SHA, None) != _seal(tensors, metadata):
         raise DamagedError(f"{path} is damaged (its checksum does not agree)")
@@ -91,7 +92,8 @@ def once(
     """The tensors and facts of an artefact: those on disk, or made, put there and returned.
 
     One process makes it, the others wait. One that is damaged, or holds a NaN, is set aside and made again; a finished
-    one is only read. Raises TrainingError where what is made holds a NaN.
+    one is only read. Raises TrainingError where what is made holds a NaN, ResultError where it is not there and the
+    command only reads.
 
     Arguments:
         make: gives tensors and facts; it may keep checkpoints in the artefact's folder.
@@ -100,6 +102,11 @@ def once(
         finite: names of tensors that may not hold an infinity either.
     """
     found = _found(artefact, progress, finite)
+    if found is None and reading():
+        raise ResultError(
+            f"there is no finished {title} under {artefact.root}: give the --runs folder where it was made, or make it "
+            "with `mmbench run`; this command changes nothing"
+        )
     if found is None:
         with artefact.alone(lambda: progress.say(f"waiting for another process that makes the {title}")):
             found = _found(artefact, progress, finite) or _make(artefact, make, title, finite)
@@ -112,6 +119,8 @@ def _found(artefact: Artefact, progress: Progress, finite: Container[str]) -> Ma
     if card is None:
         return None
     try:
+        if not readable(artefact.tensors):
+            raise DamagedError(f"{artefact.folder} is damaged (its card is there and no {artefact.tensors.name})")
         tensors = load_tensors(artefact.tensors)[0]
         if bad := spoiled(tensors, finite):
             raise DamagedError(f"{artefact.tensors} holds numbers that are not finite ({bad})")

@@ -38,6 +38,7 @@ from mmbench.store.files import exclusive
 from mmbench.tensors import checksum
 
 from .precision import full_precision
+from .weights import given
 
 __all__ = ["FEATURES", "Inception", "inception", "prepared"]
 
@@ -127,7 +128,7 @@ def find_weights(bench: Bench) -> dict[str, Tensor]:
     """torch-fidelity's state dict from the first place that has it; the weights are the same in each."""
     if bench.weights is not None:
         for path in (bench.weights / name for name in FILES):
-            if path.is_file():
+            if given(path):
                 return _user_file(path)
     cached = bench.cache / "weights" / FILES[0]
     return _official(cached) or _packaged() or _downloaded(cached, bench)
@@ -141,7 +142,10 @@ def _user_file(path: Path) -> dict[str, Tensor]:
 
 
 def _official(path: Path) -> dict[str, Tensor] | None:
-    """The weights in a file; None where there is none, or where it is damaged or holds another network."""
+    """The weights in a file; None where there is none, or where it is damaged or holds another network. Raises
+    UnavailableError where it may not be read."""
+    if not given(path):
+        return None
     try:
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)
         if _content(weights) == SAME or _sha256(path).startswith(OFFICIAL):

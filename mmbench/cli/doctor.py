@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import store
-from ..errors import ResultError
-from ..store.artefacts import CARD, TENSORS, read_card
+from ..errors import ResultError, UnreadableError
+from ..store.artefacts import CARD, TENSORS, Artefacts, read_card
 from ..store.files import set_aside
 from .options import Results, Runs
 from .terminal import say
@@ -31,15 +31,23 @@ def doctor(
 ) -> None:
     """Read every cell's file and check every artefact; say what is wrong, what was left behind, and where this runs.
 
-    The exit code is 1 if something is wrong that was not set aside. Leftovers (temporary files of processes that were
-    killed, what was set aside before) are listed only. A damaged artefact is made again when it is asked for.
+    The exit code is 1 if something is wrong that was not set aside. What may not be read is named and stays where it
+    is. Leftovers (temporary files of processes that were killed, what was set aside before) are listed only. A damaged
+    artefact is made again when it is asked for.
     """
     _about_machine(results, runs)
-    bad = _told("bad files of cells", _bad_cells(results, aside))
-    wrong = (0 if aside else bad) + _told("damaged artefacts and sample files", _damaged(runs))
+    bad = store.gather(results).bad
+    _told("bad files of cells", _bad_cells(bad, aside))
+    wrong = sum(not (file.damaged and aside) for file in bad)
+    wrong += _told("damaged artefacts and sample files", _damaged(runs))
     _told("left behind", _leftovers(results, runs))
     if wrong:
-        say(f"{wrong} damaged" + ("" if aside else "; --set-aside moves bad files of cells out of the way"))
+        moves = (
+            ""
+            if aside or not any(file.damaged for file in bad)
+            else ("; --set-aside moves bad files of cells out of the way")
+        )
+        say(f"{wrong} damaged or not to be read{moves}")
         raise typer.Exit(1)
 
 
@@ -71,16 +79,19 @@ def _told(title: str, found: Iterator[str]) -> int:
     return len(lines)
 
 
-def _bad_cells(results: Path, aside: bool) -> Iterator[str]:
-    for bad in store.gather(results).bad:
-        yield bad.reason + (f"; it was set aside as {set_aside(bad.path).name}" if aside else "")
+def _bad_cells(bad: Sequence[store.BadFile], aside: bool) -> Iterator[str]:
+    for file in bad:
+        moved = f"; it was set aside as {set_aside(file.path).name}" if aside and file.damaged else ""
+        yield file.reason + moved
 
 
 def _damaged(runs: Path) -> Iterator[str]:
     """A sentence for each card, tensor file and sample file that is not what was written."""
-    for folder in sorted((runs / "artefacts").glob("*/*/")):
-        if ".damaged-" not in folder.name:
+    try:
+        for folder in Artefacts(runs / "artefacts").folders():
             yield from _wrong_with(folder)
+    except UnreadableError as error:
+        yield str(error)
     for path in sorted((runs / "samples").rglob("*.npz")):
         try:
             store.read_samples(path)
@@ -92,8 +103,12 @@ def _wrong_with(folder: Path) -> Iterator[str]:
     """What is wrong with an artefact, or with the checkpoints of an unfinished one."""
     from ..tensors import load_tensors
 
-    checks = [lambda: _check_card(folder)]
-    checks += [lambda path=path: load_tensors(path) for path in sorted(folder.glob("*.safetensors"))]
+    try:
+        files = [path for path in store.children(folder) if path.suffix == ".safetensors"]
+    except UnreadableError as error:
+        yield str(error)
+        return
+    checks = [lambda: _check_card(folder), *(lambda path=path: load_tensors(path) for path in files)]
     for check in checks:
         try:
             check()
@@ -102,7 +117,7 @@ def _wrong_with(folder: Path) -> Iterator[str]:
 
 
 def _check_card(folder: Path) -> None:
-    if read_card(folder / CARD) and not (folder / TENSORS).is_file():
+    if read_card(folder / CARD) and not store.there(folder / TENSORS):
         raise ResultError(f"{folder} is damaged (its card is there and no {TENSORS})")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import ResultError, StorageError
+from ..errors import ResultError, StorageError, UnreadableError
 from ..tensors import load_tensors, save_tensors
 
 __all__ = ["Made", "once"]
@@ -20,10 +20,15 @@ Made = tuple[dict[str, Tensor], dict[str, str]]
 def once(path: Path, make: Callable[[], Made]) -> Made:
     """What the file `path` holds; where there is none, or it is damaged, what `make` returns, which is then kept there.
 
-    A cache is not trusted, only used: one that cannot be written costs the next call its time.
+    A cache is not trusted, only used: one that cannot be written costs the next call its time. Raises UnreadableError
+    where a file is there that may not be read: it is somebody's, and stays.
     """
-    with suppress(ResultError):
+    try:
         return load_tensors(path)
+    except UnreadableError:
+        raise
+    except ResultError:
+        pass
     made = make()
     with suppress(StorageError):
         save_tensors(path, *made)

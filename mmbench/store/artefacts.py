@@ -12,8 +12,10 @@ This module knows no torch.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,9 +26,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..config import canonical, digest
-from ..errors import DamagedError, ResultError
+from ..errors import DamagedError, ResultError, StorageError
 from . import provenance
-from .files import exclusive, set_aside, write_text
+from .files import discard, exclusive, set_aside, write_text
+from .reading import children, reading, unreadable
 
 __all__ = ["CARD", "TENSORS", "Artefact", "Artefacts", "Card", "read_card"]
 
@@ -68,15 +71,10 @@ class Artefacts:
         """The artefact of this identity, finished or not."""
         return Artefact(self.root, kind, dict(identity))
 
-    def cards(self) -> Iterator[tuple[Path, Card | None]]:
-        """Every folder with its card; None where it is unfinished or the card is damaged."""
-        for folder in sorted(self.root.glob("*/*/")):
-            if ".damaged-" in folder.name:
-                continue
-            try:
-                yield folder, read_card(folder / CARD)
-            except ResultError:
-                yield folder, None
+    def folders(self) -> list[Path]:
+        """Every artefact's folder, finished or not; those that were set aside left out. Raises UnreadableError."""
+        found = [path for kind in children(self.root) for path in children(kind) if path.is_dir()]
+        return [path for path in found if ".damaged-" not in path.name]
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,9 @@ class Artefact:
         return card
 
     def discard(self, reason: str, say: Callable[[str], None]) -> None:
-        """Set the whole folder aside under another name."""
+        """Set the whole folder aside under another name; a ResultError where the command only reads."""
+        if reading():
+            raise ResultError(f"{reason}: `mmbench run` sets it aside and makes it again, this command changes nothing")
         aside = set_aside(self.folder)
         say(f"{reason}; it was set aside as {aside.name} and is made again")
 
@@ -140,7 +140,8 @@ class Artefact:
 
 
 def read_card(path: Path) -> Card | None:
-    """None where there is none. DamagedError if it is no card or not this folder's, ResultError if unreadable."""
+    """None where there is none. DamagedError if it is no card or not this folder's, UnreadableError if it may not be
+    read."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -148,7 +149,7 @@ def read_card(path: Path) -> Card | None:
     except UnicodeDecodeError:
         raise DamagedError(f"{path} is damaged (not UTF-8)") from None
     except OSError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+        raise unreadable(path, error) from None
     try:
         card = TypeAdapter(Card).validate_python(json.loads(text))
     except (ValueError, RecursionError, ValidationError):
@@ -159,12 +160,22 @@ def read_card(path: Path) -> Card | None:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of all files below a folder; those that may not be looked at do not count."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                status = os.stat(os.path.join(place, name))
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
 
 
 def remove(folder: Path) -> None:
-    """Remove an artefact: its card first, so that it is never taken for whole."""
-    with suppress(FileNotFoundError):
-        (folder / CARD).unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove an artefact: its card first, so that it is never taken for whole. StorageError if it may not go."""
+    discard(folder / CARD)
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{error.filename} cannot be removed ({error.strerror}): check its permissions") from error

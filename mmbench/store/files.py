@@ -24,9 +24,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import BusyError, StorageError
+from .reading import reading
 
 __all__ = [
     "check_writable",
+    "discard",
     "exclusive",
     "leftovers",
     "set_aside",
@@ -46,10 +48,15 @@ OLD = re.compile(rf"{TEMPORARY.pattern}|tmp[a-z0-9_]{{8}}")
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to fill, which takes the place of `path` at the end; StorageError if that cannot be."""
+def whole(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """A path to fill, which takes the place of `path` at the end; StorageError if that cannot be.
+
+    `synced` brings the bytes to the disk first; not needed for one of many small files that are checked when read.
+    """
+    _refuse_while_reading(path)
     try:
-        with _in_place(path) if written_in_place(path) else _renamed(Path(os.path.realpath(path))) as temporary:
+        target = Path(os.path.realpath(path))
+        with _in_place(path) if written_in_place(path) else _renamed(target, synced) as temporary:
             yield temporary
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
@@ -95,14 +102,24 @@ def check_writable(folder: Path) -> None:
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged file or folder, so that nothing of it is lost; returns its new name."""
+    _refuse_while_reading(path)
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
     try:
         path.rename(aside)
     except OSError as error:
         raise StorageError(_cannot_write(path, error)) from error
     return aside
+
+
+def discard(path: Path) -> None:
+    """Remove a file where there is one; StorageError if that is not permitted."""
+    _refuse_while_reading(path)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(_cannot_write(path, error)) from error
 
 
 @contextmanager
@@ -135,13 +152,18 @@ def word(name: str) -> str:
 
 
 @contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
+def _renamed(path: Path, synced: bool) -> Iterator[Path]:
     """A file beside `path`, which is renamed to it."""
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        permissions = _permissions(path, temporary)
         yield temporary
-        _to_disk(temporary, _permissions(path))
+        if synced:
+            _to_disk(temporary)
+        if stat.S_IMODE(temporary.stat().st_mode) != permissions:  # of an older file, or a library made it anew
+            temporary.chmod(permissions)
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
@@ -158,21 +180,22 @@ def _in_place(path: Path) -> Iterator[Path]:
             shutil.copyfileobj(content, file)
 
 
-def _permissions(path: Path) -> int:
-    """Those of the file that is there, else those that the user's other files have."""
+def _permissions(path: Path, new: Path) -> int:
+    """Those of the file that is there, else what the system gave a new one (by the umask, the folder's access list)."""
     try:
         return stat.S_IMODE(path.stat().st_mode) & 0o777
     except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
+        return stat.S_IMODE(new.stat().st_mode)
 
 
-def _to_disk(path: Path, permissions: int) -> None:
-    """Bring the bytes to the disk and give the file its permissions."""
+def _to_disk(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    path.chmod(permissions)
+
+
+def _refuse_while_reading(path: Path) -> None:
+    if reading():
+        raise StorageError(f"{path} was not written: this command changes nothing on disk")
 
 
 def _cannot_write(path: Path, error: OSError) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ResultError
 from .files import whole
+from .reading import unreadable
 
 __all__ = ["read_samples", "sample_key", "write_samples"]
 
@@ -35,12 +36,14 @@ def write_samples(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
-    """The inverse of `write_samples`; raises ResultError if the file is missing or damaged."""
+    """The inverse of `write_samples`; raises ResultError if the file is missing, damaged or may not be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise ResultError(f"there are no samples at {path}: run the cell again to draw them") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise ResultError(
             f"the samples {path} are damaged ({type(error).__name__}): delete the file and run its cell again"
