@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmbench.metric import Bench, Metric, Row
-from mmbench.modality import Task
+from mmbench.modality import DatasetSpec, Task
 
 from .classifiers import UNREADABLE, Judge, judge, second_judge
 from .identity import joined
@@ -87,6 +87,13 @@ class Coherence(Metric):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._tallies: dict[tuple[str, Task], _Tally] = {}
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        if not dataset.classes:
+            return "the data have no class labels"
+        mute = [modality.name for modality in dataset.modalities if modality.is_text and not modality.classes]
+        return f"the text {mute[0]!r} does not say its class" if mute else ""
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mmbench.config import canonical
 from mmbench.metric import Bench, Metric, Row
-from mmbench.modality import Modality, Task
+from mmbench.modality import DatasetSpec, Modality, Task
 from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import Made, once
@@ -213,6 +213,12 @@ class FMD(Frechet):
     """
 
     name: ClassVar[str] = "fmd"
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        if not any(map(cls.covers, dataset.modalities)):
+            return "no modality is an image"
+        return "" if dataset.classes else "the data have no class labels to train its judges on"
 
     @classmethod
     def covers(cls, modality: Modality) -> bool:

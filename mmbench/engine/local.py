@@ -69,20 +69,29 @@ class Engine:
 
     def _all(self, plans: Callable[[], list[CellPlan]], *, may_train: bool) -> Outcome:
         tune(self.shop.device)
-        store.check_writable(self.request.results)
-        store.check_writable(self.request.runs)
-        note_results(self.request.runs, self.request.results)
+        if may_train:
+            self._look_at_places()
         outcome = Outcome(broken=self.planner.broken)
         for plan in plans():
             self._one(CellWork(plan, self.shop, may_train=may_train), outcome)
         return outcome
 
+    def _look_at_places(self) -> None:
+        """Whether results can be kept, before hours of work; nothing is touched where there is nothing to write."""
+        store.check_writable(self.request.results)
+        store.check_writable(self.request.runs)
+        note_results(self.request.runs, self.request.results)
+
     def _one(self, work: CellWork, outcome: Outcome) -> None:
         plan, started = work.plan, time.monotonic()
         lock = self.request.runs / "locks" / "-".join(plan.key.folder.parts) / f"seed-{plan.key.seed}"
         try:
-            with exclusive(lock), blaming(plan.typed):
-                fate = work.compute()
+            with blaming(plan.typed):
+                fate = work.settled()
+            if fate is None:
+                self._look_at_places()
+                with exclusive(lock), blaming(plan.typed):
+                    fate = work.compute()
         except StorageError:
             raise
         except BusyError:
