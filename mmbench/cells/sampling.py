@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,10 +26,11 @@ from ..errors import DamagedError
 from ..metric import Bench
 from ..model import Batch, Model, draw
 from ..seeding import generator
-from ..store.artefacts import Artefact, Artefacts
+from ..store.artefacts import CARD, Artefact, Artefacts, read_card
 from ..store.provenance import versions
+from ..store.reading import readable
 from ..tensors import load_tensors, save_tensors, spoiled
-from .export import export, exported
+from .export import claimed, export, exported
 
 __all__ = ["Drawn", "Sampler", "Shelf", "batches", "title"]
 
@@ -64,9 +65,20 @@ class Shelf:
         return self.artefacts.of("samples", {**self.identity, "given": list(given), "targets": list(targets)})
 
     def count(self, given: Sequence[str], targets: Sequence[str]) -> int:
-        """How many samples of a condition are kept."""
-        card = self.artefact(given, targets).card()
+        """How many samples of a condition are kept, by the card; a damaged one counts as none, and stays."""
+        try:
+            card = read_card(self.artefact(given, targets).folder / CARD)
+        except DamagedError:
+            return 0
         return int(card.facts.get("count", 0)) if card else 0
+
+    def whole(self, given: Sequence[str], targets: Sequence[str], count: int) -> bool:
+        """Whether `count` samples of a condition are kept, as they were written."""
+        if self.count(given, targets) < count:
+            return False
+        with suppress(DamagedError):
+            return _finite(self.artefact(given, targets)) is not None
+        return False
 
     def folder(self, given: Sequence[str], targets: Sequence[str]) -> Path:
         """<exported>/joint, <exported>/mnist-to-svhn."""
@@ -95,7 +107,7 @@ class Sampler:
         if not self.keep or not self.shelf:
             return False
         count = min(len(bench.order), self.keep)
-        return self.shelf.count(given, targets) < count or self._unexported(bench, given, targets, count)
+        return not self.shelf.whole(given, targets, count) or self._unexported(bench, given, targets, count)
 
     def batches(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> Iterator[Drawn]:
         """Samples for the first `count` tuples of the evaluation order, in batches of the protocol's size.
@@ -135,14 +147,14 @@ class Sampler:
 
     def _kept(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> dict[str, Tensor] | None:
         """`count` samples or more that were kept; None where there are fewer, or they are damaged."""
-        if not self.shelf or self.shelf.count(given, targets) < count:
+        if not self.shelf:
             return None
         artefact = self.shelf.artefact(given, targets)
+        card = artefact.card(bench.progress.say)
+        if card is None or int(card.facts.get("count", 0)) < count:
+            return None
         try:
-            kept = load_tensors(artefact.tensors)[0]
-            if bad := spoiled(kept):
-                raise DamagedError(f"{artefact.tensors} holds a NaN ({bad})")
-            return kept
+            return _finite(artefact)
         except DamagedError as error:
             artefact.discard(str(error), bench.progress.say)
             return None
@@ -153,15 +165,28 @@ class Sampler:
             artefact, name = shelf.artefact(given, targets), title(given, targets)
             save_tensors(artefact.tensors, made)
             artefact.finish(f"{name} by {shelf.owner}", {"count": count}, 0.0, versions("torch", "mmbench"))
-        if self._unexported(bench, given, targets, count):
-            spec, key = bench.dataset.spec, shelf.artefact(given, targets).key
-            export(shelf.folder(given, targets), {spec.modality(n): values for n, values in made.items()}, key)
+        asked = min(count, self.keep)
+        if self._unexported(bench, given, targets, asked):
+            spec, key, folder = bench.dataset.spec, shelf.artefact(given, targets).key, shelf.folder(given, targets)
+            asked = max(asked, claimed(folder, key))  # the others that lay there stay
+            export(folder, {spec.modality(n): values[:asked] for n, values in made.items()}, key)
 
     def _unexported(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> bool:
         """Whether files for other tools are asked for and are not all there, or are of other samples."""
         if self.format != "png" or not self.shelf:
             return False
-        return exported(self.shelf.folder(given, targets), self.shelf.artefact(given, targets).key) < count
+        modalities = [bench.dataset.spec.modality(name) for name in targets]
+        return exported(self.shelf.folder(given, targets), modalities, self.shelf.artefact(given, targets).key) < count
+
+
+def _finite(artefact: Artefact) -> dict[str, Tensor]:
+    """Kept samples. Raises DamagedError where they are not what was written, are missing or hold a NaN."""
+    if not readable(artefact.tensors):
+        raise DamagedError(f"{artefact.folder} is damaged (its card is there and no {artefact.tensors.name})")
+    kept = load_tensors(artefact.tensors)[0]
+    if bad := spoiled(kept):
+        raise DamagedError(f"{artefact.tensors} holds a NaN ({bad})")
+    return kept
 
 
 def title(given: Sequence[str], targets: Sequence[str]) -> str:
