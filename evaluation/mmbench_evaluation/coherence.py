@@ -22,6 +22,7 @@ from mmbench.modality import DatasetSpec, Task
 from .classifiers import UNREADABLE, Judge, judge, second_judge
 from .identity import joined
 from .intervals import Clustered, shared_items
+from .judge_networks import too_small
 
 __all__ = ["Coherence", "agreement", "entropy"]
 
@@ -92,8 +93,8 @@ class Coherence(Metric):
     def unfit(cls, dataset: DatasetSpec) -> str:
         if not dataset.classes:
             return "the data have no class labels"
-        mute = [modality.name for modality in dataset.modalities if modality.is_text and not modality.classes]
-        return f"the text {mute[0]!r} does not say its class" if mute else ""
+        mute = [m.name for m in dataset.modalities if m.is_text and not m.classes]
+        return f"the text {mute[0]!r} does not say its class" if mute else too_small(dataset)
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

@@ -28,6 +28,7 @@ from mmbench.tensors import Made, once
 
 from .classifiers import judge
 from .identity import hex8
+from .judge_networks import too_small
 from .moments import Moments
 from .reference import reference_autoencoder
 
@@ -218,7 +219,7 @@ class FMD(Frechet):
     def unfit(cls, dataset: DatasetSpec) -> str:
         if not any(map(cls.covers, dataset.modalities)):
             return "no modality is an image"
-        return "" if dataset.classes else "the data have no class labels to train its judges on"
+        return too_small(dataset) if dataset.classes else "the data have no class labels to train its judges on"
 
     @classmethod
     def covers(cls, modality: Modality) -> bool:
