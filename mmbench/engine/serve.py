@@ -53,10 +53,10 @@ def _serve(lines: Orders, sender: Sender) -> None:
     worker: Hand | Answer | None = None
     for line in lines:
         order = TypeAdapter(Order).validate_json(line)
-        with logged(start.request.runs, order):
+        with logged(start.request.runs, order) as begin:
             if worker is None:
                 worker = hand(start, sender)
-            answer = worker if isinstance(worker, Answer) else worker.do(order)
+            answer = worker if isinstance(worker, Answer) else worker.do(order, begin)
         sender.answer(answer)
 
 
