@@ -20,7 +20,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from ..errors import BusyError, DataError
-from ..store.files import exclusive, set_aside
+from ..store.files import set_aside
+from ..store.locks import exclusive
 from .sources import md5_of
 
 __all__ = ["Check", "Fetch", "download", "downloading", "of_md5", "part_of"]

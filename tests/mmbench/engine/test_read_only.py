@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from mmbench.cli import app
 from mmbench.engine.engine import Engine
 from mmbench.errors import ResultError, StorageError
 from mmbench.store import only_reading, write_text
@@ -89,11 +91,13 @@ def closing(folder: Path, *, closed: bool) -> None:
 def test_verbs_that_change_nothing_work_on_a_read_only_folder(kept: Path) -> None:
     with open_folder() as own:
         places = f"--results {kept}/results --runs {kept}/runs"
+        # the other user may not start this Python as a worker: --jobs 0
+        evaluate = f"evaluate --jobs 0 --model mvae --metrics coherence {places} --data-root {kept}"
         lines = (
             f"report {places} --out {own}/report.md --figures {own}/figures",
             f"sample --model mvae --count 3 {places} --out {own}/x.png",
-            f"evaluate --model mvae --metrics coherence {places} --data-root {kept}",
-            f"evaluate --model mvae --metrics coherence --save-samples 5 --save-format png {places} --data-root {kept}",
+            evaluate,
+            f"{evaluate} --save-samples 5 --save-format png",
             f"doctor {places}",
             f"cache list {places}",
             "list",
@@ -110,6 +114,15 @@ def test_verbs_that_change_nothing_work_on_a_read_only_folder(kept: Path) -> Non
         assert "1 complete already" in found[3][2]
         assert (own / "x.png").stat().st_size > 500
         assert list((own / "figures").glob("*.png"))
+
+
+def test_a_worker_touches_nothing_where_nothing_has_to_be_measured(kept: Path) -> None:
+    before = contents(kept)
+    places = f"--results {kept}/results --runs {kept}/runs --data-root {kept}"
+    done = CliRunner().invoke(app, f"evaluate --model mvae --metrics coherence {places}".split())
+    assert done.exit_code == 0, done.output
+    assert "1 complete already" in done.output
+    assert contents(kept) == before
 
 
 def test_a_sample_writes_nothing_even_where_it_may(home: Path, engine) -> None:
