@@ -17,6 +17,8 @@ __all__ = [
     "StorageError",
     "TrainingError",
     "UnavailableError",
+    "UnreadableError",
+    "deed",
     "near",
 ]
 
@@ -57,12 +59,35 @@ class DamagedError(ResultError):
     """A file is not what was written: it is set aside and made again, never believed."""
 
 
+class UnreadableError(ResultError):
+    """A file is there and may not be read: it is neither absent nor damaged, and nothing takes its place."""
+
+
 class BusyError(ResultError):
     """Another process is at it: nothing failed, nothing is recorded."""
 
 
 class StorageError(ResultError):
     """A file cannot be written: nothing that is computed could be kept, so the whole run stops."""
+
+
+SAID = 300
+"""Characters that are told of what somebody else's error says."""
+
+
+def deed(error: BaseException) -> str:
+    """What somebody else's code did, in a few words on one line ('failed with KeyError: ...'), whatever its error
+    is and however it prints itself."""
+    leaves = isinstance(error, SystemExit)
+    try:
+        text = str(error.code if leaves else error)
+    except Exception as other:  # its own __str__
+        text = f"(it cannot be printed, {type(other).__name__})"
+    line = next((line for part in text.splitlines() if (line := " ".join(part.split()))), "")
+    short = line if len(line) <= SAID else f"{line[:SAID]}..."
+    if leaves:
+        return f"asked to end the whole program, SystemExit: {short}"
+    return f"failed with {type(error).__name__}: {short}"
 
 
 def near(word: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from .config import Protocol
 from .data.dataset import Dataset
 from .errors import UnavailableError
-from .modality import Task
+from .modality import DatasetSpec, Task
 from .progress import Progress
 from .store.artefacts import Artefacts
 
@@ -125,6 +125,12 @@ class Metric(ABC):
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        """Why the metric can measure nothing of a dataset ('no modality is an image of three channels'); '' where it
+        can. It is then left out of the cell, before anything is prepared or trained."""
+        return ""
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

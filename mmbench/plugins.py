@@ -9,17 +9,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, TypeVar, cast, overload
 
-from .errors import PluginError, near
+from .errors import PluginError, deed, near
 
 __all__ = ["DATASETS", "METRICS", "MODELS", "Plugin", "available", "find", "label", "load"]
 
@@ -60,8 +60,7 @@ def available(group: str) -> dict[str, Plugin]:
     Raises PluginError where two distributions bring the same name.
     """
     found: dict[str, Plugin] = {}
-    for entry in sorted(entry_points(group=group), key=lambda e: (e.name, e.dist.name if e.dist else "")):
-        plugin = _plugin(entry)
+    for plugin in sorted(map(_plugin, entry_points(group=group)), key=lambda p: (p.name, p.distribution)):
         other = found.setdefault(plugin.name, plugin)
         if other.distribution != plugin.distribution:
             raise PluginError(
@@ -106,9 +105,17 @@ def label(name: str) -> str:
 
 
 def _plugin(entry: EntryPoint) -> Plugin:
-    if entry.dist is None:
-        return Plugin(entry.name, entry.value, distribution="an unknown distribution")
-    return Plugin(entry.name, entry.value, entry.dist.name, entry.dist.version)
+    value = entry.value.partition("[")[0].strip()  # extras, which nothing here asks for
+    return Plugin(entry.name, value, *_brought_by(entry))
+
+
+def _brought_by(entry: EntryPoint) -> tuple[str, str]:
+    """Name and version of a distribution, also of one whose metadata are broken."""
+    try:
+        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
+    except (KeyError, TypeError, OSError):
+        name = version = None
+    return name or "an unknown distribution", version or ""
 
 
 def _who(plugin: Plugin) -> str:
@@ -117,7 +124,7 @@ def _who(plugin: Plugin) -> str:
 
 def _module(plugin: Plugin, local: bool) -> ModuleType:
     module = plugin.value.partition(":")[0]
-    here = str(Path.cwd())
+    here = _working_directory()
     if local and here not in sys.path:
         sys.path.insert(0, here)
     said: Callable[[], str] = str
@@ -132,6 +139,14 @@ def _module(plugin: Plugin, local: bool) -> ModuleType:
         cause = f"there is no module {module!r} in {place}" if absent else _cause(error, said())
         remedy = "repair it or correct the name" if local else f"repair or reinstall {plugin.distribution}"
         raise PluginError(f"{_who(plugin)} cannot be imported ({cause}); {remedy}") from error
+
+
+def _working_directory() -> str:
+    """'.' where it was removed meanwhile."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "."
 
 
 def _attribute(plugin: Plugin, module: ModuleType) -> Any:
@@ -150,10 +165,10 @@ def _attribute(plugin: Plugin, module: ModuleType) -> Any:
 def _cause(error: BaseException, said: str) -> str:
     """In one line; of a module that ends the program also what it said."""
     if not isinstance(error, SystemExit):
-        return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return deed(error).removeprefix("failed with ")
     words = " ".join(said.split())
     short = f", saying {words if len(words) <= SAID else '...' + words[-SAID:]!r}" if words else ""
-    return f"it asks to end the whole program, SystemExit: {error.code}{short}; nothing may run at import"
+    return f"it {deed(error)}{short}; nothing may run at import"
 
 
 class _Held:
@@ -176,12 +191,13 @@ class _Held:
 
 @contextmanager
 def _at_ease() -> Iterator[Callable[[], str]]:
-    """A module is imported inside without our command line, which is not its own; yields what tells what it said.
+    """A module is imported inside without our command line and input, which are not its own; yields what tells what it
+    said.
 
-    What it prints comes out after, unless it asks to end the program.
+    What it prints comes out after, unless it asks to end the program. The working directory stays what it is.
     """
-    streams = _Held(sys.stdout), _Held(sys.stderr)
-    before, sys.argv = sys.argv, sys.argv[:1]
+    streams, folder = (_Held(sys.stdout), _Held(sys.stderr)), _working_directory()
+    before, sys.argv, typed, sys.stdin = sys.argv, sys.argv[:1], sys.stdin, io.StringIO()
     try:
         with redirect_stdout(cast(IO[str], streams[0])), redirect_stderr(cast(IO[str], streams[1])):
             yield lambda: " ".join(stream.held.getvalue() for stream in streams)
@@ -190,7 +206,9 @@ def _at_ease() -> Iterator[Callable[[], str]]:
             stream.holding = False
         raise
     finally:
-        sys.argv = before
+        sys.argv, sys.stdin = before, typed
+        if _working_directory() != folder:
+            os.chdir(folder)
         for stream in streams:
             if stream.holding:
                 stream.let_go()

@@ -22,10 +22,11 @@ from .config import digest
 from .errors import DamagedError, ResultError, StorageError, TrainingError
 from .progress import Progress, one_line
 from .store.artefacts import Artefact
-from .store.files import check_regular, sweep, whole
+from .store.files import sweep, whole
 from .store.provenance import versions
+from .store.reading import readable, reading, unreadable
 
-__all__ = ["Made", "checksum", "form", "keep", "kept", "load_tensors", "once", "save_tensors", "spoiled"]
+__all__ = ["Made", "checksum", "finished", "form", "keep", "kept", "load_tensors", "once", "save_tensors", "spoiled"]
 
 Made = tuple[dict[str, Tensor], dict[str, Any]]
 """The tensors of an artefact, and facts about it (JSON data)."""
@@ -58,14 +59,10 @@ def load_tensors(path: Path, noted: str | None = None) -> tuple[dict[str, Tensor
     """The tensors and the metadata of a file that `save_tensors` wrote.
 
     Raises DamagedError where it is not what was written, or has another checksum than the one that was `noted`
-    elsewhere; ResultError where it is missing or may not be read.
+    elsewhere; UnreadableError where it may not be read, ResultError where it is missing.
     """
-    try:
-        check_regular(path)
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+    if not readable(path):
+        raise ResultError(f"{path} is missing: check the path")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -73,6 +70,8 @@ def load_tensors(path: Path, noted: str | None = None) -> tuple[dict[str, Tensor
         said, seal = metadata.pop(SHA, None), _seal(tensors, metadata)
     except MemoryError:
         raise
+    except OSError as error:
+        raise unreadable(path, error) from None
     except Exception as error:  # of the file's format, of types that torch has not, of bytes that are no text
         raise DamagedError(f"{path} is damaged ({_line(error)})") from None
     if said != seal:
@@ -108,7 +107,8 @@ def once(
     """The tensors and facts of an artefact: those on disk, or made, put there and returned.
 
     One process makes it, the others wait; who makes it sets aside what is damaged, or holds a NaN. A finished one is
-    only read. Raises TrainingError where what is made holds a NaN.
+    only read. Raises TrainingError where what is made holds a NaN, ResultError where it is not there, or damaged, and
+    the command only reads.
 
     Arguments:
         make: gives tensors and facts; it may keep checkpoints in the artefact's folder.
@@ -116,8 +116,10 @@ def once(
         clear: called when it was made and is whole on disk: the checkpoints may go.
         finite: names of tensors that may not hold an infinity either.
     """
+    if reading():
+        return _only_read(artefact, title, finite)
     with suppress(DamagedError):
-        if found := _read(artefact, finite):
+        if found := finished(artefact, finite):
             return found
     with artefact.alone(lambda owner: progress.say(f"waiting for {owner}, which makes the {title}")):
         found = kept(artefact, progress.say, finite) or _make(artefact, make, title, progress.say, finite)
@@ -129,18 +131,19 @@ def kept(artefact: Artefact, say: Callable[[str], None], finite: Container[str] 
     """The tensors and facts of an artefact; None where it is not finished, or is damaged: then it is set aside, with a
     sentence to `say`."""
     try:
-        return _read(artefact, finite)
+        return finished(artefact, finite)
     except DamagedError as error:
         artefact.discard(str(error), say)
         return None
 
 
-def _read(artefact: Artefact, finite: Container[str]) -> Made | None:
-    """Raises DamagedError where the tensors are not those that the card speaks of, or not finite."""
+def finished(artefact: Artefact, finite: Container[str] = ()) -> Made | None:
+    """The tensors and facts of an artefact; None where it is not finished. Raises DamagedError where the tensors are
+    not those that the card speaks of, or not finite."""
     card = artefact.card()
     if card is None:
         return None
-    if not artefact.tensors.exists():
+    if not readable(artefact.tensors):
         raise DamagedError(f"{artefact.folder} is damaged (its card is there and no {artefact.tensors.name})")
     if not card.seal:
         raise DamagedError(f"{artefact.folder} is of an earlier mmbench, which noted no checksum")
@@ -148,6 +151,16 @@ def _read(artefact: Artefact, finite: Container[str]) -> Made | None:
     if bad := spoiled(tensors, finite):
         raise DamagedError(f"{artefact.tensors} holds numbers that are not finite ({bad})")
     return tensors, card.facts
+
+
+def _only_read(artefact: Artefact, title: str, finite: Container[str]) -> Made:
+    found = kept(artefact, lambda _: None, finite)
+    if found is None:
+        raise ResultError(
+            f"there is no finished {title} under {artefact.root}: give the --runs folder where it was made, or make it "
+            "with `mmbench run`; this command changes nothing"
+        )
+    return found
 
 
 def _make(

@@ -34,6 +34,7 @@ from .identity import hex8
 from .pairs import PairJudge, PairMetric
 from .precision import full_precision
 from .towers import quiet, resized
+from .weights import given
 
 __all__ = ["HUB", "KNOWN", "Clip", "ClipScore"]
 
@@ -168,8 +169,9 @@ def _folder(weights: Path | None) -> Path | None:
 
 
 def _is_clip(folder: Path) -> bool:
+    path = folder / "config.json"
     try:
-        return json.loads((folder / "config.json").read_text()).get("model_type") == "clip"
+        return given(path) and json.loads(path.read_text()).get("model_type") == "clip"
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from mmbench.metric import Bench, Kept, Metric, Row
-from mmbench.modality import Task
+from mmbench.modality import DatasetSpec, Task
 
 from .classifiers import UNREADABLE, Judge, judge, judges_keep, second_judge
 from .identity import joined
 from .intervals import Clustered, shared_items
+from .judge_networks import too_small
 
 __all__ = ["Coherence", "agreement", "entropy"]
 
@@ -87,6 +88,13 @@ class Coherence(Metric):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._tallies: dict[tuple[str, Task], _Tally] = {}
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        if not dataset.classes:
+            return "the data have no class labels"
+        mute = [m.name for m in dataset.modalities if m.is_text and not m.classes]
+        return f"the text {mute[0]!r} does not say its class" if mute else too_small(dataset)
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

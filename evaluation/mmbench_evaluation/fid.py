@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mmbench.metric import Bench
-from mmbench.modality import Modality
+from mmbench.modality import DatasetSpec, Modality
 
 from .frechet import Extractor, Frechet
 from .inception import FEATURES, inception, lacking
@@ -26,6 +26,10 @@ class FID(Frechet):
 
     name: ClassVar[str] = "fid"
     slow: ClassVar[bool] = True
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        return "" if any(map(cls.covers, dataset.modalities)) else "no modality is an image of three channels"
 
     @classmethod
     def covers(cls, modality: Modality) -> bool:

@@ -21,13 +21,14 @@ from torch import Tensor
 
 from mmbench.config import canonical
 from mmbench.metric import Bench, Kept, Metric, Row
-from mmbench.modality import Modality, Task
+from mmbench.modality import DatasetSpec, Modality, Task
 from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import Made, once
 
 from .classifiers import LeNet, judge, judges_keep
 from .identity import hex8
+from .judge_networks import too_small
 from .moments import Moments
 from .reference import reference_autoencoder, reference_keeps
 
@@ -220,7 +221,7 @@ class Frechet(Metric):
 
 def _kept_alike(bench: Bench, known: Mapping[str, Any]) -> bool:
     """Whether statistics are kept whose identity says all this."""
-    cards = [card for _, card in bench.artefacts.cards() if card and card.kind == "statistics"]
+    cards = [card for card in bench.artefacts.cards() if card.kind == "statistics"]
     return any(all(card.identity.get(key) == value for key, value in known.items()) for card in cards)
 
 
@@ -247,6 +248,12 @@ class FMD(Frechet):
     """
 
     name: ClassVar[str] = "fmd"
+
+    @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        if not any(map(cls.covers, dataset.modalities)):
+            return "no modality is an image"
+        return too_small(dataset) if dataset.classes else "the data have no class labels to train its judges on"
 
     @classmethod
     def covers(cls, modality: Modality) -> bool:

@@ -38,6 +38,7 @@ from mmbench.store.locks import exclusive
 from mmbench.tensors import checksum
 
 from .precision import full_precision
+from .weights import given
 
 __all__ = ["FEATURES", "Inception", "inception", "lacking", "prepared"]
 
@@ -147,7 +148,7 @@ def lacking(weights: Path | None, cache: Path) -> str:
 def _here(weights: Path | None, cache: Path) -> dict[str, Tensor] | None:
     """From the user's folder, the cache, or the package."""
     for path in (weights / name for name in FILES) if weights is not None else ():
-        if path.is_file():
+        if given(path):
             return _user_file(path)
     return _official(_cached(cache)) or _packaged()
 
@@ -164,8 +165,9 @@ def _user_file(path: Path) -> dict[str, Tensor]:
 
 
 def _official(path: Path) -> dict[str, Tensor] | None:
-    """The weights in a file; None where there is none, or where it is damaged or holds another network."""
-    if not path.is_file():
+    """The weights in a file; None where there is none, or where it is damaged or holds another network. Raises
+    UnavailableError where it may not be read."""
+    if not given(path):
         return None
     try:
         weights: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -12,8 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from mmbench.errors import ConfigError
+from mmbench.modality import DatasetSpec
 
-__all__ = ["LeNet", "WideNet"]
+__all__ = ["LeNet", "WideNet", "too_small"]
+
+
+def too_small(dataset: DatasetSpec) -> str:
+    """Which images of a dataset the judges cannot read, in a few words; '' where there are none."""
+    small = [m.name for m in dataset.modalities if not m.is_text and not _legible(m.shape)]
+    return f"the images {small[0]!r} are smaller than the 16 x 16 pixels that its judges need" if small else ""
+
+
+def _legible(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and min(shape[1:]) >= 16
 
 
 class LeNet(nn.Module):
@@ -30,7 +41,7 @@ class LeNet(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        if len(shape) != 3 or min(shape[1:]) < 16:
+        if not _legible(shape):
             raise ConfigError(f"the judge needs images (C, H, W) of at least 16 x 16 pixels, got {shape}")
         channels, *extents = shape
         height, width = (((n - 4) // 2 - 4) // 2 for n in extents)

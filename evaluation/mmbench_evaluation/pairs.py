@@ -120,6 +120,10 @@ class PairMetric(Metric):
         self._sums: dict[Task, tuple[Clustered, Clustered]] = {}
 
     @classmethod
+    def unfit(cls, dataset: DatasetSpec) -> str:
+        return "" if find_pair(dataset) else "the data are no pairs of one image of three channels and one text"
+
+    @classmethod
     @abstractmethod
     def judge(cls, bench: Bench) -> PairJudge:
         """The judge, remembered in `bench.memory`. Raises UnavailableError where its weights are lacking."""

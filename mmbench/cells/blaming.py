@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import MemoryShortageError, MmbenchError, PluginError
+from ..errors import MemoryShortageError, MmbenchError, PluginError, deed
 
 __all__ = ["blaming"]
 
@@ -33,19 +33,12 @@ def blaming(name: str) -> Iterator[None]:
                 f"{name} ran out of memory ({_place(error)}); choose a smaller batch (--set schedule.batch_size=..., "
                 "--set eval.batch_size=...) or a smaller --budget, or a machine with more"
             ) from error
-        raise PluginError(f"{name} {_deed(error)} ({_place(error)}); tell its author") from error
-
-
-def _deed(error: BaseException) -> str:
-    """What the plugin did, in one line."""
-    if isinstance(error, SystemExit):
-        return f"asked to end the whole program, SystemExit: {error.code}"
-    return f"failed with {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        raise PluginError(f"{name} {deed(error)} ({_place(error)}); tell its author") from error
 
 
 def _is_shortage(error: BaseException) -> bool:
     """torch has an error of its own for a GPU, and a RuntimeError for the CPU."""
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "DefaultCPUAllocator" in deed(error)
 
 
 def _place(error: BaseException) -> str:

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from .. import plugins, store
-from ..errors import ResultError, UnavailableError
+from .. import store
+from ..errors import ResultError
 from ..metric import Bench, Metric
 from ..model import Model
 from ..networks import Networks
 from ..seeding import seeded_init
-from ..store.provenance import changed
 from ..store.schema import Cell
 from ..training import StageRecord, train
-from .blaming import blaming
+from .choosing import Choice
 from .identity import keeper, sampler
 from .measuring import groups, measure, targets
 from .plan import CellPlan
@@ -38,27 +37,37 @@ class CellWork:
 
     def __init__(self, plan: CellPlan, shop: Workshop, *, may_train: bool) -> None:
         self.plan, self.shop, self.may_train = plan, shop, may_train
-        self.request, self.say = shop.request, shop.progress.say
-        self.left_out: dict[str, str] = {}
+        self.request, self._said = shop.request, set[str]()
+        self.choice = Choice(plan, shop.request, self.say)
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
         """Metrics that could not be measured, with the reason."""
+        return self.choice.left_out
+
+    def say(self, message: str) -> None:
+        """Tell the user, once."""
+        if message not in self._said:
+            self._said.add(message)
+            self.shop.progress.say(message)
+
+    def settled(self) -> Fate | None:
+        """What becomes of a cell of which nothing has to be written, seen by reading alone; None where there is work.
+
+        Raises ResultError as `compute` does.
+        """
+        with store.only_reading():
+            return self._looked_at()[0]
 
     def compute(self) -> Fate:
-        """Compute what is missing of the cell and write it."""
-        plan, cell = self.plan, store.existing(self.request.results, self.plan.key)
-        stale = plan.stale(cell) if cell else []
-        if cell and stale and not self._anew(stale):
-            return "stale"
-        if cell and (stale or (self.may_train and self.request.again)):
-            cell = None
-        lacking = self._lacking(cell)
-        bench = self.shop.bench(plan.protocol)
-        redraw = cell is not None and shown_lack(plan, self.shop, cell)
-        if cell and not lacking and not redraw and not self._samples_lack(cell, bench):
-            self.say(f"{plan.who}: complete already, skipped")
-            return "skipped"
+        """Compute what is missing of the cell and write it; no other process may be at it."""
+        fate, cell, lacking = self._looked_at()
+        if fate:
+            return fate
+        plan, bench = self.plan, self.shop.bench(self.plan.protocol)
         self.say(f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
-        metrics = self._ready(bench, lacking)
-        if cell and not metrics and not redraw and not self._samples_lack(cell, bench):
+        metrics, redraw = self.choice.ready(bench, lacking), self._shown_lack(cell)
+        if cell and not metrics and not redraw and not self._samples_lack(cell):
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
@@ -66,6 +75,20 @@ class CellWork:
             return "extended"
         self._whole(bench, metrics)
         return "complete"
+
+    def _looked_at(self) -> tuple[Fate | None, Cell | None, list[str]]:
+        """What becomes of the cell where there is nothing to do; else the cell to go on from, and what it lacks."""
+        plan, cell = self.plan, store.existing(self.request.results, self.plan.key)
+        stale = plan.stale(cell) if cell else []
+        if cell and stale and not self._anew(stale):
+            return "stale", cell, []
+        if cell and (stale or (self.may_train and self.request.again)):
+            cell = None
+        lacking = self.choice.lacking(cell)
+        if cell and not lacking and not self._shown_lack(cell) and not self._samples_lack(cell):
+            self.say(f"{plan.who}: complete already, skipped")
+            return "skipped", cell, []
+        return None, cell, lacking
 
     def trained(self) -> tuple[Model, dict[str, StageRecord]]:
         """The cell's model, from its kept stages where they are there."""
@@ -96,24 +119,6 @@ class CellWork:
         self.say(f"{told}; kept as it is, --stale rerun computes it anew")
         return False
 
-    def _lacking(self, cell: Cell | None) -> list[str]:
-        """The metrics to measure: those that a cell has not, or has from other code where that is asked for."""
-        names = self.request.metrics or self.plan.dataset.spec.metrics
-        if cell is None or self.request.again:
-            return list(names)
-        old = self._measured_by_other_code(cell, names)
-        if old and self.request.stale == "keep":
-            self.say(
-                f"{self.plan.who}: other code measured {', '.join(old)}; kept as it is, "
-                "`mmbench evaluate --again` measures anew"
-            )
-        redo = old if self.request.stale == "rerun" else []
-        return [name for name in names if name not in cell["metrics"] or name in redo]
-
-    def _measured_by_other_code(self, cell: Cell, names: Sequence[str]) -> list[str]:
-        now = metric_records({n: _metric(n) for n in names if n in cell["metrics"]}, {})
-        return [name for name, record in now.items() if changed(cell["metrics"][name]["code"], record["code"])]
-
     def _whole(self, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
         """Train, measure and write the cell."""
         plan = self.plan
@@ -122,6 +127,7 @@ class CellWork:
             for reason in record.collapsed:
                 self.say(f"{plan.who}: {reason}; it is measured and marked")
         result = measure(sampler(plan, self.shop, lambda: model, _artefacts(records)), bench, metrics)
+        metrics = self.choice.heard(result, metrics)
         name = shown_name(plan, _artefacts(records))
         keep_shown(self.shop, name, result.samples)
         cell = cell_record(
@@ -143,6 +149,7 @@ class CellWork:
             return self.trained()[0]
 
         result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=redraw)
+        metrics = self.choice.heard(result, metrics)
         if redraw:
             keep_shown(self.shop, str(cell["samples"]), result.samples)
         cell["rows"] = [row for row in cell["rows"] if row["plugin"] not in metrics] + result.rows  # type: ignore[operator]
@@ -151,32 +158,19 @@ class CellWork:
         if metrics:
             store.write(self.request.results, cell)
 
-    def _samples_lack(self, cell: Cell, bench: Bench) -> bool:
+    def _shown_lack(self, cell: Cell | None) -> bool:
+        return cell is not None and shown_lack(self.plan, self.shop, cell)
+
+    def _samples_lack(self, cell: Cell) -> bool:
         """Whether samples shall be kept that are not yet."""
+        if not self.request.keep:
+            return False
+        bench = self.shop.bench(self.plan.protocol)
         source, (made, own) = sampler(self.plan, self.shop, self._no_model, _kept(cell)), groups(bench)
         return any(source.lacks(bench, group[0].given, targets(group)) for group in [*made, *own])
 
     def _no_model(self) -> Model:
         raise AssertionError("only the samples on disk are counted")
-
-    def _ready(self, bench: Bench, names: Sequence[str]) -> dict[str, type[Metric]]:
-        """The metrics that can be measured here, prepared; and why the others cannot."""
-        metrics: dict[str, type[Metric]] = {}
-        for name in names:
-            metric = _metric(name)
-            try:
-                with blaming(name):
-                    metric.prepare(bench)
-            except UnavailableError as error:
-                self.left_out[name] = str(error)
-                self.say(f"{name} is left out: {error}")
-            else:
-                metrics[name] = metric
-        return metrics
-
-
-def _metric(name: str) -> type[Metric]:
-    return plugins.load(plugins.METRICS, name, Metric)
 
 
 def _artefacts(records: Mapping[str, StageRecord]) -> dict[str, str]:

@@ -47,10 +47,15 @@ def sample_for(planner: Planner, given: Sequence[str], targets: Sequence[str], c
         count: ConfigError where so many samples would not fit into memory.
         noise: seed of the samples' noise.
     """
+    with store.only_reading():
+        return _sampled(planner, given, targets, count, noise)
+
+
+def _sampled(planner: Planner, given: Sequence[str], targets: Sequence[str], count: int, noise: int) -> Sampled:
     shop = planner.shop
     spec = shop.dataset.spec
     conditions = parse_given(spec, given)
-    wanted = tuple(spec.modality(name).name for name in targets) or tuple(
+    wanted = tuple(spec.modality(name).name for name in dict.fromkeys(targets)) or tuple(
         name for name in spec.names if name not in conditions
     )
     if not wanted:

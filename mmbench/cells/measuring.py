@@ -8,6 +8,7 @@ reconstruction of each modality, are measured by the same metrics.
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +20,11 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import PluginError
-from ..metric import Bench, Metric
+from ..metric import Bench, Metric, Row
 from ..modality import Task
 from ..model import Batch
 from ..store.samples import sample_key
+from ..store.schema import row_fault
 from .blaming import blaming
 from .export import as_array
 from .references import references
@@ -116,7 +118,7 @@ def _begun(name: str, metric: type[Metric], bench: Bench) -> Metric:
 
 def _wanted(name: str, metric: Metric, tasks: Sequence[Task]) -> int:
     with blaming(name):
-        return max(metric.wants(task) for task in tasks)
+        return max(operator.index(metric.wants(task)) for task in tasks)
 
 
 def _feed(
@@ -170,16 +172,23 @@ def _collect(
     found: dict[str, list[dict[str, Any]]] = {}
     for name, metric in metrics.items():
         with _clock(result.metric_seconds, name), blaming(name):
-            rows = metric.compute()
-        for row in rows:
-            if not math.isfinite(row.value):
-                raise PluginError(f"{row.metric} of {row.task} ({row.modality}) is {row.value}; look at the samples")
-        found[name] = [
-            {**asdict(row), "interval": list(row.interval) if row.interval else None}
-            | {"plugin": name, "source": source, "data": data}
-            for row in rows
-        ]
+            found[name] = [
+                _line(name, row) | {"plugin": name, "source": source, "data": data} for row in metric.compute()
+            ]
     return found
+
+
+def _line(name: str, row: Any) -> dict[str, Any]:
+    """A row as a cell's file holds it, whatever kinds of numbers the metric took; PluginError for what is none."""
+    if not isinstance(row, Row):
+        raise PluginError(f"{name}: compute must return a list of Row, got a {type(row).__name__}")
+    value, interval = float(row.value), None if row.interval is None else [float(bound) for bound in row.interval]
+    if not math.isfinite(value):
+        raise PluginError(f"{row.metric} of {row.task} ({row.modality}) is {value}; look at the samples")
+    line = {**asdict(row), "value": value, "count": operator.index(row.count), "interval": interval}
+    if wrong := row_fault(line):
+        raise PluginError(f"{name}: one of its rows will not do ({wrong}); tell its author")
+    return line
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, NamedTuple
 
 import torch
@@ -70,9 +71,9 @@ def references(bench: Bench, metrics: Metrics) -> Iterator[Reference]:
 
 def wanted(bench: Bench, metric: type[Metric]) -> int:
     """The most tuples that a metric measures of any task."""
-    with blaming(metric.name):
+    with blaming(str(getattr(metric, "name", metric.__qualname__))):
         made = metric(bench)
-        return min(len(bench.order), max(made.wants(task) for task in bench.dataset.spec.tasks()))
+        return min(len(bench.order), max(index(made.wants(task)) for task in bench.dataset.spec.tasks()))
 
 
 def floor(bench: Bench, count: int) -> Floor:

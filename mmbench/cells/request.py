@@ -47,6 +47,10 @@ class Request:
     allow_partial: bool = False
     """Run on a dataset of which only a part of the files is there, under a name that says so."""
 
+    def __post_init__(self) -> None:
+        if self.keep_format != "safetensors" and not self.keep:
+            raise ConfigError("--save-format says how samples are kept: say how many with --save-samples N")
+
 
 def budget_named(name: str) -> Budget:
     """Raises ConfigError for an unknown budget."""

@@ -27,8 +27,9 @@ from ..metric import Bench
 from ..model import Batch, Model, draw
 from ..seeding import generator
 from ..store.artefacts import Artefact, Artefacts
-from ..tensors import keep, kept
-from .export import export, exported
+from ..store.reading import readable
+from ..tensors import finished, keep, kept
+from .export import claimed, export, exported
 
 __all__ = ["Drawn", "Sampler", "Shelf", "batches", "title"]
 
@@ -63,12 +64,20 @@ class Shelf:
         return self.artefacts.of("samples", {**self.identity, "given": list(given), "targets": list(targets)})
 
     def count(self, given: Sequence[str], targets: Sequence[str]) -> int:
-        """How many samples of a condition are kept, by their card; none where it is damaged or has no samples."""
+        """How many samples of a condition are kept, by their card; a damaged one, or one without samples, counts as
+        none, and stays."""
         artefact = self.artefact(given, targets)
         with suppress(DamagedError):
             card = artefact.card()
-            return int(card.facts.get("count", 0)) if card and artefact.tensors.is_file() else 0
+            return int(card.facts.get("count", 0)) if card and readable(artefact.tensors) else 0
         return 0
+
+    def whole(self, given: Sequence[str], targets: Sequence[str], count: int) -> bool:
+        """Whether `count` samples of a condition are kept, as they were written."""
+        with suppress(DamagedError):
+            found = finished(self.artefact(given, targets))
+            return found is not None and found[1].get("count", 0) >= count
+        return False
 
     def folder(self, given: Sequence[str], targets: Sequence[str]) -> Path:
         """<exported>/joint, <exported>/mnist-to-svhn."""
@@ -97,7 +106,7 @@ class Sampler:
         if not self.keep or not self.shelf:
             return False
         count = min(len(bench.order), self.keep)
-        return self.shelf.count(given, targets) < count or self._unexported(bench, given, targets, count)
+        return not self.shelf.whole(given, targets, count) or self._unexported(bench, given, targets, count)
 
     def batches(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> Iterator[Drawn]:
         """Samples for the first `count` tuples of the evaluation order, in batches of the protocol's size.
@@ -148,15 +157,18 @@ class Sampler:
             artefact, name = shelf.artefact(given, targets), title(given, targets)
             artefact.make_way(bench.progress.say)
             keep(artefact, made, f"{name} by {shelf.owner}", {"count": count}, 0.0)
-        if self._unexported(bench, given, targets, count):
-            spec, key = bench.dataset.spec, shelf.artefact(given, targets).key
-            export(shelf.folder(given, targets), {spec.modality(n): values for n, values in made.items()}, key)
+        asked = min(count, self.keep)
+        if self._unexported(bench, given, targets, asked):
+            spec, key, folder = bench.dataset.spec, shelf.artefact(given, targets).key, shelf.folder(given, targets)
+            asked = max(asked, claimed(folder, key))  # the others that lay there stay
+            export(folder, {spec.modality(n): values[:asked] for n, values in made.items()}, key)
 
     def _unexported(self, bench: Bench, given: Sequence[str], targets: Sequence[str], count: int) -> bool:
         """Whether files for other tools are asked for and are not all there, or are of other samples."""
         if self.format != "png" or not self.shelf:
             return False
-        return exported(self.shelf.folder(given, targets), self.shelf.artefact(given, targets).key) < count
+        modalities = [bench.dataset.spec.modality(name) for name in targets]
+        return exported(self.shelf.folder(given, targets), modalities, self.shelf.artefact(given, targets).key) < count
 
 
 def title(given: Sequence[str], targets: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from .. import store
-from ..errors import DamagedError, ResultError
+from ..errors import DamagedError, ResultError, UnreadableError
 from ..store.artefacts import CARD
 from ..store.files import make_way, set_aside
+from ..store.reading import reading
 from ..store.schema import Cell
 from .identity import token
 from .plan import CellPlan
@@ -25,7 +26,8 @@ def shown_name(plan: CellPlan, stages: Mapping[str, str]) -> str:
 
 
 def keep_shown(shop: Workshop, name: str, samples: Mapping[str, np.ndarray]) -> None:
-    """Write a sample file, if there are samples; a damaged one in its place is set aside."""
+    """Write a sample file, if there are samples; a damaged one in its place is set aside. Raises UnreadableError where
+    one is there that may not be read: it stays."""
     if samples:
         path = shop.request.runs / name
         _whole(path, shop.progress.say)
@@ -35,22 +37,29 @@ def keep_shown(shop: Workshop, name: str, samples: Mapping[str, np.ndarray]) -> 
 
 def shown_lack(plan: CellPlan, shop: Workshop, cell: Cell) -> bool:
     """Whether a cell's sample file is gone or damaged, and can be made anew from stages that are kept. A damaged one is
-    set aside, with a sentence."""
+    set aside, with a sentence, unless the command only reads; one that may not be read stays."""
     stages = {name: record["artefact"] for name, record in cell["stages"].items()}
     if cell["samples"] != shown_name(plan, stages):
         return False
-    if _whole(shop.request.runs / str(cell["samples"]), shop.progress.say):
+    try:
+        if _whole(shop.request.runs / str(cell["samples"]), shop.progress.say):
+            return False
+    except UnreadableError:
         return False
-    return all((shop.artefacts.root / name / CARD).is_file() for name in stages.values())
+    return all(store.there(shop.artefacts.root / name / CARD) for name in stages.values())
 
 
 def _whole(path: Path, say: Callable[[str], None]) -> bool:
-    """Whether a sample file is there and what was written; a damaged one is set aside, with a sentence."""
+    """Whether a sample file is there and what was written; a damaged one is set aside, with a sentence, unless the
+    command only reads. Raises UnreadableError."""
     try:
         store.read_samples(path)
     except DamagedError as error:
-        say(f"{str(error).partition(': run')[0]}; set aside as {set_aside(path).name}")
+        if not reading():
+            say(f"{str(error).partition(': run')[0]}; set aside as {set_aside(path).name}")
         return False
+    except UnreadableError:
+        raise
     except ResultError:
         return False
     return True

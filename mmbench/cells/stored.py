@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .. import plugins, store
@@ -25,7 +26,7 @@ def stored(planner: Planner) -> list[CellPlan]:
     found = store.gather(request.results, name)
     cells = [cell for cell in found.cells if _asked_for(planner, cell)]
     for bad in found.bad:
-        if _may_be_asked_for(planner, bad.path):
+        if _may_be_asked_for(planner, bad.path.relative_to(request.results)):
             planner.leave_out("a cell", bad.reason)
     if not cells and not planner.broken:
         raise ResultError(f"{request.results} holds no such cells of {name}: compute them with `mmbench run`")
@@ -43,14 +44,18 @@ def _asked_for(planner: Planner, cell: Cell) -> bool:
 
 
 def _may_be_asked_for(planner: Planner, path: Path) -> bool:
-    """The same of a file that cannot be read, by its place."""
-    model, run, file = path.parts[-3:]
-    request, seeds = planner.request, [f"seed-{seed}.json" for seed in planner.request.seeds]
-    return (
-        (not planner.models or model in [word(plugins.label(name)) for name in planner.models])
-        and file in (seeds or [file.replace(".failed", "")])
-        and (not request.budget or run.startswith(f"{request.budget}-"))
+    """The same of a file or folder that cannot be read, by its place below the results: of a folder, any of its cells
+    may be."""
+    request, dataset = planner.request, planner.shop.dataset.spec.name
+    models = {word(plugins.label(name)) for name in planner.models}
+    files = {f"seed-{seed}.json" for seed in request.seeds}
+    asked: Sequence[Callable[[str], bool]] = (
+        lambda name: name == word(dataset),
+        lambda name: not models or name in models,
+        lambda name: not request.budget or name.startswith(f"{request.budget}-"),
+        lambda name: name in files if files else ".failed" not in name,
     )
+    return all(test(name) for test, name in zip(asked, path.parts, strict=False))
 
 
 def _stored(planner: Planner, cell: Cell) -> CellPlan | None:

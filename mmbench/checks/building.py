@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -36,7 +37,10 @@ def _frozen(config: Any) -> bool:
 def _refuse_strange_checks(cls: type[Model]) -> None:
     from .rules import CHECKS  # all of them, these too
 
-    stale = ", ".join(sorted(set(cls.known_failures) - set(CHECKS)))
+    known = cls.known_failures
+    words = isinstance(known, Mapping) and all(isinstance(word, str) for pair in known.items() for word in pair)
+    refuse(not words, "known_failures must be a mapping of checks to reasons, both of them texts")
+    stale = ", ".join(sorted(set(known) - set(CHECKS)))
     refuse(bool(stale), f"known_failures names checks that do not exist: {stale}; see mmbench.checks.CHECKS")
 
 

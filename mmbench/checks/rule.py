@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import MmbenchError
+from ..errors import MmbenchError, deed
 from .subject import ContractError, Subject
 
 __all__ = ["Check", "Checks", "cause", "refuse"]
@@ -53,5 +53,4 @@ def cause(error: BaseException) -> str:
     if isinstance(error, (ContractError, MmbenchError)):
         return str(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}, line {frame.lineno})"
+    return f"{deed(error).removeprefix('failed with ')} ({Path(frame.filename).name}, line {frame.lineno})"

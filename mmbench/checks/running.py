@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -82,7 +82,8 @@ class _Suite:
 
     def _known(self, name: str) -> str:
         cls = self.subjects[0].__dict__.get("cls")
-        return getattr(cls, "known_failures", {}).get(name, "")
+        known = getattr(cls, "known_failures", {})
+        return str(known.get(name, "")) if isinstance(known, Mapping) else ""
 
 
 def _verdict(check: Check, subject: Subject) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any, NoReturn
 
@@ -52,6 +53,8 @@ app.add_typer(cache_app, name="cache")
 
 def main() -> NoReturn:
     """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
     try:
         with interruptible():
             app()

@@ -36,8 +36,8 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
     table = Table("kind", "what", "key", "MB", "made", "needed by", box=None, pad_edge=False)
     for entry in entries:
         needed = f"{len(entry.cells)} cell{'s' * (len(entry.cells) != 1)}" if entry.cells else "no cell"
-        made = entry.card.finished[:16].replace("T", " ") if entry.card else "unfinished"
-        what = entry.card.title if entry.card else "an interrupted training"
+        made = entry.card.finished[:16].replace("T", " ") if entry.card else "" if entry.unreadable else "unfinished"
+        what = entry.card.title if entry.card else entry.unreadable or "an interrupted training"
         table.add_row(entry.kind, what, entry.folder.name, f"{entry.size / 1e6:.1f}", made, needed)
     show(table, 160)
     total = sum(entry.size for entry in entries) / 1e6
@@ -63,7 +63,7 @@ def clear(
     Nothing that another process is making is touched. Refused where a file of results cannot be read, for nobody knows
     what its cell needs.
     """
-    from ..store.files import leftovers
+    from ..store.files import discard, leftovers
     from ..store.inventory import inventory, removable, remove
 
     results = results or [Path("results")]
@@ -76,5 +76,5 @@ def clear(
     say(f"{len(gone)} artefacts {word}, {sum(e.size for e in gone) / 1e6:.1f} MB{busy}")
     if half := {path: path.stat().st_size for folder in (runs, *results) for path in leftovers(folder)}:
         for path in () if dry_run else half:
-            path.unlink(missing_ok=True)
+            discard(path)
         say(f"{len(half)} half-written files {word}, {sum(half.values()) / 1e6:.1f} MB")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import store
-from ..errors import ResultError
+from ..errors import ResultError, UnreadableError
 from ..store import stale
-from ..store.artefacts import CARD, TENSORS, read_card
+from ..store.artefacts import CARD, TENSORS, Artefacts, read_card
 from ..store.files import set_aside
 from .options import DataRoot, Results, Runs, path_option
 from .terminal import say
@@ -65,8 +65,8 @@ def doctor(
     artefacts that no cell needs.
 
     Nothing is changed without --set-aside or --clean, and nothing that a living process uses is removed. The exit code
-    is 1 if a device does not compute, or if something is damaged that was not set aside. A damaged artefact is set
-    aside and made again when it is next asked for.
+    is 1 if a device does not compute, or if something is damaged that was not set aside. What may not be read is named
+    and stays where it is. A damaged artefact is set aside and made again when it is next asked for.
 
     \b
     mmbench doctor                              before a long run
@@ -77,13 +77,17 @@ def doctor(
     sick = _machine([results, runs])
     _data(data_root, quick)
     _metrics(weights, runs)
-    bad = _told("bad files of cells", _bad_cells(results, aside))
-    wrong = (0 if aside else bad) + _told("damaged artefacts and sample files", _damaged(runs))
+    bad = store.gather(results).bad
+    _told("bad files of cells", _bad_cells(bad, aside))
+    wrong = sum(not (file.damaged and aside) for file in bad)
+    wrong += _told("damaged artefacts and sample files", _damaged(runs))
     _left("stale locks", stale.stale_locks(runs), clean)
     _left("left behind", stale.left_behind(results, runs), clean)
     _orphans(results, runs, clean and orphans)
     if wrong:
-        say(f"{wrong} damaged" + ("" if aside else "; --set-aside moves bad files of cells out of the way"))
+        movable = not aside and any(file.damaged for file in bad)
+        moves = "; --set-aside moves bad files of cells out of the way" if movable else ""
+        say(f"{wrong} damaged or not to be read{moves}")
     if wrong or sick:
         raise typer.Exit(1)
 
@@ -177,16 +181,19 @@ def _bytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size:,} bytes"
 
 
-def _bad_cells(results: Path, aside: bool) -> Iterator[str]:
-    for bad in store.gather(results).bad:
-        yield bad.reason + (f"; it was set aside as {set_aside(bad.path).name}" if aside else "")
+def _bad_cells(bad: Sequence[store.BadFile], aside: bool) -> Iterator[str]:
+    for file in bad:
+        moved = f"; it was set aside as {set_aside(file.path).name}" if aside and file.damaged else ""
+        yield file.reason + moved
 
 
 def _damaged(runs: Path) -> Iterator[str]:
     """A sentence for each card, tensor file and sample file that is not what was written."""
-    for folder in sorted((runs / "artefacts").glob("*/*")):
-        if not folder.name.startswith(".") and ".damaged-" not in folder.name and folder.parent.name != "locks":
+    try:
+        for folder in Artefacts(runs / "artefacts").places():
             yield from _wrong_with(folder)
+    except UnreadableError as error:
+        yield str(error)
     for path in sorted((runs / "samples").rglob("*.npz")):
         try:
             store.read_samples(path)
@@ -198,15 +205,20 @@ def _wrong_with(folder: Path) -> Iterator[str]:
     """What is wrong with an artefact, or with the checkpoints of an unfinished one."""
     from ..tensors import load_tensors
 
+    try:
+        files = [path for path in store.children(folder) if path.suffix == ".safetensors"]
+    except UnreadableError as error:
+        yield str(error)
+        return
     seal = None
     try:
         card = read_card(folder / CARD)
         seal = card.tensors or None if card else None
-        if card and not (folder / TENSORS).exists():
+        if card and not store.there(folder / TENSORS):
             yield f"{folder} is damaged (its card is there and no {TENSORS})"
     except ResultError as error:
         yield str(error)
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in files:
         try:
             load_tensors(path, seal if path.name == TENSORS else None)
         except ResultError as error:

@@ -53,8 +53,8 @@ def _check(results: Path, out: Path | None, figures: Path | None) -> None:
     """The places that were named, before anything is read or drawn."""
     from .. import store
 
-    if not results.is_dir():
-        what = "is a file" if results.exists() else "does not exist"
+    if not (exists := store.there(results)) or not results.is_dir():
+        what = "is a file" if exists else "does not exist"
         raise ResultError(f"{results} {what}: name the folder of the results, or make it with `mmbench run`")
     if out is not None:
         store.check_file(out)

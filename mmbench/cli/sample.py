@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import ConfigError
 from ..store import check_file
 from .options import Budget, Places, path_option, request, shared
 from .terminal import Terminal, say
 
 __all__ = ["sample"]
 
-PICTURED = 100
-"""Samples that the picture shows at most."""
-MOST = 10_000
-"""Samples that are drawn at most: they are all held in memory. `mmbench evaluate --save-samples` keeps more on disk."""
+PICTURED = 1000
+"""Samples that are drawn at most: one picture shows them all. `mmbench evaluate --save-samples` keeps more on disk."""
 
 
 @shared(Places)
@@ -40,7 +41,12 @@ def sample(
     ] = None,
     count: Annotated[
         int,
-        typer.Option("--count", min=1, max=MOST, help=f"Up to {MOST:,} samples; the picture shows {PICTURED}."),
+        typer.Option(
+            "--count",
+            min=1,
+            max=PICTURED,
+            help="Samples; the picture shows them all. For more, see 'mmbench evaluate --save-samples'.",
+        ),
     ] = 8,
     noise: Annotated[int, typer.Option("--noise-seed", min=0, help="Another seed, other samples.")] = 0,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of this training seed's cell.")] = None,
@@ -60,12 +66,19 @@ def sample(
 
     check_file(out)
     picture_format(out)
+    _check_apart(out, given or ())
     asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
     sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
     for name, values in sampled.made.items():
         if values.dtype.kind == "U":
             typer.echo("\n".join(f"{name}: {text}" for text in values.tolist()))
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
-    if count > PICTURED:
-        say(f"the picture shows the first {PICTURED} of {count:,} samples")
-    say(f"wrote {save(given_grid(sampled.given, sampled.made, title, PICTURED), out)}")
+    say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
+
+
+def _check_apart(out: Path, given: Sequence[str]) -> None:
+    """Raise ConfigError where the picture would be written over an image that is given."""
+    for setting in given:
+        value = os.path.expanduser(setting.partition("=")[2])
+        if os.path.isfile(value) and os.path.exists(out) and os.path.samefile(value, out):
+            raise ConfigError(f"--out {out} is the file of --given {setting}: name another file for the picture")

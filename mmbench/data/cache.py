@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import DamagedError, ResultError, StorageError
+from ..errors import DamagedError, ResultError, StorageError, UnreadableError
 from ..store.files import set_aside
 from ..tensors import form, load_tensors, save_tensors
 
@@ -24,11 +24,14 @@ def once(path: Path, make: Callable[[], Made], say: Callable[[str], None]) -> Ma
     """What the file `path` holds; where there is none, what `make` returns, which is then kept there.
 
     What is damaged, or was written for another name, is set aside, with a sentence to `say`. A cache is not trusted,
-    only used: one that cannot be written costs the next call its time.
+    only used: one that cannot be written costs the next call its time. Raises UnreadableError where a file is there
+    that may not be read: it is somebody's, and stays.
     """
     free = True
     try:
         return _read(path)
+    except UnreadableError:
+        raise
     except DamagedError as error:
         free = _moved(path, str(error), say)
     except ResultError:

@@ -200,11 +200,11 @@ _kept: dict[str, tuple[Reporter, Any]] = {}
 def _carry_out(start: str, order: str, board: Any, number: int) -> str:
     """One order, in a worker of Ray."""
     begun, asked = TypeAdapter(Start).validate_json(start), TypeAdapter(Order).validate_json(order)
-    with interruptible(), logged(begun.request.runs, asked):
+    with interruptible(), logged(begun.request.runs, asked) as begin:
         reporter, worker = _kept.get(start) or _prepared(start, begun)
         reporter.tell = lambda event: board.add.remote(number, event)
         reporter.tell({"begun": number})
-        return _json(Answer, worker if isinstance(worker, Answer) else worker.do(asked))
+        return _json(Answer, worker if isinstance(worker, Answer) else worker.do(asked, begin))
 
 
 def _prepared(start: str, begun: Start) -> tuple[Reporter, Any]:

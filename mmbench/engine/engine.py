@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import store
 from ..cells.request import Request, expanded
 from ..errors import PluginError
 from ..progress import Progress
-from ..store.inventory import note_results
+from ..store.inventory import check_places
 from .crew import Crew, Here
 from .grid import Grid
 from .orders import Answer, Order, PlannedCell
@@ -52,7 +51,7 @@ class Engine:
 
         Raises StorageError if nothing can be written.
         """
-        self._check_places()
+        check_places(self.request.results, self.request.runs)
         outcome = Outcome(broken=self.broken)
         cells = self.plan()
         self._weigh(cells)
@@ -60,8 +59,10 @@ class Engine:
         return outcome
 
     def evaluate(self) -> Outcome:
-        """Measure what complete cells lack (or, with `again`, what is asked for), from their trained models."""
-        self._check_places()
+        """Measure what complete cells lack (or, with `again`, what is asked for), from their trained models.
+
+        Nothing is touched where there is nothing to write: the folders may be somebody else's.
+        """
         outcome = Outcome(broken=self.broken)
         Grid(self._ask(Order(kind="stored")).cells, "measure", self.request, self.crew, self.progress).run(outcome)
         return outcome
@@ -71,11 +72,6 @@ class Engine:
         from .hand import Hand
 
         return Hand(self.request, self.progress).sample(given, targets, count, noise)
-
-    def _check_places(self) -> None:
-        store.check_writable(self.request.results)
-        store.check_writable(self.request.runs)
-        note_results(self.request.runs, self.request.results)
 
     def _weigh(self, cells: Sequence[PlannedCell]) -> None:
         """Say how much may be written; a worker that dies of it will die of its cell, too, which is told then."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
+from collections.abc import Callable
 
 from .. import plugins, store
 from ..cells.blaming import blaming
@@ -17,8 +19,9 @@ from ..cells.request import Request
 from ..cells.stored import stored
 from ..cells.workshop import Workshop
 from ..config import to_json
-from ..errors import BusyError, MmbenchError, ResultError, StorageError
+from ..errors import BusyError, MmbenchError, ResultError, StorageError, UnreadableError
 from ..progress import Progress
+from ..store.inventory import check_places
 from .device import resolve_device, tune
 from .orders import Answer, Order, PlannedCell, Report, place
 
@@ -43,8 +46,10 @@ class Hand:
         self._planners: dict[str, Planner] = {}
         self._plans: dict[store.CellKey, CellPlan] = {}
 
-    def do(self, order: Order) -> Answer:
-        """What comes of an order; our own errors are part of the answer."""
+    def do(self, order: Order, begin: Callable[[], None] = lambda: None) -> Answer:
+        """What comes of an order; our own errors are part of the answer. `begin` is called when a cell is to be
+        measured and there is something to write."""
+        self._begin = begin
         try:
             return getattr(self, f"_{order.kind}")(order)
         except MmbenchError as error:
@@ -107,7 +112,8 @@ class Hand:
         assert order.cell is not None
         key = order.cell.key
         if key not in self._plans:
-            self.do(Order(kind="stored") if order.kind == "measure" else Order(kind="plan", model=order.cell.typed))
+            again = Order(kind="stored") if order.kind == "measure" else Order(kind="plan", model=order.cell.typed)
+            self.do(again, self._begin)
         if key not in self._plans:
             raise ResultError(f"{order.who} cannot be planned here as it was before: did its code or data change?")
         return self._plans[key]
@@ -115,11 +121,18 @@ class Hand:
     def _work(self, order: Order, *, may_train: bool) -> Answer:
         plan, started = self._plan_of(order), time.monotonic()
         work = CellWork(plan, self.shop, may_train=may_train)
+        if seen := self._settled(work):
+            return Answer(report=seen)
+        if not may_train:
+            check_places(self.request.results, self.request.runs)
+            self._begin()
         try:
             with store.exclusive(self.request.runs / "locks" / place(plan.key)):
                 try:
                     with blaming(plan.typed):
-                        report = Report(fate=work.compute(), seconds=time.monotonic() - started, left_out=work.left_out)
+                        report = Report(
+                            fate=work.compute(), seconds=time.monotonic() - started, left_out=dict(work.left_out)
+                        )
                 except StorageError:
                     raise
                 except MmbenchError as error:
@@ -127,6 +140,19 @@ class Hand:
         except BusyError as error:
             report = Report(fate="busy", reason=str(error))
         return Answer(report=report)
+
+    def _settled(self, work: CellWork) -> Report | None:
+        """What is to be said of a cell at which nothing has to be written, seen by reading alone; None where there is
+        work. Nothing is locked, the folders may be somebody else's."""
+        try:
+            with blaming(work.plan.typed):
+                fate = work.settled()
+        except StorageError:
+            return None
+        except MmbenchError as error:
+            there = os.path.lexists(work.plan.key.path(self.request.results))
+            return Report(fate="failed", reason=str(error)) if there or isinstance(error, UnreadableError) else None
+        return Report(fate=fate, left_out=dict(work.left_out)) if fate else None
 
     def _explain(self, plan: CellPlan, error: MmbenchError) -> str:
         """One line for the record; the whole traceback of what was not foreseen goes into a file."""
@@ -138,7 +164,7 @@ class Hand:
 
     def _failed(self, plan: CellPlan, reason: str) -> Report:
         """Record a failure; a complete cell, or a bad file, stays as it is."""
-        if not plan.key.path(self.request.results).exists():
+        if not os.path.lexists(plan.key.path(self.request.results)):
             try:
                 store.write(self.request.results, cell_record(plan, self.shop.device, reason=reason))
             except StorageError:

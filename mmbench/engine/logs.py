@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,18 +14,27 @@ __all__ = ["logged", "plug"]
 
 
 @contextmanager
-def logged(runs: Path, order: Order) -> Iterator[None]:
-    """What is printed inside goes into the cell's log; one that stays empty is removed."""
+def logged(runs: Path, order: Order) -> Iterator[Callable[[], None]]:
+    """What is printed inside goes into the cell's log; one that stays empty is removed.
+
+    To measure begins with a look at what is there, which writes nothing: the log is opened when what is yielded is
+    called.
+    """
     if order.cell is None:
-        yield
+        yield lambda: None
         return
     path, before = logs(runs, order.cell.key), os.dup(2)
-    try:
+
+    def begin() -> None:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             plug(2, path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(2, 1)
-        yield
+
+    try:
+        if order.kind != "measure":
+            begin()
+        yield begin
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):

@@ -53,8 +53,8 @@ def _serve(lines: Orders, sender: Sender) -> None:
     worker = hand(start, sender)  # before there is an order: what it loads takes a while
     for line in lines:
         order = TypeAdapter(Order).validate_json(line)
-        with logged(start.request.runs, order):
-            answer = worker if isinstance(worker, Answer) else worker.do(order)
+        with logged(start.request.runs, order) as begin:
+            answer = worker if isinstance(worker, Answer) else worker.do(order, begin)
         sender.answer(answer)
 
 

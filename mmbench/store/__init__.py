@@ -6,6 +6,7 @@ from .destinations import check_file, check_folder
 from .files import check_writable, write_text
 from .found import BadFile, Found, cells, failures, gather
 from .locks import exclusive
+from .reading import children, only_reading, there
 from .results import COLUMNS, DISPLAY_ONLY, CellKey, existing, frame, protocol_hash, read, write
 from .samples import read_samples, sample_key, write_samples
 from .schema import (
@@ -44,16 +45,19 @@ __all__ = [
     "check_file",
     "check_folder",
     "check_writable",
+    "children",
     "exclusive",
     "existing",
     "failures",
     "frame",
     "gather",
+    "only_reading",
     "protocol_hash",
     "provenance",
     "read",
     "read_samples",
     "sample_key",
+    "there",
     "write",
     "write_samples",
     "write_text",

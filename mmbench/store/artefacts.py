@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
@@ -25,10 +26,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..config import canonical, digest
-from ..errors import DamagedError, ResultError
+from ..errors import DamagedError, ResultError, StorageError
 from . import provenance
-from .files import check_regular, make_way, set_aside, write_text
+from .files import discard, make_way, set_aside, write_text
 from .locks import exclusive
+from .reading import check_regular, children, reading, unreadable
 
 __all__ = ["CARD", "TENSORS", "Artefact", "Artefacts", "Card", "read_card"]
 
@@ -79,15 +81,22 @@ class Artefacts:
         """The artefact of this identity, finished or not."""
         return Artefact(self.root, kind, dict(identity))
 
-    def cards(self) -> Iterator[tuple[Path, Card | None]]:
-        """Every folder with its card; None where it is unfinished or the card is damaged."""
-        for folder in sorted(self.root.glob("*/*/")):
-            if ".damaged-" in folder.name:
-                continue
-            try:
-                yield folder, read_card(folder / CARD)
-            except ResultError:
-                yield folder, None
+    def folders(self) -> list[Path]:
+        """Every artefact's folder, finished or not. Raises UnreadableError."""
+        return [path for path in self.places() if os.path.isdir(path) or not os.path.lexists(path)]
+
+    def cards(self) -> Iterator[Card]:
+        """Of those that are finished; one that is damaged or may not be read is left out. Raises UnreadableError."""
+        for folder in self.folders():
+            with suppress(ResultError):
+                if card := read_card(folder / CARD):
+                    yield card
+
+    def places(self) -> list[Path]:
+        """What lies where artefacts' folders do, those that were set aside left out. Raises UnreadableError."""
+        kinds = [path for path in children(self.root) if path.name != "locks"]
+        found = [path for kind in kinds for path in children(kind)]
+        return [path for path in found if not path.name.startswith(".") and ".damaged-" not in path.name]
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,10 @@ class Artefact:
         return card
 
     def discard(self, reason: str, say: Callable[[str], None]) -> None:
-        """Set the whole folder aside under another name, if another process has not."""
+        """Set the whole folder aside under another name, if another process has not; a ResultError where the command
+        only reads."""
+        if reading():
+            raise ResultError(f"{reason}: `mmbench run` sets it aside and makes it again, this command changes nothing")
         if os.path.lexists(self.folder):
             say(f"{reason}; it was set aside as {set_aside(self.folder).name}")
 
@@ -155,7 +167,8 @@ class Artefact:
 
 
 def read_card(path: Path) -> Card | None:
-    """None where there is none. DamagedError if it is no card or not this folder's, ResultError if unreadable."""
+    """None where there is none. DamagedError if it is no card or not this folder's, UnreadableError if it may not be
+    read."""
     try:
         check_regular(path)
         text = path.read_text(encoding="utf-8")
@@ -166,7 +179,7 @@ def read_card(path: Path) -> Card | None:
     except UnicodeDecodeError:
         raise DamagedError(f"{path} is damaged (not UTF-8)") from None
     except OSError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
+        raise unreadable(path, error) from None
     try:
         card = TypeAdapter(Card).validate_python(json.loads(text))
         wrong = _wrong_with(card, path.parent.name)
@@ -189,12 +202,22 @@ def _hash(data: Any, length: int) -> str:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Bytes of all files below a folder; those that may not be looked at do not count."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                status = os.stat(os.path.join(place, name))
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
 
 
 def remove(folder: Path) -> None:
-    """Remove an artefact: its card first, so that it is never taken for whole."""
-    with suppress(FileNotFoundError):
-        (folder / CARD).unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove an artefact: its card first, so that it is never taken for whole. StorageError if it may not go."""
+    discard(folder / CARD)
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{error.filename} cannot be removed ({error.strerror}): check its permissions") from error

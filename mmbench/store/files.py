@@ -21,12 +21,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import DamagedError, StorageError
+from ..errors import StorageError
+from .reading import refuse_to_write
 
 __all__ = [
     "cannot_write",
-    "check_regular",
     "check_writable",
+    "discard",
     "leftovers",
     "make_way",
     "move",
@@ -47,10 +48,15 @@ OLD = re.compile(rf"{TEMPORARY.pattern}|tmp[a-z0-9_]{{8}}")
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to fill, which takes the place of `path` at the end; StorageError if that cannot be."""
+def whole(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """A path to fill, which takes the place of `path` at the end; StorageError if that cannot be.
+
+    `synced` brings the bytes to the disk first; not needed for one of many small files that are checked when read.
+    """
+    refuse_to_write(path)
     try:
-        with _in_place(path) if written_in_place(path) else _renamed(Path(os.path.realpath(path))) as temporary:
+        target = Path(os.path.realpath(path))
+        with _in_place(path) if written_in_place(path) else _renamed(target, synced) as temporary:
             yield temporary
     except OSError as error:
         raise StorageError(cannot_write(path, error)) from error
@@ -105,26 +111,20 @@ def set_aside(path: Path) -> Path:
 
 def move(path: Path, to: Path) -> None:
     """Rename a file or folder, over a file that is there; StorageError if that fails."""
+    refuse_to_write(path)
     try:
         os.replace(path, to)
     except OSError as error:
         raise StorageError(cannot_write(path, error)) from error
 
 
-def check_regular(path: Path) -> None:
-    """Raise DamagedError where a folder, a pipe or a device is in a file's place: to open a pipe may never end.
-
-    Raises OSError where nothing is there.
-    """
+def discard(path: Path) -> None:
+    """Remove a file where there is one; StorageError if that is not permitted."""
+    refuse_to_write(path)
     try:
-        mode = path.stat().st_mode
+        path.unlink(missing_ok=True)
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise DamagedError(f"{path} is damaged (a link to itself is in its place)") from None
-        raise
-    if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device"
-        raise DamagedError(f"{path} is damaged ({what} is in its place)")
+        raise StorageError(cannot_write(path, error)) from error
 
 
 def make_way(path: Path, say: Callable[[str], None]) -> None:
@@ -139,13 +139,18 @@ def word(name: str) -> str:
 
 
 @contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
+def _renamed(path: Path, synced: bool) -> Iterator[Path]:
     """A file beside `path`, which is renamed to it."""
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        permissions = _permissions(path, temporary)
         yield temporary
-        _to_disk(temporary, _permissions(path))
+        if synced:
+            _to_disk(temporary)
+        if stat.S_IMODE(temporary.stat().st_mode) != permissions:  # of an older file, or a library made it anew
+            temporary.chmod(permissions)
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
@@ -162,21 +167,17 @@ def _in_place(path: Path) -> Iterator[Path]:
             shutil.copyfileobj(content, file)
 
 
-def _permissions(path: Path) -> int:
-    """Those of the file that is there, else those that the user's other files have."""
+def _permissions(path: Path, new: Path) -> int:
+    """Those of the file that is there, else what the system gave a new one (by the umask, the folder's access list)."""
     try:
         return stat.S_IMODE(path.stat().st_mode) & 0o777
     except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
+        return stat.S_IMODE(new.stat().st_mode)
 
 
-def _to_disk(path: Path, permissions: int) -> None:
-    """Bring the bytes to the disk and give the file its permissions."""
+def _to_disk(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-    path.chmod(permissions)
 
 
 def cannot_write(path: Path, error: OSError) -> str:

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import ResultError
+from ..errors import ResultError, UnreadableError
 from .files import word
+from .reading import children
 from .results import CellKey, read
 from .schema import Cell
 
@@ -23,6 +24,8 @@ class BadFile:
     path: Path
     reason: str
     """One sentence, which names the file."""
+    damaged: bool = True
+    """Whether it was read and is no cell; False for a file or folder that may not be read."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ class Found:
 def gather(results: Path, dataset: str | None = None) -> Found:
     """All cells (of one dataset); a bad file keeps none of the others from being read."""
     found = Found()
-    for path in sorted(results.glob(f"{word(dataset) if dataset else '*'}/*/*/seed-*.json")):
+    folders = [results / word(dataset)] if dataset else _listed(results, found)
+    for _ in ("models", "runs"):
+        folders = [path for folder in folders for path in _listed(folder, found)]
+    for path in [path for folder in folders for path in _listed(folder, found)]:
         if NAME.fullmatch(path.name):
             _add(path, found)
     found.cells.sort(key=CellKey.of)
@@ -56,10 +62,18 @@ def failures(results: Path, dataset: str | None = None) -> list[Cell]:
     return gather(results, dataset).failures
 
 
+def _listed(folder: Path, found: Found) -> list[Path]:
+    try:
+        return children(folder)
+    except UnreadableError as error:
+        found.bad.append(BadFile(folder, str(error), damaged=False))
+        return []
+
+
 def _add(path: Path, found: Found) -> None:
     try:
         cell = read(path)
     except ResultError as error:
-        found.bad.append(BadFile(path, str(error)))
+        found.bad.append(BadFile(path, str(error), damaged=not isinstance(error, UnreadableError)))
     else:
         (found.cells if cell["status"] == "complete" else found.failures).append(cell)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import BusyError, ResultError, StorageError
+from ..errors import BusyError, ResultError, StorageError, UnreadableError
 from . import artefacts
-from .artefacts import Artefacts, Card
-from .files import write_text
+from .artefacts import CARD, Artefacts, Card, read_card
+from .files import check_writable, write_text
 from .found import BadFile, gather
 from .locks import exclusive
+from .reading import unreadable
 from .results import CellKey
 from .schema import Cell
 
-__all__ = ["Entry", "Inventory", "inventory", "note_results", "removable", "remove"]
+__all__ = ["Entry", "Inventory", "check_places", "inventory", "note_results", "removable", "remove"]
 
 KNOWN = "results.txt"
-"""In the runs folder: the results folders that were used with it, one a line."""
+"""In the runs folder: the results folders that were used with it, one a line; as JSON where a name has characters
+that end a line, or that UTF-8 cannot hold."""
 SHARED = ("judge", "reference-autoencoder", "caption-heads", "statistics")
 """Kinds that belong to data, so to every cell on them."""
 
@@ -30,11 +33,13 @@ class Entry:
 
     folder: Path
     card: Card | None
-    """None where it is unfinished."""
+    """None where it is unfinished or may not be read."""
     size: int
     """Bytes."""
     cells: list[str] = field(default_factory=list)
     """The cells that need it: 'glyphs/mld/smoke-0123456789/seed-0'."""
+    unreadable: str = ""
+    """Why its card cannot be read, one sentence: nobody knows what it is, and it stays."""
 
     @property
     def kind(self) -> str:
@@ -55,10 +60,7 @@ def inventory(runs: Path, results: Sequence[Path]) -> Inventory:
     folders = dict.fromkeys(path.absolute() for path in [*results, *_known(runs)])
     found = [gather(folder) for folder in folders]
     cells = [cell for each in found for cell in each.cells]
-    entries = [
-        Entry(folder, card, artefacts.size(folder), [_name(cell) for cell in cells if _needs(cell, folder, card)])
-        for folder, card in Artefacts(runs / "artefacts").cards()
-    ]
+    entries = [_entry(folder, cells) for folder in Artefacts(runs / "artefacts").folders()]
     return Inventory(entries, [bad for each in found for bad in each.bad])
 
 
@@ -72,7 +74,8 @@ def removable(found: Inventory, *, unfinished: bool, everything: bool) -> list[E
             f"nothing is removed, since what {found.bad[0].path} needs is not known ({len(found.bad)} bad file"
             f"{'s' * (len(found.bad) != 1)} of results): see `mmbench doctor`, set it aside, or clear --all"
         )
-    return [entry for entry in found.entries if (entry.card or unfinished) and (everything or not entry.cells)]
+    known = [entry for entry in found.entries if not entry.unreadable]
+    return [entry for entry in known if (entry.card or unfinished) and (everything or not entry.cells)]
 
 
 def remove(entry: Entry) -> bool:
@@ -86,23 +89,47 @@ def remove(entry: Entry) -> bool:
     return True
 
 
+def check_places(results: Path, runs: Path) -> None:
+    """Raise StorageError unless both folders can be written to; remember that they were used together."""
+    check_writable(results)
+    check_writable(runs)
+    note_results(runs, results)
+
+
 def note_results(runs: Path, results: Path) -> None:
     """Remember that a results folder was used with a runs folder."""
     known = _known(runs)
     if results.absolute() not in known:
         with suppress(StorageError):
-            write_text(runs / KNOWN, "".join(f"{path}\n" for path in [*known, results.absolute()]))
+            write_text(runs / KNOWN, "".join(f"{_line(path)}\n" for path in [*known, results.absolute()]))
 
 
 def _known(runs: Path) -> list[Path]:
     try:
-        return [Path(line) for line in (runs / KNOWN).read_text(encoding="utf-8").splitlines() if line]
+        lines = (runs / KNOWN).read_text(encoding="utf-8").split("\n")
+        return [Path(json.loads(line) if line.startswith('"') else line) for line in lines if line]
     except FileNotFoundError:
         return []
-    except UnicodeDecodeError:
-        raise ResultError(f"{runs / KNOWN} is damaged (not UTF-8): write the folders of results there anew") from None
+    except ValueError:
+        raise ResultError(f"{runs / KNOWN} is damaged: write the folders of results there anew, one a line") from None
     except OSError as error:
-        raise ResultError(f"{runs / KNOWN} cannot be read ({error.strerror}): check its permissions") from None
+        raise unreadable(runs / KNOWN, error) from None
+
+
+def _line(path: Path) -> str:
+    return str(path) if str(path).isprintable() else json.dumps(str(path))
+
+
+def _entry(folder: Path, cells: Sequence[Cell]) -> Entry:
+    card, reason = None, ""
+    try:
+        card = read_card(folder / CARD)
+    except UnreadableError as error:
+        reason = str(error)
+    except ResultError:
+        pass  # damaged: as if unfinished
+    needed = [_name(cell) for cell in cells if _needs(cell, folder, card)]
+    return Entry(folder, card, artefacts.size(folder), needed, reason)
 
 
 def _needs(cell: Cell, folder: Path, card: Card | None) -> bool:

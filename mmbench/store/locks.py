@@ -19,6 +19,7 @@ from filelock import SoftFileLease, Timeout
 
 from ..errors import BusyError, StorageError
 from .files import cannot_write
+from .reading import refuse_to_write
 
 __all__ = ["Watch", "exclusive"]
 
@@ -50,6 +51,7 @@ class Watch:
 
     def take(self) -> None:
         """Hold the lock; BusyError if another process does, StorageError where no file can be made."""
+        refuse_to_write(self.file)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._mend()

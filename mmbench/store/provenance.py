@@ -58,8 +58,11 @@ def code_of_class(cls: type) -> dict[str, str]:
 @cache
 def code_of_module(name: str) -> str:
     """The identity of a top-level package or module, found as an import would find it, the working directory first."""
-    files = _sources(name)
-    return _digest(files) if files else UNKNOWN
+    try:
+        files = _sources(name)
+        return _digest(files) if files else UNKNOWN
+    except OSError:  # one of them may not be read
+        return UNKNOWN
 
 
 @cache
@@ -162,7 +165,9 @@ def _imported(path: Path) -> frozenset[str]:
 
 
 def _python_files(paths: Iterable[Path]) -> list[Path]:
-    return sorted(file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py")))
+    """Files below; an editor's lock (.#name.py, a link to nothing) is none."""
+    files = (file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py")))
+    return sorted(file for file in files if file.is_file())
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -21,7 +21,8 @@ import numpy as np
 
 from ..config import digest
 from ..errors import ResultError
-from .files import word, write_text
+from .files import discard, word, write_text
+from .reading import there, unreadable
 from .schema import SCHEMA, Cell, fault
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write(results: Path, cell: Cell) -> Path:
         raise ResultError(f"the cell {path} was not written because of {wrong}: tell the author of what made it")
     write_text(path, text)
     if cell["status"] == "complete":
-        key.failed(results).unlink(missing_ok=True)
+        discard(key.failed(results))
     return path
 
 
@@ -126,9 +127,10 @@ def read(path: Path) -> Cell:
 
 
 def existing(results: Path, key: CellKey) -> Cell | None:
-    """The complete cell, None where there is none; a damaged file is a ResultError, never run again in silence."""
+    """The complete cell, None where there is none; a damaged file, or one that may not be read, is a ResultError, never
+    run again in silence."""
     path = key.path(results)
-    return read(path) if path.exists() else None
+    return read(path) if there(path) else None
 
 
 def frame(cells: Iterable[Cell]) -> pd.DataFrame:
@@ -180,7 +182,7 @@ def _content(path: Path) -> bytes:
             raise ResultError(f"{path} is damaged (larger than {LARGEST >> 20} MB): {AGAIN}")
         return path.read_bytes()
     except OSError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from None
+        raise unreadable(path, error) from None
 
 
 def _strange_samples(cell: Cell) -> str | None:

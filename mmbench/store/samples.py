@@ -9,6 +9,7 @@ other weights are never shown for its own.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,8 @@ from typing import Literal
 import numpy as np
 
 from ..errors import DamagedError, ResultError
-from .files import check_regular, whole
+from .files import whole
+from .reading import check_regular, unreadable
 
 __all__ = ["read_samples", "sample_key", "write_samples"]
 
@@ -41,18 +43,20 @@ def write_samples(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
-    """The inverse of `write_samples`; raises ResultError if the file is missing, DamagedError if it is not what was
-    written at this place."""
+    """The inverse of `write_samples`; raises ResultError if the file is missing, UnreadableError if it may not be read,
+    DamagedError if it is not what was written at this place."""
     try:
         check_regular(path)
-        with np.load(path, allow_pickle=False) as file:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ResultError(f"there are no samples at {path}: run the cell again to draw them") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         said = str(arrays.pop(SEAL, ""))
-    except FileNotFoundError:
-        raise ResultError(f"there are no samples at {path}: run the cell again to draw them") from None
-    except PermissionError as error:
-        raise ResultError(f"{path} cannot be read ({error.strerror}): check its permissions") from None
-    except (DamagedError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise DamagedError(f"the samples {path} are damaged ({type(error).__name__}): {AGAIN}") from None

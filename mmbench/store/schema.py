@@ -8,7 +8,7 @@ for granted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import AllowInfNan, ConfigDict, FailFast, Field, TypeAdapter, ValidationError, with_config
@@ -187,18 +187,29 @@ class Cell(TypedDict):
 
 
 _CELL = TypeAdapter(Cell)
+_ROW = TypeAdapter(RowRecord)
 
 
 def fault(data: Any) -> str | None:
     """What is wrong first with the data of a cell's file, 'rows.3.value: input should be a valid number'; else None."""
     if beyond := excess(data):
         return beyond
+    return _first_error(_CELL, data) or next(_disagreements(cast(Cell, data)), None)
+
+
+def row_fault(row: Mapping[str, Any]) -> str | None:
+    """The same of one row, before it is known who made it: 'metric: input should be a valid string'."""
+    whole = {**row, "plugin": "?", "source": "model", "data": ""}
+    return excess(whole) or _first_error(_ROW, whole)
+
+
+def _first_error(kind: TypeAdapter[Any], data: Any) -> str | None:
     try:
-        _CELL.validate_python(data)
+        kind.validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{place(first['loc'])}: {first['msg'].lower()}"
-    return next(_disagreements(cast(Cell, data)), None)
+    return None
 
 
 def _disagreements(cell: Cell) -> Iterator[str]:

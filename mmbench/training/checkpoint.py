@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import DamagedError
 from ..store.files import make_way, move, set_aside
+from ..store.reading import there
 from ..tensors import form, load_tensors, save_tensors
 
 __all__ = ["Checkpoints", "State"]
@@ -43,13 +44,13 @@ class Checkpoints:
         save_tensors(self.newest, tensors, {**said, OWN: form(tensors, said, self.owner)})
 
     def load(self, misfit: Callable[[dict[str, Tensor], State], str]) -> tuple[dict[str, Tensor], State] | None:
-        """The newest whole checkpoint; None where there is none. Damaged ones are set aside.
+        """The newest whole checkpoint; None where there is none. Damaged ones are set aside. Raises UnreadableError.
 
         Arguments:
             misfit: why tensors and state are none of this training's; '' where they are.
         """
         for path in (self.newest, self.before):
-            if not path.exists():
+            if not there(path):
                 continue
             try:
                 return self._read(path, misfit)

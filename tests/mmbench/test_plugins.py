@@ -95,14 +95,25 @@ def test_a_failing_import_names_distribution_and_cause(site: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("import sys\nsys.exit()", r"asks to end the whole program, SystemExit: None; nothing may run at import"),
+        ("import sys\nsys.exit()", r"asked to end the whole program, SystemExit: None; nothing may run at import"),
         ("import sys\nprint('no licence')\nsys.exit(3)", r"SystemExit: 3, saying 'no licence'; nothing"),
         (
             "import argparse\np = argparse.ArgumentParser()\np.add_argument('--data', required=True)\np.parse_args()",
             r"SystemExit: 2, saying 'usage: .*the following arguments are required: --data'; nothing",
         ),
         ("class Stop(BaseException): pass\nraise Stop('enough\\nof this')", r"\(Stop: enough\); repair"),
-        ("def __getattr__(name): raise SystemExit(4)", r"gives no 'Bad' \(it asks to end .* SystemExit: 4; nothing"),
+        ("import sys\nsys.exit('\\n  no licence\\n  ask us')", r"SystemExit: no licence; nothing may run at import"),
+        (
+            "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
+            r"\(Mute: \(it cannot be printed",
+        ),
+        (
+            "class Mute:\n    def __str__(self): return 3\nraise SystemExit(Mute())",
+            r"SystemExit: \(it cannot be printed",
+        ),
+        ("raise ValueError('x' * 10_000)", r"\(ValueError: x{300}\.\.\.\); repair"),
+        ("input()", r"\(EOFError: EOF when reading a line\); repair"),
+        ("def __getattr__(name): raise SystemExit(4)", r"gives no 'Bad' \(it asked to end .* SystemExit: 4; nothing"),
     ],
 )
 def test_a_module_that_ends_the_program_is_one_sentence(
@@ -134,6 +145,36 @@ def test_our_command_line_is_not_a_modules_and_its_words_come_out(
     assert loud.argv == ["mmbench"]
     print("later", file=loud.out)  # as a logger would that took the stream for its own
     assert capsys.readouterr().out == "hello\nlater\n"
+
+
+def test_a_module_that_goes_elsewhere_takes_nobody_along(site: Path, tmp_path: Path) -> None:
+    before = os.getcwd()
+    for name, end in (("gone", ""), ("fails", "raise ValueError")):
+        install(
+            site,
+            f"{name}-plugin",
+            module=f"import os\nos.chdir('/')\nclass A: pass\n{end}",
+            **{name: f"{name}_plugin:A"},
+        )
+        if end:
+            with pytest.raises(PluginError):
+                load(MODELS, name)
+        else:
+            load(MODELS, name)
+        assert os.getcwd() == before
+
+
+def test_broken_metadata_and_extras_are_no_reason_to_fail(site: Path) -> None:
+    """Two distributions without a name bring one name; a third asks for extras."""
+    for folder, name in (("a", "odd"), ("b", "other")):
+        info = site / f"{folder}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\n")
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = good_plugin:Good\n")
+    install(site, "good-plugin", module="class Good: pass", good="good_plugin:Good [extra]")
+    found = available(MODELS)
+    assert {found[name].distribution for name in ("odd", "other")} <= {"an unknown distribution", "a", "b"}
+    assert load(MODELS, "good") is load(MODELS, "odd")
 
 
 def test_a_missing_module_is_said_to_be_missing(site: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -31,6 +32,8 @@ __all__ = [
 
 SHOWN = 10
 """Samples in a row of a grid."""
+FEW = 100
+"""Samples of one condition that a grid of ten columns shows."""
 CELL = 0.78
 """Width of an item in a grid, in inches."""
 GIVEN = "given"
@@ -52,24 +55,26 @@ def sample_grid(group: Group, task: str, samples: Mapping[Line, Samples]) -> Fig
     return _grid(rows, title, apart=0.17 if len(targets_of(group, task)) > 1 else 0.05)
 
 
-def given_grid(given: Samples, made: Samples, title: str, most: int = SHOWN) -> Figure:
-    """Samples of one model for one condition: the given items (1, ...) on top, then the generated modalities.
+def given_grid(given: Samples, made: Samples, title: str) -> Figure:
+    """All samples of one model for one condition: the given items (1, ...) on top, then the generated modalities.
 
-    Each has a row of ten samples; for more (`most` at most) the rows are repeated below, sample under sample.
+    Each has a row of ten samples; for more the rows are repeated below, sample under sample, and of more than
+    `FEW` samples they are so long that the picture is about square.
 
     Both by modality: images (n, C, H, W) uint8 or float in [0, 1], texts (n,) unicode.
     """
     rows = [(GIVEN, f"given\n{name}", values) for name, values in given.items()]
-    count = min(most, max(map(len, made.values())))
-    for start in range(0, count, SHOWN):
-        part = slice(start, min(start + SHOWN, count))
-        rows += [(f"{start} {name if count <= SHOWN else ''}", name, values[part]) for name, values in made.items()]
-    return _grid(rows, title, apart=0.1)
+    count = max(map(len, made.values()))
+    across = SHOWN if count <= FEW else math.ceil(math.sqrt(count * len(made)))
+    for start in range(0, count, across):
+        part = slice(start, start + across)
+        rows += [(f"{start} {name if count <= across else ''}", name, values[part]) for name, values in made.items()]
+    return _grid(rows, title, apart=0.1, across=across)
 
 
-def _grid(rows: Sequence[tuple[str, str, np.ndarray]], heading: str, *, apart: float) -> Figure:
-    """Rows of (block, title, items) one under the other, `apart` inches between blocks."""
-    count = min(SHOWN, max(len(values) for _, _, values in rows))
+def _grid(rows: Sequence[tuple[str, str, np.ndarray]], heading: str, *, apart: float, across: int = SHOWN) -> Figure:
+    """Rows of (block, title, items) one under the other, `across` items in each, `apart` inches between blocks."""
+    count = min(across, max(len(values) for _, _, values in rows))
     long = any(v.dtype.kind == "U" and max(map(len, v.tolist()), default=0) > 40 for *_, v in rows)
     wide = 1.35 if long else CELL
     heights = [_tall(values[:count], wide) for _, _, values in rows]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ...config import digest
 from ...errors import ResultError
 from ...progress import Progress
-from ...store import Cell, read_samples
+from ...store import Cell, read_samples, there
 from ..comparison import Group, Line, groups
 from .captions import caption_table, has_long_texts
 from .curves import training_curves
@@ -70,19 +70,15 @@ def _load_samples(group: Group, runs: Path, progress: Progress) -> dict[Line, Sa
     found: dict[Line, Samples] = {}
     for line in group.lines:
         paths = [runs / cell["samples"] for cell in group.of(line) if cell["samples"]]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            progress.say(f"{group.title(line)} on {group.heading}: no samples in {runs}, left out of the grids")
-        else:
-            _add_samples(found, line, path, progress)
+        try:
+            path = next((path for path in paths if there(path)), None)
+            if path is None:
+                progress.say(f"{group.title(line)} on {group.heading}: no samples in {runs}, left out of the grids")
+            else:
+                found[line] = read_samples(path)
+        except ResultError as error:
+            progress.say(f"{error}; left out of the grids")
     return found
-
-
-def _add_samples(found: dict[Line, Samples], line: Line, path: Path, progress: Progress) -> None:
-    try:
-        found[line] = read_samples(path)
-    except ResultError as error:
-        progress.say(f"{error}; left out of the grids")
 
 
 def _tasks(samples: Iterable[Samples]) -> list[str]:

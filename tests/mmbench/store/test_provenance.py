@@ -138,8 +138,9 @@ def test_the_harness_has_two_identities_of_files_that_exist():
     assert len(set(harness().values())) == 2
 
 
-NAMED = {"errors.py", "interrupt.py", "progress.py", "tensors.py", "data/validation.py"}
-"""What a training imports and what decides no weights: names, signals, files; and which tuples a skill is taken on."""
+NAMED = {"errors.py", "interrupt.py", "progress.py", "tensors.py", "data/validation.py", "data/soundness.py"}
+"""What a training imports and what decides no weights: names, signals, files, refusals of unsound data; and which
+tuples a skill is taken on."""
 
 
 def test_what_decides_weights_is_in_the_training_path():
@@ -191,3 +192,25 @@ def test_a_changed_constant_of_mlds_loss_is_another_code_and_a_comment_is_not(tm
     assert identity() == first
     loss.write_text(source.replace("T_MIN = 1e-6", "T_MIN = 1e-5"))
     assert identity() != first
+
+
+def test_an_editors_lock_and_a_closed_file_are_no_reason_to_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "edited_just_now"
+    package.mkdir()
+    (package / "__init__.py").write_text("A = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    provenance.code_of_module.cache_clear()
+    before = provenance.code_of_module("edited_just_now")
+    (package / ".#core.py").symlink_to("somebody@somewhere.1234:5678")
+    provenance.code_of_module.cache_clear()
+    assert provenance.code_of_module("edited_just_now") == before != provenance.UNKNOWN
+    provenance.code_of_module.cache_clear()
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert provenance.code_of_module("edited_just_now") == provenance.UNKNOWN
+    provenance.code_of_module.cache_clear()

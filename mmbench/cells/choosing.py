@@ -1,0 +1,96 @@
+"""Which metrics measure a cell, and why others do not: nothing that gave no number counts as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from .. import plugins
+from ..errors import UnavailableError
+from ..metric import Bench, Metric
+from ..modality import DatasetSpec
+from ..store.provenance import changed
+from ..store.schema import Cell
+from .blaming import blaming
+from .measuring import Measurement
+from .plan import CellPlan
+from .record import metric_records
+from .request import Request
+
+__all__ = ["Choice"]
+
+
+class Choice:
+    """The metrics of one cell.
+
+    Arguments:
+        say: tells the user, one sentence.
+    """
+
+    def __init__(self, plan: CellPlan, request: Request, say: Callable[[str], None]) -> None:
+        self.plan, self.spec, self.request, self.say = plan, plan.dataset.spec, request, say
+        self.left_out: dict[str, str] = {}
+        """Metrics that could not be measured, with the reason."""
+
+    def lacking(self, cell: Cell | None) -> list[str]:
+        """The metrics to measure: those that a cell has not, or has from other code where that is asked for."""
+        names = self.request.metrics or self.spec.metrics
+        if cell is None or self.request.again:
+            return self._fit(names)
+        old = self._measured_by_other_code(cell, names)
+        if old and self.request.stale == "keep":
+            self.say(
+                f"{self.plan.who}: other code measured {', '.join(old)}; kept as it is, "
+                "`mmbench evaluate --again` measures anew"
+            )
+        redo = old if self.request.stale == "rerun" else []
+        measured = {row["plugin"] for row in cell["rows"]} & set(cell["metrics"])
+        return self._fit(name for name in names if name not in measured or name in redo)
+
+    def _fit(self, names: Iterable[str]) -> list[str]:
+        """Those that can measure something of the dataset; the others are left out."""
+        reasons = {name: _why_unfit(name, self.spec) for name in names}
+        for name, reason in reasons.items():
+            if reason:
+                self._leave_out(name, f"it measures nothing on {self.spec.title}: {reason}")
+        return [name for name, reason in reasons.items() if not reason]
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self.left_out[name] = reason
+        self.say(f"{name} is left out: {reason}")
+
+    def _measured_by_other_code(self, cell: Cell, names: Sequence[str]) -> list[str]:
+        now = metric_records({n: _metric(n) for n in names if n in cell["metrics"]}, {})
+        return [name for name, record in now.items() if changed(cell["metrics"][name]["code"], record["code"])]
+
+    def heard(self, result: Measurement, metrics: Mapping[str, type[Metric]]) -> dict[str, type[Metric]]:
+        """The metrics that gave numbers of the model; one that gave none is left out, never counted as measured."""
+        own = {row["plugin"] for row in result.rows if row["source"] in ("model", "reconstruction")}
+        for name in metrics:
+            if name not in own:
+                self._leave_out(name, f"it gave no number on {self.spec.title}; tell its author")
+        result.rows = [row for row in result.rows if row["plugin"] in own]
+        return {name: metric for name, metric in metrics.items() if name in own}
+
+    def ready(self, bench: Bench, names: Sequence[str]) -> dict[str, type[Metric]]:
+        """The metrics that can be measured here, prepared; and why the others cannot."""
+        metrics: dict[str, type[Metric]] = {}
+        for name in names:
+            metric = _metric(name)
+            try:
+                with blaming(name):
+                    metric.prepare(bench)
+            except UnavailableError as error:
+                self._leave_out(name, str(error))
+            else:
+                metrics[name] = metric
+        return metrics
+
+
+def _metric(name: str) -> type[Metric]:
+    return plugins.load(plugins.METRICS, name, Metric)
+
+
+def _why_unfit(name: str, spec: DatasetSpec) -> str:
+    metric = _metric(name)
+    with blaming(name):
+        return metric.unfit(spec)

@@ -1,0 +1,41 @@
+"""Which metric can measure something of which dataset: where it can measure nothing it says so, and never passes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mmbench.modality import DatasetSpec, Modality
+from mmbench.plugins import METRICS, available, load
+
+GREY = Modality(name="grey", shape=(1, 16, 16), network="own", latent=2)
+OTHER = Modality(name="other", shape=(1, 16, 16), network="own", latent=2)
+COLOUR = Modality(name="colour", shape=(3, 16, 16), network="own", latent=2)
+SECOND = Modality(name="second", shape=(3, 16, 16), network="own", latent=2)
+CAPTION = Modality(name="caption", shape=(2,), network="own", latent=2, likelihood="categorical", vocabulary=("a", "b"))
+WORD = replace(CAPTION, name="word", classes=("a", "b"))
+TINY = replace(GREY, name="tiny", shape=(1, 8, 8))
+PAIRS = {"clip_s", "caption_match"}
+CASES = {
+    "grey digits": ((GREY, OTHER), 2, {"coherence", "fmd"}),
+    "images too small for the judges": ((GREY, TINY), 2, set()),
+    "grey and colour digits": ((GREY, COLOUR), 2, {"coherence", "fmd", "fid"}),
+    "digits and their names": ((GREY, COLOUR, WORD), 2, {"coherence", "fmd", "fid", *PAIRS}),
+    "images with captions": ((COLOUR, CAPTION), 0, {"fid", *PAIRS}),
+    "grey images with captions": ((GREY, CAPTION), 0, set()),
+    "two images with captions": ((COLOUR, SECOND, CAPTION), 0, {"fid"}),
+    "captions that are classed": ((COLOUR, CAPTION), 2, {"fmd", "fid", *PAIRS}),
+    "two texts": ((WORD, CAPTION), 0, set()),
+    "two texts that say their class": ((WORD, replace(WORD, name="again")), 2, {"coherence"}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("metric", sorted(available(METRICS)))
+def test_a_metric_knows_what_it_can_measure(case: str, metric: str) -> None:
+    modalities, classes, fit = CASES[case]
+    spec = DatasetSpec(name="own", title="Own", modalities=modalities, classes=classes)
+    reason = load(METRICS, metric).unfit(spec)
+    assert bool(reason) == (metric not in fit), reason
+    assert "\n" not in reason
