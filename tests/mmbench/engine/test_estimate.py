@@ -51,8 +51,8 @@ def most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The most that lay there at a time: before each rename, when old and new are there."""
     found, sync = [0], files._to_disk
 
-    def watched(path: Path, permissions: int) -> None:
-        sync(path, permissions)
+    def watched(path: Path) -> None:
+        sync(path)
         found[0] = max(found[0], size(tmp_path / "runs"))
 
     monkeypatch.setattr(files, "_to_disk", watched)
