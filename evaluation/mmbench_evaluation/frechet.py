@@ -1,8 +1,7 @@
 """Fréchet distances between real and generated images, by the moments of their features.
 
-`FMD` takes the features of the suite's own classifiers (320 numbers for 28x28 images, 500 for 32x32). They have
-no fixed scale: compare distances only under one judge, or their ratios to the
-distance of a reference autoencoder. FID is in `fid`.
+`FMD` takes the features of the suite's own classifiers (320 numbers for 28x28 images, 500 for 32x32). They have no
+scale: compare distances under one judge only, or their ratios to that of a reference autoencoder. FID is in `fid`.
 
 Reference: Bounoua et al., Appendix B.2.2.
 """
@@ -94,9 +93,8 @@ class Frechet(Metric):
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:
-        for modality in bench.dataset.spec.modalities:
-            if cls.covers(modality):
-                cls.real(bench, modality.name)
+        for modality in filter(cls.covers, bench.dataset.spec.modalities):
+            cls.real(bench, modality.name)
 
     @classmethod
     def keeps(cls, bench: Bench) -> dict[str, Kept]:
@@ -106,7 +104,7 @@ class Frechet(Metric):
             found |= cls._judges_keep(bench, modality)
             for source in cls._sources(bench, modality):
                 known = {"data": bench.dataset.fingerprint, "metric": cls.name, "modality": modality.name}
-                if not _kept_alike(bench, {**known, "source": source}):
+                if not bench.artefacts.holds("statistics", {**known, "source": source}):
                     dim = cls.dim(modality)
                     found[f"statistics/{cls.name}/{modality.name}/{source}"] = Kept(8 * dim * (dim + 1))
         return found
@@ -217,12 +215,6 @@ class Frechet(Metric):
                 for rows in bench.order[:count].split(READ)
             )
             return reduce(Moments.merge, map(Moments.of, parts))
-
-
-def _kept_alike(bench: Bench, known: Mapping[str, Any]) -> bool:
-    """Whether statistics are kept whose identity says all this."""
-    cards = [card for card in bench.artefacts.cards() if card.kind == "statistics"]
-    return any(all(card.identity.get(key) == value for key, value in known.items()) for card in cards)
 
 
 def _features(extractor: Extractor, x: Tensor, advance: Advance = lambda *_: None) -> Tensor:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -85,12 +85,15 @@ class Artefacts:
         """Every artefact's folder, finished or not. Raises UnreadableError."""
         return [path for path in self.places() if os.path.isdir(path) or not os.path.lexists(path)]
 
-    def cards(self) -> Iterator[Card]:
-        """Of those that are finished; one that is damaged or may not be read is left out. Raises UnreadableError."""
+    def holds(self, kind: str, known: Mapping[str, Any]) -> bool:
+        """Whether an artefact of a kind is finished whose identity says all this; one that is damaged or may not be
+        read is none."""
         for folder in self.folders():
             with suppress(ResultError):
-                if card := read_card(folder / CARD):
-                    yield card
+                card = read_card(folder / CARD)
+                if card and card.kind == kind and all(card.identity.get(k) == v for k, v in known.items()):
+                    return True
+        return False
 
     def places(self) -> list[Path]:
         """What lies where artefacts' folders do, those that were set aside left out. Raises UnreadableError."""

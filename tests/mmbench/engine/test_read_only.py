@@ -11,9 +11,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mmbench.cells.cell import CellWork
+from mmbench.cells.plan import Planner
+from mmbench.cells.stored import stored
 from mmbench.cli import app
 from mmbench.engine.engine import Engine
+from mmbench.engine.hand import Hand
+from mmbench.engine.outcome import Outcome
 from mmbench.errors import ResultError, StorageError
+from mmbench.progress import Progress
 from mmbench.store import only_reading, write_text
 from mmbench.store.files import check_writable, set_aside
 
@@ -114,6 +120,40 @@ def test_verbs_that_change_nothing_work_on_a_read_only_folder(kept: Path) -> Non
         assert "1 complete already" in found[3][2]
         assert (own / "x.png").stat().st_size > 500
         assert list((own / "figures").glob("*.png"))
+
+
+def shown(home: Path) -> Path:
+    return next((home / "runs/samples").rglob("seed-0.*.npz"))
+
+
+def evaluated(home: Path) -> Outcome:
+    return Engine(asked(home, models=("mvae",), metrics=("coherence",))).evaluate()
+
+
+def test_a_look_leaves_a_damaged_sample_file_where_it_is(home: Path) -> None:
+    request = asked(home, models=("mvae",), metrics=("coherence",))
+    shown(home).write_bytes(b"no samples")
+    before, hand = contents(home), Hand(request, Progress())
+    plan = stored(Planner(hand.shop))[0]
+    assert CellWork(plan, hand.shop, may_train=False).settled() is None, "they have to be drawn anew"
+    assert contents(home) == before
+    assert len(evaluated(home).extended) == 1
+    assert shown(home).read_bytes() != b"no samples"
+    assert [path.read_bytes() for path in shown(home).parent.glob("*.damaged-1")] == [b"no samples"]
+
+
+def test_a_sample_file_that_may_not_be_read_is_not_drawn_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, before = Path.read_bytes, contents(home)
+
+    def refusing(path: Path) -> bytes:
+        if path.suffix == ".npz":
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refusing)
+        assert len(evaluated(home).skipped) == 1
+    assert contents(home) == before
 
 
 def test_a_worker_touches_nothing_where_nothing_has_to_be_measured(kept: Path) -> None:
