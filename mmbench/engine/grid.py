@@ -38,11 +38,11 @@ class Grid:
     def __init__(
         self,
         cells: Sequence[PlannedCell],
-        kind: Literal["compute", "measure"],
+        kind: Kind,
         request: Request,
         crew: Crew,
         progress: Progress,
-    ):
+    ) -> None:
         self.kind: Kind = kind
         self.request, self.crew, self.progress = request, crew, progress
         self.waiting = deque(map(self._order, cells))

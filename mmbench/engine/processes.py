@@ -116,6 +116,9 @@ class Processes:
             self.workers.remove(worker)
             return worker.done(Answer(report=worker.fate()))
         if "answer" in event:
+            if worker.asked:  # it had the answer as its time was up, and ends now: it is given nothing more
+                self.workers.remove(worker)
+                worker.kill()
             return worker.done(TypeAdapter(Answer).validate_python(event["answer"]))
         worker.show(event)
         return None
@@ -253,7 +256,7 @@ def _gpus(ours: Mapping[str, str]) -> list[str]:
 
 
 def _end(code: int) -> str:
-    """'was killed by SIGKILL (perhaps for want of memory)', 'ended by itself with exit code 3'."""
+    """'was ended by SIGKILL (for want of memory, perhaps)', 'ended by itself with exit code 3'."""
     if code >= 0:
         return f"ended by itself with exit code {code}"
     try:

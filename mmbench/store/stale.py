@@ -95,12 +95,12 @@ def remove(left: Left) -> bool:
     return True
 
 
-def _gone_owner(path: Path) -> str:
-    """Who held a lock and is gone; '' where its owner may live."""
+def _gone_owner(path: Path, now: float | None = None) -> str:
+    """Who held a lock and is gone, by our clock if no other is given; '' where its owner may live."""
     owner = SoftFileLease(path).owner
     if owner and owner.hostname == _host():
         return "" if _lives(owner.pid) else f"process {owner.pid} of this host"
-    if _now(path.parent) - path.lstat().st_mtime < LEASE:
+    if (time.time() if now is None else now) - path.lstat().st_mtime < LEASE:
         return ""
     return f"process {owner.pid} of {owner.hostname}" if owner else "nobody"
 
@@ -111,7 +111,7 @@ def _remove_lock(path: Path) -> bool:
     if owner and owner.hostname == _host():
         return watch.free()
     with suppress(OSError):
-        if _gone_owner(path):
+        if _gone_owner(path, _now(path.parent)):
             path.unlink()
             return True
     return False

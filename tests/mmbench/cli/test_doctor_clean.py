@@ -84,6 +84,9 @@ def test_another_hosts_lock_is_stale_after_five_minutes(home: Path, silent: int,
     path.write_text(path.read_text().replace(owner.hostname, "elsewhere"))
     now = time.time()
     os.utime(path, (now - silent, now - silent))
+    touched = path.parent.stat().st_mtime_ns
+    doctor()
+    assert path.parent.stat().st_mtime_ns == touched, "a look writes nothing beside it"
     done = doctor("--clean")
     assert f"stale locks: {1 if stale_now else 'none'}" in done.output
     assert path.exists() != stale_now

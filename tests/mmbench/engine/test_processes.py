@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from mmbench import store
 from mmbench.engine import grid, processes
 from mmbench.engine.engine import Engine
+from mmbench.engine.orders import Order
 from mmbench.engine.processes import Processes, environment
 
 from .conftest import TINY, Notes, asked
@@ -166,6 +168,22 @@ def test_progress_comes_from_the_workers(crew) -> None:
     assert "train elbo" in notes.phases
     assert any(line.startswith("my_net.Net on Glyphs, seed 0") for line in notes.said)
     assert any(line.startswith("my_net.Net seed 0: done in") for line in notes.said)
+
+
+def test_a_worker_whose_time_was_up_as_it_answered_gets_no_other_cell(home: Path) -> None:
+    """It was asked to end and will: the next cell would be taken for one that hung."""
+    crew = Processes(asked(home), Notes(), jobs=1)
+    order, ended = Order(kind="check", model="mvae"), []
+    worker: Any = SimpleNamespace(
+        asked=1, order=order, done=lambda answer: (order, answer), kill=lambda: ended.append(1)
+    )
+    crew.workers.append(worker)
+    found = crew._heard(worker, {"answer": {"report": {"fate": "complete"}}})
+    assert found
+    assert found[1].report
+    assert found[1].report.fate == "complete"
+    assert ended
+    assert not crew.workers
 
 
 RUN = [sys.executable, "-m", "mmbench", "run", "--budget", "smoke", "--metrics", "coherence"]
