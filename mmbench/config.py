@@ -21,6 +21,7 @@ from .errors import ConfigError, near
 __all__ = [
     "BUDGETS",
     "Budget",
+    "Precision",
     "Protocol",
     "Schedule",
     "canonical",
@@ -37,6 +38,9 @@ C = TypeVar("C")
 Budget = Literal["smoke", "laptop", "paper"]
 """smoke: a cell in 10 to 65 s on two cores; laptop: minutes on two cores; paper: the published schedule."""
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Arithmetic of a network; 'auto': bfloat16 where the device has it natively, see `mmbench.precision`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +61,9 @@ class Schedule:
     """'cosine': the learning rate falls from `lr` to 0 along half a cosine after the warm-up."""
     ema: float | None = None
     """Decay of the exponential moving average of the parameters, which then replaces them; None for none."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """'bfloat16': automatic mixed precision; parameters and optimiser stay float32."""
+    precision: Precision = "float32"
+    """'bfloat16': automatic mixed precision; parameters and optimiser stay float32. 'auto': so where the device has it
+    natively."""
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):

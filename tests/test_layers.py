@@ -25,7 +25,7 @@ STOREYS = (  # rooms of mmbench, from the ground up: each may import from its ow
     {"errors", "seeding"},
     {"interrupt"},
     {"config", "modality", "progress", "plugins"},
-    {"store", "likelihoods", "networks"},
+    {"store", "likelihoods", "networks", "precision"},
     {"tensors"},
     {"data"},
     {"model", "metric"},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mmbench.config import Budget, Schedule
+from mmbench.config import Budget, Precision, Schedule
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
@@ -49,7 +49,7 @@ class MLDConfig:
     """Time path of the sampler (Appendix A.4: N = 250, j = 10, r = 10), where `sampler.kind` is 'path'."""
     sampler: Sampler = Sampler()
     """Which sampler draws: the paper's along `path`, or one of few network calls."""
-    sampling_precision: Literal["float32", "bfloat16"] = "float32"
+    sampling_precision: Precision = "float32"
     """Arithmetic of the score network while sampling; the state is kept in float32."""
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Architecture, Networks
 from mmbench.networks.kl_autoencoder import KLDecoder, KLEncoder, kl_latent
+from mmbench.precision import arithmetic
 from mmbench.seeding import Noise, generator
 
 from .augmentation import trivial_augment
@@ -196,7 +197,7 @@ class MLD(Model):
         z = self.layout.concat({**blank, **given})
         rest = self.layout.rest(given)
         mask, indicator = self.layout.mask(rest, self.device), self.layout.indicator(rest, self.device)[None]
-        dtype = torch.bfloat16 if self.config.sampling_precision == "bfloat16" else torch.float32
+        dtype = arithmetic(self.config.sampling_precision, self.device)
         network = self.score if dtype == torch.float32 else deepcopy(self.score).to(dtype)
 
         def score(x: Tensor, t: Tensor) -> Tensor:

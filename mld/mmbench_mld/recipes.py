@@ -17,7 +17,7 @@ from .schedule import TimePath
 
 __all__ = ["AUTOENCODERS", "FAMILIES", "NETWORKS", "SAMPLERS", "SCORES", "autoencoder", "family"]
 
-brief = partial(Schedule, decay="cosine", precision="bfloat16")
+brief = partial(Schedule, decay="cosine", precision="auto")
 decayed = partial(brief, weight_decay=1e-6)
 
 # fmt: off
@@ -42,7 +42,7 @@ AUTOENCODERS: Mapping[tuple[str, str, str, str], Schedule] = {
 """A row that names the model goes before the row of any. 'small' are modalities of less than 1,000 values.
 
 'paper': Table 2, which prints CUB's weight decay once, as its batch size, so that both autoencoders have it; an epoch
-is a pass over the tuples. The other budgets, in bfloat16:
+is a pass over the tuples. The other budgets, in bfloat16 where the device has it:
 
 * digits: the long warm-up keeps the L1 loss from collapsing to the median image in its first steps.
 * captions: a step of 16 images teaches an image autoencoder as much as one of 32 (0.34 s on two cores; of the captions
@@ -81,8 +81,8 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
 
 SAMPLERS: Mapping[Budget, Mapping[str, Any]] = {
     "paper": {"path": TimePath(steps=250, jump=10, resample=10), "sampling_precision": "float32"},
-    "laptop": {"path": TimePath(steps=45, jump=5, resample=5), "sampling_precision": "bfloat16"},
-    "smoke": {"path": TimePath(steps=25, resample=1), "sampling_precision": "bfloat16"},
+    "laptop": {"path": TimePath(steps=45, jump=5, resample=5), "sampling_precision": "auto"},
+    "smoke": {"path": TimePath(steps=25, resample=1), "sampling_precision": "auto"},
 }
 """'paper': Appendix A.4; then a shorter path of the same kind, and a plain grid."""
 

@@ -32,6 +32,7 @@ def keeper(plan: CellPlan, shop: Workshop, *, may_train: bool) -> Keeper:
         },
         config=to_json(plan.config),
         owner=_owner(plan),
+        device=shop.device,
         may_train=may_train,
     )
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from .. import plugins, store
-from ..config import Protocol, check_settings, digest, flat, override, to_json
+from ..config import Precision, Protocol, check_settings, digest, flat, override, to_json
 from ..data.dataset import Dataset
 from ..errors import MmbenchError, PluginError
 from ..model import Model
@@ -113,7 +113,7 @@ class Planner:
         if recipe is None:
             return []
         with blaming(name):
-            config = override(recipe, self.own[name])
+            config = override(recipe, [*_in_precision(recipe, self.request.precision), *self.own[name]])
         overrides = _differing(recipe, config) | _differing(self._recipe, self.protocol, "eval.")
         hash = _cell_hash(name, config, dataset, self.protocol)
         return [
@@ -172,6 +172,12 @@ def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> 
             "protocol": deciding(protocol),
         }
     )
+
+
+def _in_precision(recipe: Any, precision: Precision | None) -> list[str]:
+    """The settings that make a model compute in a precision: those named 'precision', or so at their end."""
+    names = [name for name in flat(to_json(recipe)) if name.rpartition(".")[2].endswith("precision")]
+    return [f"{name}={precision}" for name in names] if precision else []
 
 
 def _differing(recipe: Any, config: Any, prefix: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import plugins
-from ..config import BUDGETS, Budget
+from ..config import BUDGETS, Budget, Precision
 from ..errors import ConfigError, near
 
 __all__ = ["Request", "budget_named", "expanded", "split_settings"]
@@ -36,6 +36,8 @@ class Request:
     keep: int = 0
     """Samples of each condition that are kept on disk."""
     keep_format: Literal["safetensors", "png"] = "safetensors"
+    precision: Precision | None = None
+    """The arithmetic of all models, where it is not the recipe's."""
     settings: Sequence[str] = ()
     """'field=value' for the models, 'eval.field=value' for the protocol, 'MODEL.field=value' for one of several."""
     data_root: Path

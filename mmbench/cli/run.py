@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,13 @@ from .terminal import Terminal, say
 
 if TYPE_CHECKING:
     from ..cells.request import Request
+    from ..config import Precision
     from ..engine.engine import Engine
     from ..engine.outcome import Outcome
 
 __all__ = ["evaluate", "run"]
+
+PRECISIONS: Mapping[str, Precision] = {"auto": "auto", "fp32": "float32", "bf16": "bfloat16"}
 
 
 @shared(Places, Measuring, Workers)
@@ -51,6 +54,14 @@ def run(
             metavar="FIELD=VALUE",
             help="Change a setting: width=256, score.steps=2000, mld.p_joint=0.7 (one model of several), "
             "eval.count=2000 (the protocol), eval.split=validation (to choose settings by). --dry-run shows them all.",
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None,
+        typer.Option(
+            "--precision",
+            help="Of all models alike: fp32; bf16 (mixed); auto, bf16 where the device has it natively. The shorter "
+            "budgets say auto where bf16 was compared (benchmarks/NOTES.md).",
         ),
     ] = None,
     again: Annotated[
@@ -86,6 +97,7 @@ def run(
         models=words(model) or ("mld",),
         seeds=seed or range(seeds),
         budget=budget,
+        precision=PRECISIONS[precision] if precision else None,
         settings=tuple(settings or ()),
         again=again,
         on_collapse=on_collapse,

@@ -12,13 +12,12 @@ from pathlib import Path
 import torch
 from torch.nn.functional import conv2d
 
+from ..precision import native_bfloat16
 from ..progress import one_line
 
 __all__ = ["Kernels", "devices", "free_memory", "kernels", "name"]
 
-CPUINFO, MEMINFO, CGROUP = Path("/proc/cpuinfo"), Path("/proc/meminfo"), Path("/sys/fs/cgroup")
-BF16 = ("avx512_bf16", "amx_bf16")
-"""Flags of processors that multiply bfloat16 numbers."""
+MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -96,12 +95,5 @@ def _results(device: torch.device, dtype: torch.dtype) -> Iterator[tuple[str, to
 def _note(device: torch.device, dtype: torch.dtype) -> str:
     if dtype != torch.bfloat16:
         return ""
-    if device.type == "cuda":
-        native = torch.cuda.get_device_capability(device) >= (8, 0)
-        return "native" if native else "emulated, slow: the device is older than compute capability 8.0"
-    try:
-        flags = set(CPUINFO.read_text().split())
-    except OSError:
-        return ""
-    native = [flag for flag in BF16 if flag in flags]
-    return f"native ({native[0]})" if native else f"emulated, slow: the processor has neither {' nor '.join(BF16)}"
+    native = native_bfloat16(device)
+    return f"native ({native})" if native else "emulated, slow: --precision auto computes in float32 here"

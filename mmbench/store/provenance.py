@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 """The package mmbench."""
 TRAINING = (
     "config.py",
+    "precision.py",
     "likelihoods.py",
     "modality.py",
     "model.py",

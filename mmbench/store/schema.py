@@ -145,6 +145,7 @@ class StageRecord(TypedDict):
         dict[Word, Number | None], Few
     ]  # what the stage said of itself on validation tuples; None where not finite
     collapsed: Annotated[list[Text], Few]  # why it counts as collapsed: a sentence for each skill that is too small
+    precision: NotRequired[Word]  # the arithmetic that it was trained in: 'float32', 'bfloat16'
     artefact: Word  # where its weights are: 'stage/<key>'
     history: Annotated[dict[Word, History], Few]  # 'step' and every loss term, equally long; None where not computed
 

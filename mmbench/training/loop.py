@@ -18,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ..config import Schedule
 from ..errors import ResultError, TrainingError
 from ..interrupt import interrupt_between_steps
+from ..precision import arithmetic
 from ..progress import Advance, Progress
 from .checkpoint import Checkpoints, State
 from .draws import Draws
@@ -102,6 +103,7 @@ class Trainer:
         if not self.parameters:
             raise TrainingError(f"{self.who or self.title} has no parameter to train; check its module")
         self.device = next(iter(self.parameters.values())).device
+        self.low = arithmetic(self.schedule.precision, self.device) == torch.bfloat16
         self.optim = self.optimiser(self.parameters, self.schedule)
         wanted = self.parameters if self.schedule.ema is not None else {}
         self.average = {name: p.detach().clone() for name, p in wanted.items()}
@@ -142,8 +144,7 @@ class Trainer:
     def step(self, step: int) -> Mapping[str, Tensor]:
         """One optimiser step; returns the terms of its loss."""
         schedule, rows = self.schedule, self.draws.rows(step)
-        low = schedule.precision == "bfloat16"
-        with self.draws.layers(step), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+        with self.draws.layers(step), torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.low):
             terms = self.loss(rows, self.draws.generator)
         self.optim.zero_grad(set_to_none=True)
         terms["loss"].backward()

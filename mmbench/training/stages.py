@@ -16,10 +16,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..config import digest, to_json
+from ..config import Schedule, digest, to_json
 from ..data.dataset import Split
 from ..errors import PluginError, ResultError, TrainingError
 from ..model import Model, Stage
+from ..precision import arithmetic
 from ..progress import Progress
 from ..store.artefacts import Artefact, Artefacts
 from ..tensors import Made, once
@@ -41,6 +42,8 @@ class StageRecord(Course):
     """What the stage says of itself on validation tuples; None where it is not finite."""
     collapsed: list[str] = field(default_factory=list)
     """Why it counts as collapsed, a sentence for each skill that is too small."""
+    precision: str = ""
+    """The arithmetic that it was trained in, 'float32' or 'bfloat16'."""
     artefact: str = ""
     """Where it is kept, 'stage/<key>'; '' if nowhere."""
 
@@ -56,6 +59,8 @@ class Keeper:
     """The model's whole configuration, for stages that do not say what they depend on."""
     owner: str
     """In print: 'mld on Glyphs, seed 0'."""
+    device: torch.device = torch.device("cpu")
+    """Where it is trained: it decides the arithmetic where a schedule leaves that open."""
     may_train: bool = True
     """Whether a stage that is not there is trained; a ResultError if not."""
 
@@ -69,7 +74,7 @@ class Keeper:
             "prepare": _qualified(stage.prepare) if stage.prepare else None,
             "class": _qualified(type(model)) if whole else None,
             "settings": dict(self.config) if whole else dict(stage.settings or {}),
-            "schedule": to_json(stage.schedule),
+            "schedule": {**to_json(stage.schedule), "precision": _precision(stage.schedule, self.device)},
             "modalities of a batch": list(stage.modalities or ()),
             "start": start,
             "seed": seed,
@@ -175,7 +180,7 @@ def _train_stage(
     stage.module.train()
     course = trainer.run(checkpoints, progress)
     model.eval()
-    record = StageRecord(**asdict(course))
+    record = StageRecord(**asdict(course), precision=_precision(stage.schedule, model.device))
     if stage.skill:
         _judge(stage, stage.skill(validation), record)
     return {name: tensor.detach().clone() for name, tensor in live().items()}, record
@@ -229,6 +234,10 @@ def _judge(stage: Stage, skill: Mapping[str, float], record: StageRecord) -> Non
             record.collapsed.append(
                 f"stage {stage.name!r} has collapsed: {name} {skill[name]:.3g} on validation tuples, {least:g} needed"
             )
+
+
+def _precision(schedule: Schedule, device: torch.device) -> str:
+    return str(arithmetic(schedule.precision, device)).removeprefix("torch.")
 
 
 def _qualified(thing: Any) -> str:

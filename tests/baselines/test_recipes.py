@@ -105,7 +105,7 @@ def test_shorter_budgets(cls: type[Model], name: str, budget: Budget) -> None:
     half = cls is MMVAEDReG or spec is CUB
     expected = Schedule(
         steps=steps, batch_size=batch_size, lr=1e-3, warmup=warmup, decay="cosine",
-        precision="bfloat16" if half else "float32",
+        precision="auto" if half else "float32",
     )  # fmt: skip
     config = cls.recipe(spec, budget)
     assert config.schedule == expected

@@ -100,7 +100,7 @@ def short(
     steps: int, batch_size: int, lr: float, warmup: int, ema: float | None = None, decay: float = 0.0
 ) -> Schedule:
     return Schedule(
-        steps=steps, batch_size=batch_size, lr=lr, warmup=warmup, decay="cosine", ema=ema, precision="bfloat16",
+        steps=steps, batch_size=batch_size, lr=lr, warmup=warmup, decay="cosine", ema=ema, precision="auto",
         weight_decay=decay,
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def test_shorter_budgets(cls: type[Model], name: str, budget: Budget) -> None:
     assert config.score == short(*score)
     assert path(config)[::2] == {"laptop": (45, 5), "smoke": (25, 1)}[budget]
     assert budget == "smoke" or config.path.jump == 5
-    assert config.sampling_precision == "bfloat16"
+    assert config.sampling_precision == "auto"
 
 
 @both

@@ -11,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mmbench import precision
 from mmbench.cli import app
 from mmbench.health import machine, versions
 
@@ -27,7 +28,7 @@ def test_kernels_run_here() -> None:
 )
 def test_bfloat16_is_native_or_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, note: str) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : {flags}\n")
-    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
     assert machine.kernels(CPU)[1].note.startswith(note)
     assert machine.kernels(CPU)[0].note == ""
 
