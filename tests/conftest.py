@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hypothesis tries few examples, always the same, and with --slow many, each time others."""
+    """Hypothesis tries few examples, always the same, and with --slow many, each time others.
+
+    Signals are not ignored, as `nohup` and a shell's background jobs would have them: tests send them.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     settings.register_profile("short", max_examples=80, deadline=None, derandomize=True, database=None)
     settings.register_profile("slow", max_examples=5_000, deadline=None, database=None)
     settings.load_profile("slow" if config.getoption("--slow") else "short")

@@ -34,6 +34,8 @@ SCHEDULES: Mapping[tuple[str, str, str, str], Schedule] = {
     ("digits",   "smoke",  "small", "mmvae_dreg"): brief16(steps=100, batch_size=32, lr=1e-3, warmup=5),
     ("digits",   "smoke",  "large", "any"):        brief(steps=100, batch_size=64, lr=1e-3, warmup=5),
     ("digits",   "smoke",  "large", "mmvae_dreg"): brief16(steps=20, batch_size=8, lr=1e-3, warmup=1),
+    ("glyphs",   "laptop", "any",   "any"):        brief(steps=8000, batch_size=256, lr=1e-3, warmup=400),
+    ("glyphs",   "smoke",  "any",   "any"):        brief(steps=1000, batch_size=128, lr=1e-3, warmup=50),
     ("captions", "paper",  "any",   "any"):        Schedule(epochs=150, batch_size=64, lr=1e-3),
     ("captions", "paper",  "any",   "mvae"):       Schedule(epochs=150, batch_size=64, lr=5e-4),
     ("captions", "paper",  "any",   "mopoe"):      Schedule(epochs=150, batch_size=64, lr=5e-4),
@@ -87,7 +89,8 @@ def size(dataset: DatasetSpec) -> Size:
 
 def schedule(model: str, dataset: DatasetSpec, budget: Budget) -> Schedule:
     """The row of `SCHEDULES` for a model on a dataset at a budget."""
-    found = [(family(dataset), budget, s, m) for m in (model, "any") for s in (size(dataset), "any")]
+    own = (dataset.family, family(dataset))
+    found = [(f, budget, s, m) for f in own for m in (model, "any") for s in (size(dataset), "any")]
     return next(SCHEDULES[row] for row in found if row in SCHEDULES)
 
 

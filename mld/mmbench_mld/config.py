@@ -75,5 +75,5 @@ class MLDConfig:
         """
         family = recipes.family(dataset)
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
-        score, networks, sampler = recipes.SCORES[family, budget], recipes.NETWORKS[family], recipes.SAMPLERS[budget]
+        score, networks, sampler = recipes.score(dataset, budget), recipes.NETWORKS[family], recipes.SAMPLERS[budget]
         return cls(autoencoders=autoencoders, score=score, **networks, **sampler)

@@ -206,7 +206,6 @@ def test_a_machine_that_is_taken_back_loses_nothing(home, number, code, place):
         [sys.executable, "-m", "mmbench", *command],
         cwd=work,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # which nohup would have it ignore
         stderr=subprocess.PIPE,
         text=True,
     )
