@@ -21,6 +21,7 @@ from mmbench.data import captions
 from mmbench.data.cub import Cub
 from mmbench.data.dataset import Split
 from mmbench.data.glyphs import SPEC as GLYPHS
+from mmbench.data.glyphs import STREET
 from mmbench.data.mnist_fashion import SPEC as MNIST_FASHION
 from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
 from mmbench.data.pairing import CAP, COPIES
@@ -65,6 +66,14 @@ def check_defaults(of: Any, **expected: Any) -> None:
         # the suite's own: the rule behind 3.92, with names of five letters
         (
             GLYPHS,
+            [
+                ("pen", (1, 28, 28), "mnist_mlp", 16, 3.0),
+                ("sign", (3, 28, 28), "mnist_mlp", 24, 1.0),
+                ("name", (5,), "word_mlp", 8, 470.4),
+            ],
+        ),
+        (
+            STREET,
             [
                 ("pen", (1, 28, 28), "mnist_mlp", 16, 3.92),
                 ("sign", (3, 32, 32), "svhn_conv", 64, 1.0),

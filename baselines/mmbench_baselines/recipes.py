@@ -35,6 +35,8 @@ SCHEDULES: Mapping[tuple[str, str, str, str], Schedule] = {
     ("digits",   "smoke",  "large", "any"):        brief(steps=100, batch_size=64, lr=1e-3, warmup=5),
     ("digits",   "smoke",  "large", "mmvae_dreg"): brief16(steps=20, batch_size=8, lr=1e-3, warmup=1),
     ("glyphs",   "laptop", "any",   "any"):        brief(steps=8000, batch_size=256, lr=1e-3, warmup=400),
+    ("glyphs",   "laptop", "any",   "mmvae_dreg"): brief16(steps=2000, batch_size=64, lr=1e-3, warmup=100),
+    ("glyphs",   "smoke",  "any",   "mmvae_dreg"): brief16(steps=100, batch_size=32, lr=1e-3, warmup=5),
     ("glyphs",   "smoke",  "any",   "any"):        brief(steps=1000, batch_size=128, lr=1e-3, warmup=50),
     ("captions", "paper",  "any",   "any"):        Schedule(epochs=150, batch_size=64, lr=1e-3),
     ("captions", "paper",  "any",   "mvae"):       Schedule(epochs=150, batch_size=64, lr=5e-4),

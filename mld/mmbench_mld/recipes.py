@@ -30,6 +30,7 @@ AUTOENCODERS: Mapping[tuple[str, str, str, str], Schedule] = {
     ("digits",   "laptop", "any",   "mld_star"): brief(steps=80, batch_size=16, lr=4e-3, warmup=8),
     ("digits",   "smoke",  "any",   "any"):      brief(steps=400, batch_size=64, lr=3e-3, warmup=160),
     ("digits",   "smoke",  "any",   "mld_star"): brief(steps=3, batch_size=8, lr=3e-3),
+    ("glyphs",   "laptop", "image", "any"):      brief(steps=4000, batch_size=128, lr=4e-3, warmup=600),
     ("glyphs",   "smoke",  "image", "any"):      brief(steps=1000, batch_size=128, lr=4e-3, warmup=130),
     ("glyphs",   "smoke",  "text",  "any"):      brief(steps=400, batch_size=64, lr=3e-3, warmup=40),
     ("captions", "paper",  "image", "any"):      Schedule(epochs=300, batch_size=128, lr=1e-4, weight_decay=1e-6),

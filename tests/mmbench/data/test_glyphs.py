@@ -11,12 +11,14 @@ import torch
 from scipy.ndimage import label
 from torch import Tensor
 
-from mmbench.data import glyph_bank, glyph_pictures, glyphs
+from mmbench.data import glyph_bank, glyph_drawing, glyph_street, glyphs
 from mmbench.data.cache import once
 from mmbench.data.dataset import Dataset
 from mmbench.data.glyph_bank import FONTS
-from mmbench.data.glyph_pictures import LUMA, MIN_CONTRAST
-from mmbench.data.glyphs import NAMES, Glyphs, draw
+from mmbench.data.glyph_pictures import GROUNDS, INKS, SHADE
+from mmbench.data.glyph_street import LUMA, MIN_CONTRAST
+from mmbench.data.glyphs import NAMES, SPEC, STREET, Glyphs, GlyphsStreet, draw
+from mmbench.modality import DatasetSpec
 from mmbench.seeding import generator
 from mmbench.tensors import load_tensors, save_tensors
 
@@ -26,17 +28,24 @@ def dataset() -> Dataset:
     return draw(train=1500, test=500)
 
 
+@pytest.fixture(scope="module")
+def street() -> Dataset:
+    return draw(train=1500, test=500, spec=STREET)
+
+
 def labels_of(dataset: Dataset, split: str) -> Tensor:
     labels = getattr(dataset, split).labels
     assert labels is not None
     return labels
 
 
-def test_counts_shapes_and_ranges(dataset: Dataset) -> None:
+@pytest.mark.parametrize(("name", "sign"), [("dataset", (3, 28, 28)), ("street", (3, 32, 32))])
+def test_counts_shapes_and_ranges(request: pytest.FixtureRequest, name: str, sign: tuple[int, ...]) -> None:
+    dataset: Dataset = request.getfixturevalue(name)
     for split, count in ((dataset.train, 1500), (dataset.test, 500)):
         assert len(split) == count
         assert split.items["pen"].shape == (count, 1, 28, 28)
-        assert split.items["sign"].shape == (count, 3, 32, 32)
+        assert split.items["sign"].shape == (count, *sign)
         assert split.items["name"].shape == (10, 5)
         assert split.items["pen"].dtype == split.items["sign"].dtype == torch.uint8
         assert len(split.used("pen")) == len(split.used("sign")) == count
@@ -70,22 +79,45 @@ def test_pens_are_white_on_black_and_centred(dataset: Dataset) -> None:
         assert np.quantile(np.abs(centre - 13.5), 0.95) < 4
 
 
-def test_signs_are_coloured_and_keep_a_contrast(dataset: Dataset) -> None:
-    ink, ground = glyph_pictures.colours(2000, generator(0, "test"))
+def test_signs_are_light_strokes_of_one_colour_on_another(dataset: Dataset) -> None:
+    """Each pixel lies on the line from a ground's colour to an ink's, both within SHADE of the palette."""
+    signs = dataset.train.items["sign"].double().numpy() / 255
+    ground = np.median(signs.reshape(1500, 3, -1), axis=2)
+    brightest = signs.sum(axis=1).reshape(1500, -1).argmax(axis=1)
+    ink = signs.reshape(1500, 3, -1)[np.arange(1500), :, brightest]
+    for seen, palette in ((ground, GROUNDS), (ink, INKS)):
+        gap = np.abs(seen[:, None] - np.array(palette)).max(axis=2)
+        assert (gap.min(axis=1) < SHADE + 0.05).mean() > 0.97
+        assert (np.bincount(gap.argmin(axis=1)) > 1500 / len(palette) / 2).all()
+    across = (signs - ground[..., None, None]).reshape(1500, 3, -1)
+    line = ink - ground
+    place = np.einsum("bcp,bc->bp", across, line) / (line**2).sum(axis=1, keepdims=True)
+    assert np.abs(across - place[:, None] * line[..., None]).max() < 0.03  # ink above 1, by up to 0.03, is cut
+    luma = np.array(LUMA)
+    assert ((ink - ground) @ luma).min() > MIN_CONTRAST
+
+
+def test_street_signs_are_coloured_and_keep_a_contrast(street: Dataset) -> None:
+    ink, ground = glyph_street.colours(2000, generator(0, "test"))
     contrast = np.abs((ink - ground) @ np.array(LUMA))
     assert contrast.min() > MIN_CONTRAST - 1e-4
     assert contrast.max() > 0.6
     for colour in (ink, ground):
         assert colour.min() >= 0
         assert colour.max() <= 1
-    signs = dataset.train.items["sign"].float()
+    signs = street.train.items["sign"].float()
     assert float(signs.std(dim=(2, 3)).mean(dim=1).min()) > 6
     assert float((signs.amax(dim=1) - signs.amin(dim=1)).mean()) > 5
 
 
-@pytest.mark.parametrize(("name", "least"), [("pen", 0.6), ("sign", 0.13)])
-def test_classes_can_be_told_apart_by_their_means(dataset: Dataset, name: str, least: float) -> None:
-    """Nearest class mean: far above the chance of 0.1 for pens; colours hide the mean of signs."""
+@pytest.mark.parametrize(
+    ("of", "name", "least"), [("dataset", "pen", 0.6), ("dataset", "sign", 0.6), ("street", "sign", 0.13)]
+)
+def test_classes_can_be_told_apart_by_their_means(
+    request: pytest.FixtureRequest, of: str, name: str, least: float
+) -> None:
+    """Nearest class mean: far above the chance of 0.1 for strokes; colours and clutter hide the mean of a street's."""
+    dataset: Dataset = request.getfixturevalue(of)
     x, t = (getattr(dataset, s).items[name].numpy().astype(float).mean(axis=1) for s in ("train", "test"))
     x, t = (_standardised(values.reshape(len(values), -1)) for values in (x, t))
     y = labels_of(dataset, "train").numpy()
@@ -110,6 +142,12 @@ def test_one_seed_gives_the_same_bytes_whatever_threads_and_global_state() -> No
         torch.set_num_threads(threads)
     assert first.fingerprint == again.fingerprint
     assert first.fingerprint != draw(train=64, test=32, seed=1).fingerprint
+
+
+def test_both_kinds_have_the_same_classes(dataset: Dataset, street: Dataset) -> None:
+    assert torch.equal(labels_of(dataset, "train"), labels_of(street, "train"))
+    assert torch.equal(dataset.train.items["pen"], street.train.items["pen"])
+    assert (SPEC.names, SPEC.classes) == (STREET.names, STREET.classes)
 
 
 def test_a_smaller_draw_is_the_beginning_of_a_larger_one(dataset: Dataset) -> None:
@@ -165,12 +203,12 @@ def _pieces(masks: np.ndarray) -> np.ndarray:
 
 
 def test_a_distance_becomes_a_soft_edge() -> None:
-    coverage = glyph_pictures._ink(np.array([-2.0, -0.5, 0.0, 0.5, 2.0]), soft=np.array(1.0))
+    coverage = glyph_drawing.ink_of(np.array([-2.0, -0.5, 0.0, 0.5, 2.0]), soft=np.array(1.0))
     assert coverage.tolist() == [1, 1, 0.5, 0, 0]
 
 
 def test_quarter_turns_are_rotations() -> None:
-    cosine, sine = glyph_pictures._upright(np.full(200, 0.1), generator(0, "test"))
+    cosine, sine = glyph_street._upright(np.full(200, 0.1), generator(0, "test"))
     np.testing.assert_allclose(cosine**2 + sine**2, 1)
     angles = np.unique(np.round(np.degrees(np.arctan2(sine, cosine) - 2 * np.arctan(0.1))) % 360)
     assert angles.tolist() == [0, 90, 180, 270]
@@ -182,9 +220,9 @@ def few_tuples(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     drawing = glyphs._draw_images
 
-    def counted(train: int, test: int, seed: int) -> dict[str, Tensor]:
+    def counted(train: int, test: int, seed: int, spec: DatasetSpec) -> dict[str, Tensor]:
         calls.append(train)
-        return drawing(train, test, seed)
+        return drawing(train, test, seed, spec)
 
     assert glyphs.COUNTS == (20_000, 5_000)
     monkeypatch.setattr(glyphs, "COUNTS", (40, 20))
@@ -198,6 +236,9 @@ def test_the_cache_gives_back_what_was_drawn(tmp_path: Path, few_tuples: list[in
     assert few_tuples == [40]
     assert first.fingerprint == again.fingerprint
     assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert GlyphsStreet().load(tmp_path, tmp_path / "cache").fingerprint != first.fingerprint
+    assert few_tuples == [40, 40]
+    assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "another's", "less", "pipe"])
