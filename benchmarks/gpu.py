@@ -133,7 +133,7 @@ def brief(session: Session, *models: str) -> list[str]:
     stages = {"mld": ("score", "path")}
     found = ["eval.count=40", "eval.quality_count=40", "eval.fid_count=40", "eval.judge.steps=5"]
     found += [f"{m}.{s}.steps=5" for m in models for s in stages.get(m, ("schedule",))]
-    found += ["mld.path.resample=1"] if "mld" in models else []
+    found += ["mld.sampler.kind=path", "mld.path.resample=1"] if "mld" in models else []
     return [word for setting in found for word in ("--set", setting)]
 
 

@@ -135,8 +135,9 @@ def sampling(run: Run) -> None:
     """Milliseconds of a reverse and of a forward move of MLD's sampler by batch size, and of the VAEs' samples."""
     sizes = (10, 20) if run.tiny else (100, 1000, 5000)
     for precision in ("float32", "bfloat16"):
-        plain = built(run, "mld", "path.steps=40", "path.resample=1", f"sampling_precision={precision}")
-        jumps = built(run, "mld", "path.steps=40", "path.jump=5", "path.resample=3", f"sampling_precision={precision}")
+        along = ("sampler.kind=path", "path.steps=40", f"sampling_precision={precision}")
+        plain = built(run, "mld", *along, "path.resample=1")
+        jumps = built(run, "mld", *along, "path.jump=5", "path.resample=3")
         for size in sizes:
             work = lambda p=plain, j=jumps, n=size: _moves(run, p, j, n)  # noqa: E731
             run.attempt("sampling", f"mld {precision} {size}", work)

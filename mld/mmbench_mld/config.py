@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from mmbench.config import Budget, Precision, Schedule
@@ -61,6 +61,14 @@ class MLDConfig:
             raise ConfigError(f"groups ({self.groups}) must divide width ({self.width})")
         if not 0.0 < self.std_floor <= 1.0:
             raise ConfigError(f"std_floor must lie in (0, 1], got {self.std_floor}")
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """Settings that do nothing in this configuration, and what they wait for."""
+        if self.sampler.kind != "path":
+            return {"path": f"sampler.kind is {self.sampler.kind!r}: set sampler.kind=path, too"}
+        rest = [f.name for f in fields(Sampler) if f.name != "kind"]
+        return {f"sampler.{name}": "sampler.kind is 'path', which goes by path.*" for name in rest}
 
     @property
     def calls(self) -> int:

@@ -80,7 +80,10 @@ class MLD(Model):
     """
 
     Config = MLDConfig
-    check_settings = ("width=64", "time_embed=32", "path.steps=8", "path.jump=2", "path.resample=2")
+    check_settings = (
+        *("width=64", "time_embed=32"),
+        *("sampler.kind=path", "path.steps=8", "path.jump=2", "path.resample=2"),
+    )
 
     def __init__(self, dataset: DatasetSpec, config: MLDConfig, networks: Networks) -> None:
         super().__init__()

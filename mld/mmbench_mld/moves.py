@@ -104,8 +104,6 @@ class Sampler:
     langevin: tuple[Langevin, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind == "path":
-            self._refuse_rest()
         if not 0.0 < self.end < 1.0:
             raise ConfigError(f"sampler.end must lie in (0, 1), got {self.end}")
         if any(restart.low <= self.end for restart in self.restarts):
@@ -117,16 +115,6 @@ class Sampler:
             )
         if self.churn < 0.0 or (self.churn > 0.0 and self.kind != "heun"):
             raise ConfigError("sampler.churn must be >= 0, and belongs to the kind 'heun'")
-
-    def _refuse_rest(self) -> None:
-        names = ("steps", "end", "churn", "restarts", "langevin")
-        defaults = (20, 0.004, 0.0, (), ())
-        set_here = [name for name, value in zip(names, defaults, strict=True) if getattr(self, name) != value]
-        if set_here:
-            raise ConfigError(
-                f"sampler.{set_here[0]} has no effect with sampler.kind = 'path'; set another kind, for instance "
-                "'sde2m', or set path.steps, path.jump and path.resample"
-            )
 
     @property
     def stops(self) -> list[float]:

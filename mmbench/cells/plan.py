@@ -10,7 +10,7 @@ from typing import Any
 from .. import plugins, store
 from ..config import Precision, Protocol, check_settings, digest, flat, override, to_json
 from ..data.dataset import Dataset
-from ..errors import MmbenchError, PluginError
+from ..errors import ConfigError, MmbenchError, PluginError
 from ..model import Model
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
@@ -114,6 +114,7 @@ class Planner:
             return []
         with blaming(name):
             config = override(recipe, [*_in_precision(recipe, self.request.precision), *self.own[name]])
+            _refuse_idle(config, self.own[name])
         overrides = _differing(recipe, config) | _differing(self._recipe, self.protocol, "eval.")
         hash = _cell_hash(name, config, dataset, self.protocol)
         return [
@@ -172,6 +173,16 @@ def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> 
             "protocol": deciding(protocol),
         }
     )
+
+
+def _refuse_idle(config: Any, settings: Sequence[str]) -> None:
+    """A configuration may say which settings do nothing in it (`idle`: name -> what it waits for); one that was asked
+    for all the same is a ConfigError."""
+    for name, reason in getattr(config, "idle", {}).items():
+        for setting in settings:
+            asked = setting.partition("=")[0].strip()
+            if asked == name or asked.startswith(f"{name}."):
+                raise ConfigError(f"{asked} does nothing here, since {reason}")
 
 
 def _in_precision(recipe: Any, precision: Precision | None) -> list[str]:

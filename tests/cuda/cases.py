@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmbench.config import override
 from mmbench.data.dataset import Dataset, Split
+from mmbench.data.glyphs import STREET
 from mmbench.data.glyphs import draw as draw_glyphs
 from mmbench.model import Model
 from mmbench.networks import Networks
@@ -28,15 +29,17 @@ from mmbench_mld.model import MLD
 from ..specs import CUB
 
 MODELS: Mapping[str, type[Model]] = {cls.__name__: cls for cls in (MLD, MVAE, MMVAE, MMVAEDReG, MoPoE, MVTCAE, Nexus)}
-STEPS, BATCH = {"glyphs": 16, "cub": 5}, {"glyphs": 16, "cub": 4}
-CASES = [*((name, "glyphs") for name in MODELS), ("MLD", "cub"), ("MVTCAE", "cub")]
+STEPS, BATCH = {"glyphs_street": 16, "cub": 5}, {"glyphs_street": 16, "cub": 4}
+CASES = [*((name, "glyphs_street") for name in MODELS), ("MLD", "cub"), ("MVTCAE", "cub")]
 every_case = pytest.mark.parametrize(("model", "dataset"), [pytest.param(*case, id="-".join(case)) for case in CASES])
 
 
 @cache
 def data(name: str) -> Dataset:
     """300 tuples to train on and 100 to test on."""
-    return draw_glyphs(300, 100) if name == "glyphs" else Dataset(CUB, _birds(300, 0), _birds(100, 1))
+    if name == "cub":
+        return Dataset(CUB, _birds(300, 0), _birds(100, 1))
+    return draw_glyphs(300, 100, spec=STREET)
 
 
 def _birds(count: int, seed: int) -> Split:
@@ -55,7 +58,7 @@ def build(model: str, dataset: str, device: torch.device) -> Model:
     short = [f"steps={STEPS[dataset]}", f"batch_size={BATCH[dataset]}", "warmup=0"]
     if cls is MLD:
         stages = [f"autoencoders.{m}" for m in spec.names] + ["score"]
-        extra = ["path.steps=12", "sampling_precision=float32"]
+        extra = ["sampler.kind=path", "path.steps=12", "sampling_precision=float32"]
     else:
         stages, extra = ["schedule"], ["samples=3"] if cls is MMVAEDReG else []
     config = override(cls.recipe(spec, "smoke"), [f"{s}.{word}" for s in stages for word in short] + extra)

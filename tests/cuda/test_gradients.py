@@ -32,7 +32,7 @@ RELATIVE is 2.5 to 4 times below what TensorFloat-32 does to the CUB encoder's g
 emulated in float64). ROUNDING, one unit in float32's last place, is what a sum keeps whose terms cancel: they are as
 large as the rest of the backward pass.
 """
-NEARBY, NEIGHBOURS = 1e-6, {"glyphs": 8, "cub": 2}
+NEARBY, NEIGHBOURS = 1e-6, {"glyphs_street": 8, "cub": 2}
 """Or it may be as wrong as a CPU's at one of so many weights that differ by this share, ten times a rounding error.
 
 Where a sign is about to change, most of them change it. Of CUB's many pixels one sign more or less hardly counts.

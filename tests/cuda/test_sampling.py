@@ -31,10 +31,10 @@ def test_noise_is_that_of_a_cpu(device: torch.device) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_samples_are_those_of_a_cpu(model: str, device: torch.device) -> None:
     """A model of a few steps, its copies on both devices, the same generator: images to 2e-3, words nearly all."""
-    host = build(model, "glyphs", torch.device("cpu"))
-    train(host, data("glyphs").train, data("glyphs").validation, seed=0)
-    other, spec = deepcopy(host).to(device), data("glyphs").spec
-    test = data("glyphs").test.gather(torch.arange(50))
+    host = build(model, "glyphs_street", torch.device("cpu"))
+    train(host, data("glyphs_street").train, data("glyphs_street").validation, seed=0)
+    other, spec = deepcopy(host).to(device), data("glyphs_street").spec
+    test = data("glyphs_street").test.gather(torch.arange(50))
     with full_precision(device):
         for task in spec.tasks():
             given = {name: test[name] for name in task.given}
@@ -48,7 +48,7 @@ def test_samples_are_those_of_a_cpu(model: str, device: torch.device) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_how_samples_are_cut_into_batches_does_not_matter(model: str, device: torch.device) -> None:
-    made, spec = build(model, "glyphs", device), data("glyphs").spec
+    made, spec = build(model, "glyphs_street", device), data("glyphs_street").spec
     with full_precision(device):
         whole, cut = (
             draw(made, {}, spec.names, count=64, generator=generator(2, "test"), batch_size=size) for size in (64, 20)
@@ -102,7 +102,7 @@ def test_full_precision_means_no_tf32(tf32: torch.device) -> None:
 
 def test_judges_see_full_float32(tf32: torch.device) -> None:
     torch.manual_seed(0)
-    network, x = LeNet((3, 32, 32), 10), data("glyphs").test.gather(torch.arange(100), ("sign",))["sign"]
+    network, x = LeNet((3, 32, 32), 10), data("glyphs_street").test.gather(torch.arange(100), ("sign",))["sign"]
     features = Classifier(deepcopy(network).to(tf32)).features(x)
     with torch.no_grad():
         truth = deepcopy(network).double().eval().features(x.double())

@@ -16,6 +16,7 @@ from mmbench.seeding import Noise
 from mmbench_mld.diffusion import T_MIN, choose_given, masked_multi_time_loss, proper_subsets, score_skills
 from mmbench_mld.latents import Layout
 from mmbench_mld.model import MLD
+from mmbench_mld.moves import Sampler
 from mmbench_mld.schedule import VPSDE, TimePath
 from mmbench_mld.score import ScoreNetwork
 
@@ -275,7 +276,8 @@ def test_sampling_divides_by_sigma_and_gives_the_known_time_0():
             return (r.double() @ torch.from_numpy(W) + tau.double() @ torch.from_numpy(V)).float()
 
     model.score = Affine()
-    model.config = replace(model.config, path=TimePath(steps=3, resample=1), sampling_precision="float32")
+    path = TimePath(steps=3, resample=1)
+    model.config = replace(model.config, sampler=Sampler(), path=path, sampling_precision="float32")
     b = rng.normal(size=(count, 3)).astype("float32")
     noise = Noise(torch.Generator().manual_seed(2), count)
     made = model._complete({"b": torch.from_numpy(b)}, count, Noise(torch.Generator().manual_seed(2), count))

@@ -49,6 +49,7 @@ def config(**changes):
         score=replace(quick, ema=0.99, steps=1200, warmup=50, decay="cosine"),
         width=64,
         time_embed=32,
+        sampler=Sampler(),
         path=TimePath(steps=20, jump=5, resample=2),
         sampling_precision="float32",
         **changes,

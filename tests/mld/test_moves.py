@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from mmbench.cells.plan import _refuse_idle
 from mmbench.config import check_settings, from_json, override, to_json
 from mmbench.data.glyphs import SPEC
 from mmbench.errors import ConfigError
@@ -119,6 +120,17 @@ def test_the_papers_path_is_the_default_of_the_longer_budgets():
     assert MLDConfig.recipe(SPEC).path == TimePath(steps=250, jump=10, resample=10)
 
 
+def test_settings_that_do_nothing_are_known_and_refused():
+    """At every budget: the path's, where another sampler draws, and the other samplers', where the path is gone."""
+    for budget in ("paper", "laptop", "smoke"):
+        recipe = MLDConfig.recipe(SPEC, budget)
+        for kind, vain in (("path", "sampler.steps=30"), ("sde", "path.steps=30"), ("heun", "path.resample=2")):
+            config = override(recipe, [f"sampler.kind={kind}", vain])
+            with pytest.raises(ConfigError, match=f"{vain.split('=')[0]} does nothing here, since sampler.kind is"):
+                _refuse_idle(config, [f"sampler.kind={kind}", vain])
+        _refuse_idle(recipe, [f"sampler.kind={recipe.sampler.kind}", "width=64"])
+
+
 def test_a_sampler_is_chosen_by_settings():
     restarts = '[{"low": 0.03, "high": 0.12, "steps": 4, "times": 5}]'
     settings = ["sampler.kind=sde2m", "sampler.steps=12", f"sampler.restarts={restarts}"]
@@ -132,8 +144,6 @@ def test_a_sampler_is_chosen_by_settings():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["sampler.steps=30"], "sampler.steps has no effect with sampler.kind = 'path'; set another kind"),
-        (["sampler.churn=0.1"], "sampler.churn has no effect with sampler.kind = 'path'"),
         (["sampler.kind=ddmi"], "sampler.kind = 'ddmi' will not do"),
         (["sampler.kind=ddim", "sampler.end=0"], r"sampler.end must lie in \(0, 1\), got 0"),
         (["sampler.kind=ddim", "sampler.end=1"], r"sampler.end must lie in \(0, 1\)"),

@@ -166,7 +166,7 @@ def test_a_training_step_does_not_wait(p_joint, monkeypatch):
 
 UP = (Restart(low=0.05, high=0.2, steps=1, times=1),)
 SAMPLERS = {
-    "path": {"path": TimePath(steps=3, jump=1, resample=2)},
+    "path": {"sampler": Sampler(), "path": TimePath(steps=3, jump=1, resample=2)},
     "first order": {"sampler": Sampler(kind="sde", steps=3)},
     "multistep": {"sampler": Sampler(kind="dpm2m", steps=3, restarts=UP), "sampling_precision": "float32"},
     "multistep, SDE": {"sampler": Sampler(kind="sde2m", steps=3, restarts=UP)},

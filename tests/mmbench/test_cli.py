@@ -15,7 +15,8 @@ import pytest
 from mmbench import store
 
 MLD = [
-    *("--model", "mld", "--set", "mld.score.steps=6", "--set", "mld.path.steps=4", "--set", "mld.path.jump=2"),
+    *("--model", "mld", "--set", "mld.score.steps=6"),
+    *("--set", "mld.sampler.steps=4", "--set", "mld.sampler.restarts=[]"),
     *("--set", "mld.autoencoders.pen.steps=300", "--set", "mld.autoencoders.sign.steps=60"),
 ]
 MVAE = ["--model", "mvae", "--set", "mvae.schedule.steps=6"]
