@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any, NoReturn
 
@@ -17,7 +16,7 @@ from .look import check, data_app, list_
 from .report import report
 from .run import evaluate, run
 from .sample import sample
-from .terminal import say
+from .terminal import Output, say
 
 __all__ = ["app", "main"]
 
@@ -53,12 +52,16 @@ app.add_typer(cache_app, name="cache")
 
 def main() -> NoReturn:
     """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
+    sys.stdout = Output.of(sys.stdout)
     try:
-        with interruptible():
-            app()
+        try:
+            with interruptible():
+                app()
+        finally:
+            sys.stdout.flush()
     except MmbenchError as error:
         say(f"mmbench: {error}")
+        sys.exit(1)
+    except BrokenPipeError:
         sys.exit(1)
     sys.exit(0)
