@@ -19,7 +19,12 @@ def report(
     dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,
     format: Annotated[Literal["md", "csv", "tex"], typer.Option("--format", help="Form of the tables.")] = "md",
     out: Annotated[Path | None, path_option("--out", help="Write to this file, not to the terminal.")] = None,
-    figures: Annotated[Path | None, path_option("--figures", help="Write the plots into this folder.")] = None,
+    figures: Annotated[
+        Path | None, path_option("--figures", help="Write the plots into this folder, as PNG, SVG and PDF.")
+    ] = None,
+    width: Annotated[
+        Literal["column", "page"], typer.Option("--width", help="Of the plots, as a paper prints them.")
+    ] = "page",
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's.
@@ -43,7 +48,7 @@ def report(
     if figures is not None:
         from ..report.figures import write_figures
 
-        for path in write_figures(found.cells, runs, figures, Terminal()):
+        for path in write_figures(found.cells, runs, figures, Terminal(), width=width):
             say(f"wrote {path}")
     if found.bad:
         refuse(found.bad)
