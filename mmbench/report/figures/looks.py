@@ -38,7 +38,7 @@ class Look:
 
 
 def _known() -> dict[str, Look]:
-    text = resources.files(__package__).joinpath("looks.csv").read_text(encoding="utf-8")
+    text = resources.files("mmbench.report.figures").joinpath("looks.csv").read_text(encoding="utf-8")
     return {row["model"]: Look(row["colour"], row["marker"]) for row in csv.DictReader(text.splitlines())}
 
 

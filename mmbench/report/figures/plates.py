@@ -88,8 +88,10 @@ def plate(group: Group, task: str, samples: Mapping[Line, Kept], most: int = SHO
         return None
     rows = [Row(GIVEN, name, _given(first, task, name)) for name in given]
     chosen = _different(first, [row.values for row in rows], min(len(row.values) for row in rows + made))[:most]
-    rows += [Row(REAL, name, values) for name, values in _counterparts(first, given, targets)] + made
-    return Plate([Row(r.block, r.modality, r.values[chosen], r.line, r.seed) for r in rows], left_out)
+    rows = [Row(GIVEN, row.modality, row.values[chosen]) for row in rows]
+    rows += _real(first, given, targets, chosen)
+    rows += [Row(r.block, r.modality, r.values[chosen], r.line, r.seed) for r in made]
+    return Plate(rows, left_out)
 
 
 def real_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -131,13 +133,18 @@ def _given(arrays: Mapping[str, np.ndarray], task: str, name: str) -> np.ndarray
     return arrays[sample_key(task, "given", name)]
 
 
-def _counterparts(
-    arrays: Mapping[str, np.ndarray], given: Sequence[str], targets: Sequence[str]
-) -> list[tuple[str, np.ndarray]]:
-    """(modality, real items) of the targets, where all are known and none is given."""
-    real, length = real_of(arrays), len(next(iter(arrays.values())))
-    wanted = [name for name in targets if name in real and name not in given and len(real[name]) == length]
-    return [(name, real[name]) for name in wanted] if len(wanted) == len(targets) else []
+def _real(
+    arrays: Mapping[str, np.ndarray], given: Sequence[str], targets: Sequence[str], chosen: Sequence[int]
+) -> list[Row]:
+    """The real items of the targets, where all are known and none is given: those that belong to the conditions, or
+    for comparison with joint samples some of different classes."""
+    real = real_of(arrays)
+    found = [real[name] for name in targets if name in real and name not in given]
+    count = min(map(len, found), default=0)
+    if len(found) < len(targets) or count <= max(chosen, default=0):
+        return []
+    places = chosen if given else _different(arrays, found, count)[: len(chosen)]
+    return [Row(REAL, name, values[places]) for name, values in zip(targets, found, strict=True)]
 
 
 def _different(arrays: Mapping[str, np.ndarray], given: Sequence[np.ndarray], count: int) -> list[int]:
