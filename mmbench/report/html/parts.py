@@ -80,8 +80,8 @@ class Table:
 class Plot:
     wide: Markup
     caption: str
-    small: Markup
-    """The same for a narrow screen."""
+    small: Markup | None = None
+    """The same for a narrow screen; None where the wide one is narrow itself."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ..figures.plates import Kept, Plate, Row, plate, task_words
 from ..figures.style import GRID, INK, SOFT, Width
 from .parts import Grid, GridRow, Plot
 
-__all__ = ["grids", "plot"]
+__all__ = ["grids", "narrow", "plot"]
 
 COLOURS = {INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", "#ffffff": "var(--card)"}
 """Of a figure -> the page's, light or dark."""
@@ -40,6 +40,12 @@ def plot(draw: Callable[[Width], Figure | None], ident: str, alt: str, caption: 
     if wide is None or small is None:
         return None
     return Plot(inline(wide, f"{ident}-wide", alt), caption, inline(small, f"{ident}-small", alt))
+
+
+def narrow(draw: Callable[[Width], Figure | None], ident: str, alt: str, caption: str) -> Plot | None:
+    """A figure that is as wide as a column on any screen."""
+    drawn = draw("column")
+    return Plot(inline(drawn, ident, alt), caption) if drawn else None
 
 
 def inline(figure: Figure, ident: str, alt: str) -> Markup:

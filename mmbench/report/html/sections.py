@@ -20,7 +20,7 @@ from ..warnings import warnings
 from ..words import about, chosen, footnotes
 from . import tables
 from .parts import Folded, Part, Section, Verdict
-from .pictures import grids, plot
+from .pictures import grids, narrow, plot
 
 __all__ = ["section"]
 
@@ -33,6 +33,8 @@ SPREAD = (
     "Circles: seeds. Bar: their mean, with its 95 % interval (Student's t; of a single seed, over its samples). Grey "
     "diamonds: the paper's numbers."
 )
+CURVES = 24
+"""Models whose training is drawn; a page of hundreds would be slow to make and to open."""
 TRAINING = "Losses over the optimiser's steps, a curve for each seed; what comes first may lie above the axis."
 
 
@@ -98,19 +100,19 @@ def _plain(task: str) -> bool:
 def _seeds(group: Group, ident: str) -> Part:
     alt = f"Every seed's numbers of {_names(group)}; the table below has them"
     drawn = plot(partial(seed_spread, group), f"{ident}-seeds-plot", alt, SPREAD)
-    table = tables.seeds(group, ident, list(looks(group).values()))
-    return Part(
-        "seeds", "Seeds", plots=[drawn] if drawn else [], folded=[Folded("Each seed's numbers", tables=[table])]
-    )
+    folded = [Folded("Each seed's numbers", tables=tables.seeds(group, ident, list(looks(group).values())))]
+    return Part("seeds", "Seeds", plots=[drawn] if drawn else [], folded=folded)
 
 
 def _training(group: Group, ident: str) -> Part:
     folded = []
-    for k, line in enumerate(group.lines):
+    for k, line in enumerate(group.lines[:CURVES]):
         alt = f"Training of {group.title(line)}: losses over the optimiser's steps"
-        if drawn := plot(partial(training_curves, group, line), f"{ident}-training-{k}", alt, TRAINING):
+        if drawn := narrow(partial(training_curves, group, line), f"{ident}-training-{k}", alt, TRAINING):
             folded.append(Folded(group.title(line), plots=[drawn], line=k))
-    return Part("training", "Training curves", folded=folded)
+    more = len(group.lines) - CURVES
+    words = [f"Those of {more} more models: `mmbench report --figures FOLDER` draws them."] if more > 0 else []
+    return Part("training", "Training curves", words, folded=folded)
 
 
 def _judged(group: Group, ident: str) -> Part:

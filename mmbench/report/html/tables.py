@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from ...config import canonical, flat
 from ...progress import duration, one_line
@@ -18,20 +19,33 @@ from .parts import Body, Cell, Head, Row, Table
 __all__ = ["costs", "environment", "judges", "main", "reconstructions", "references", "seeds", "settings"]
 
 NONE = "–"
+MOST = 7
+"""Columns of numbers in a table: so many fit a printed page."""
 TITLES = {"real": "Real data", "shuffled": "Shuffled tuples"}
 
 
 def main(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
     """The numbers of the models under headings, the paper's and the difference below them."""
-    runs: dict[str, list[Column]] = {}
-    for column in group.columns:
-        runs.setdefault(column.heading, []).append(column)
     found = []
-    for number, (heading, columns) in enumerate(runs.items()):
+    for number, (title, columns) in enumerate(_pieces(group.columns)):
         heads = [Head("Model"), Head("n", "", "descending"), *(_head(column) for column in columns)]
         bodies = [_body(group, columns, k, line, look[k]) for k, line in enumerate(group.lines)]
         bodies += [body for source in TITLES if (body := _reference(group, source, columns))]
-        found.append(Table(f"{ident}-table-{number}", f"{group.heading}: {heading}", heads, bodies))
+        found.append(Table(f"{ident}-table-{number}", f"{group.heading}: {title}", heads, bodies))
+    return found
+
+
+def _pieces(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
+    """(title, columns) of one heading in the fewest pieces that fit a printed page, of nearly equal length."""
+    runs: dict[str, list[Column]] = {}
+    for column in columns:
+        runs.setdefault(column.heading, []).append(column)
+    found = []
+    for heading, run in runs.items():
+        count = -(-len(run) // MOST)
+        cuts = [round(k * len(run) / count) for k in range(count + 1)]
+        titles = [f"{heading}, {k + 1} of {count}" if count > 1 else heading for k in range(count)]
+        found += [(title, run[start:end]) for title, (start, end) in zip(titles, pairwise(cuts), strict=True)]
     return found
 
 
@@ -134,16 +148,22 @@ def _other_calls(cell: Record) -> float | None:
     return sum(found) if found else None
 
 
-def seeds(group: Group, ident: str, look: Sequence[Look]) -> Table:
+def seeds(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
     """Every seed's number of every column, a row for each seed."""
-    heads = [Head("Model, seed"), *(_head(column) for column in group.columns)]
-    bodies = []
-    for k, line in enumerate(group.lines):
-        numbers = [group.number("model", column.point, line) for column in group.columns]
-        for seed in (cell["seed"] for cell in group.of(line)):
-            cells = [_of_seed(number, seed) for number in numbers]
-            bodies.append(Body([Row(f"{group.title(line)}, seed {seed}", cells)], k, look[k]))
-    return Table(f"{ident}-seeds-table", f"{group.heading}: each seed", heads, bodies)
+    found = []
+    for number, (title, columns) in enumerate(_pieces(group.columns)):
+        heads = [Head("Model, seed"), *(_head(column) for column in columns)]
+        bodies = [body for k, line in enumerate(group.lines) for body in _of_line(group, columns, line, k, look[k])]
+        caption = f"{group.heading}, each seed: {title}"
+        found.append(Table(f"{ident}-seeds-table-{number}", caption, heads, bodies))
+    return found
+
+
+def _of_line(group: Group, columns: Sequence[Column], line: Line, k: int, look: Look) -> list[Body]:
+    numbers = [group.number("model", column.point, line) for column in columns]
+    seeds = [cell["seed"] for cell in group.of(line)]
+    title = group.title(line)
+    return [Body([Row(f"{title}, seed {seed}", [_of_seed(n, seed) for n in numbers])], k, look) for seed in seeds]
 
 
 def _of_seed(number: Number | None, seed: int) -> Cell:
