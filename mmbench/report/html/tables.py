@@ -14,6 +14,7 @@ from ..columns import Column
 from ..comparison import Group, Line, Number
 from ..figures.looks import Look
 from ..paper import metric_digits, metric_title
+from .marks import CHANCE, mark
 from .parts import Body, Cell, Head, Row, Table
 
 __all__ = ["costs", "environment", "judges", "main", "reconstructions", "references", "seeds", "settings"]
@@ -31,7 +32,10 @@ def main(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
         heads = [Head("Model"), Head("n", "", "descending"), *(_head(column) for column in columns)]
         bodies = [_body(group, columns, k, line, look[k]) for k, line in enumerate(group.lines)]
         bodies += [body for source in TITLES if (body := _reference(group, source, columns))]
-        found.append(Table(f"{ident}-table-{number}", f"{group.heading}: {title}", heads, bodies))
+        foot = (
+            CHANCE if any(cell.kind == "chance" for body in bodies for row in body.rows for cell in row.cells) else ""
+        )
+        found.append(Table(f"{ident}-table-{number}", f"{group.heading}: {title}", heads, bodies, foot))
     return found
 
 
@@ -56,15 +60,16 @@ def _head(column: Column) -> Head:
 def _body(group: Group, columns: Sequence[Column], k: int, line: Line, look: Look) -> Body:
     numbers = [group.number("model", column.point, line) for column in columns]
     n = len(group.of(line))
-    rows = [Row(group.title(line), [Cell(str(n), n), *map(_ours, numbers)])]
+    kinds = [mark(group, column, number) for column, number in zip(columns, numbers, strict=True)]
+    rows = [Row(group.title(line), [Cell(str(n), n), *map(_ours, numbers, kinds)])]
     if any(number and number.paper for number in numbers):
         rows.append(Row("the paper's", [Cell(""), *map(_paper, numbers)], "paper"))
         rows.append(Row("ours minus the paper's", [Cell(""), *map(_difference, numbers)], "difference"))
     return Body(rows, k, look)
 
 
-def _ours(number: Number | None) -> Cell:
-    return Cell(_value(number), number.mean, "", "; ".join(number.notes)) if number else Cell(NONE)
+def _ours(number: Number | None, kind: str = "") -> Cell:
+    return Cell(_value(number), number.mean, kind, "; ".join(number.notes)) if number else Cell(NONE)
 
 
 def _value(number: Number | None) -> str:

@@ -14,7 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from mmbench import store
+from mmbench.cli import app
 from mmbench.progress import Progress, one_line
 from mmbench.report.html import page
 from mmbench.store import BadFile, Cell, Found, read_samples
@@ -182,6 +185,28 @@ def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
     assert seeds["MLD, seed 1"][1] == "41.00"
     cost = {rows[0]: rows for rows in grid(captioned(root, "cost"))[2:]}
     assert cost["MLD"][:3] == ["MLD", "3", "1 s"]
+
+
+def test_the_best_is_bold_and_what_chance_reaches_is_marked(tmp_path: Path) -> None:
+    values = {"mvae": 9.0, "mld": 80.0, "own": 70.0}
+    chance = row("coherence", "joint", "mnist+svhn", 10.0, source="shuffled")
+    made = [cell(model, 0, [row("coherence", "joint", "mnist+svhn", v), chance]) for model, v in values.items()]
+    table = captioned(tree(page(Found(made), tmp_path)), "Coherence")
+    assert [strong.words() for strong in table.all("strong")] == ["80.00"]
+    assert [td.words() for td in table.all("td") if td.attrs.get("class") == "chance"] == ["9.00"]
+    (alone,) = [cell("mvae", 0, [row("coherence", "joint", "mnist+svhn", 9.0), chance])]
+    assert not captioned(tree(page(Found([alone]), tmp_path)), "Coherence").all("strong")
+
+
+def test_the_command_line_writes_the_page_and_figures_of_a_columns_width(tmp_path: Path) -> None:
+    store.write(tmp_path / "results", cell("mvae"))
+    places = ("--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"))
+    out, figures = tmp_path / "report.html", tmp_path / "figures"
+    more = ("--format", "html", "--out", str(out), "--figures", str(figures), "--width", "column")
+    done = CliRunner().invoke(app, ("report", *places, *more))
+    assert done.exit_code == 0, done.output
+    assert "MVAE" in tree(out.read_text(encoding="utf-8")).words()
+    assert b'width="234pt"' in (figures / "mnist_svhn-paper-trade-off.svg").read_bytes()
 
 
 def test_grids_show_all_models_under_the_same_conditions(root: Element, found: Found, runs: Path) -> None:
