@@ -18,6 +18,8 @@ __all__ = ["caption_table", "has_long_texts"]
 
 SHOWN = 6
 """Conditions, one below the other."""
+FEWEST, TALLEST = 2, 8.8
+"""Conditions at least, and inches of a page that decide whether there are more."""
 PICTURE, WORDS = 0.62, 1.02
 """Widths of a picture and of a caption, in inches."""
 GAP, HEAD, TALL = 0.05, 0.27, 0.68
@@ -30,13 +32,15 @@ def caption_table(group: Group, task: str, samples: Mapping[Line, Kept], width: 
     found = plate(group, task, samples, SHOWN)
     if found is None:
         return None
-    bands, count = _bands(found.rows, WIDTHS[width]), found.count
-    top, band = 0.3, HEAD + TALL * count + 0.06
+    top, down = 0.3, len(_bands(found.rows, WIDTHS[width]))
+    found = found.first(max(FEWEST, int(((TALLEST - top) / down - HEAD) / TALL)))
+    bands, band = _bands(found.rows, WIDTHS[width]), HEAD + TALL * found.count + 0.06
     height = top + band * len(bands)
     with styled(grid=False):
         figure = new_figure(WIDTHS[width], height, layout=None)
+        left = max(GAP, (WIDTHS[width] - max(sum(map(_wide, rows)) for rows in bands)) / 2)
         for number, rows in enumerate(bands):
-            _draw_band(figure, group, rows, top + band * number)
+            _draw_band(figure, group, rows, left, top + band * number)
         words = wrapped(heading_of(group, task, found), WIDTHS[width] - 0.1)
         figure.text(0.5, 1 - 0.02 / height, "\n".join(words), ha="center", va="top", fontsize=TEXT, weight="bold")
     return figure
@@ -59,9 +63,8 @@ def _wide(row: Row) -> float:
     return GAP + (WORDS if row.values.dtype.kind == "U" else PICTURE)
 
 
-def _draw_band(figure: Figure, group: Group, rows: list[Row], top: float) -> None:
+def _draw_band(figure: Figure, group: Group, rows: list[Row], left: float, top: float) -> None:
     width, height = figure.get_size_inches()
-    left = max(GAP, (width - sum(map(_wide, rows))) / 2)
     for row in rows:
         wide = _wide(row) - GAP
         at = ((left + wide / 2) / width, 1 - (top + HEAD - 0.04) / height)

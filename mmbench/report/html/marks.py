@@ -22,4 +22,4 @@ def mark(group: Group, column: Column, number: Number | None) -> str:
     numbers = [group.number("model", column.point, line) for line in group.lines]
     means = [round(n.mean, digits) for n in numbers if n]
     best = max(means) if column.higher_is_better else min(means)
-    return "best" if len(means) > 1 and round(number.mean, digits) == best else ""
+    return "best" if len(set(means)) > 1 and round(number.mean, digits) == best else ""

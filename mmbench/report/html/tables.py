@@ -64,7 +64,7 @@ def _body(group: Group, columns: Sequence[Column], k: int, line: Line, look: Loo
     rows = [Row(group.title(line), [Cell(str(n), n), *map(_ours, numbers, kinds)])]
     if any(number and number.paper for number in numbers):
         rows.append(Row("the paper's", [Cell(""), *map(_paper, numbers)], "paper"))
-        rows.append(Row("ours minus the paper's", [Cell(""), *map(_difference, numbers)], "difference"))
+        rows.append(Row("ours − the paper's", [Cell(""), *map(_difference, numbers)], "difference"))
     return Body(rows, k, look)
 
 
