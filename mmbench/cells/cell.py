@@ -19,7 +19,7 @@ from .identity import keeper, sampler
 from .measuring import groups, measure, targets
 from .plan import CellPlan
 from .record import cell_record, metric_records
-from .shown import keep_shown, shown_lack, shown_name
+from .shown import keep_shown, labelled, shown_lack, shown_name
 from .workshop import Workshop
 
 __all__ = ["CellWork", "Fate"]
@@ -129,7 +129,7 @@ class CellWork:
         result = measure(sampler(plan, self.shop, lambda: model, _artefacts(records)), bench, metrics)
         metrics = self.choice.heard(result, metrics)
         name = shown_name(plan, _artefacts(records))
-        keep_shown(self.shop, name, result.samples)
+        keep_shown(self.shop, name, labelled(result.samples, bench))
         cell = cell_record(
             plan,
             self.shop.device,
@@ -151,7 +151,7 @@ class CellWork:
         result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=redraw)
         metrics = self.choice.heard(result, metrics)
         if redraw:
-            keep_shown(self.shop, str(cell["samples"]), result.samples)
+            keep_shown(self.shop, str(cell["samples"]), labelled(result.samples, bench))
         cell["rows"] = [row for row in cell["rows"] if row["plugin"] not in metrics] + result.rows  # type: ignore[operator]
         cell["metrics"] |= metric_records(metrics, result.metric_seconds)
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}

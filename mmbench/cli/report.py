@@ -17,9 +17,17 @@ __all__ = ["report"]
 def report(
     results: Results = Path("results"),
     dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,
-    format: Annotated[Literal["md", "csv", "tex"], typer.Option("--format", help="Form of the tables.")] = "md",
+    format: Annotated[
+        Literal["md", "csv", "tex", "html"],
+        typer.Option("--format", help="Form of the tables; html: one page with tables, figures and samples."),
+    ] = "md",
     out: Annotated[Path | None, path_option("--out", help="Write to this file, not to the terminal.")] = None,
-    figures: Annotated[Path | None, path_option("--figures", help="Write the plots into this folder.")] = None,
+    figures: Annotated[
+        Path | None, path_option("--figures", help="Write the plots into this folder, as PNG, SVG and PDF.")
+    ] = None,
+    width: Annotated[
+        Literal["column", "page"], typer.Option("--width", help="Of the plots, as a paper prints them.")
+    ] = "page",
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's.
@@ -34,7 +42,12 @@ def report(
     if dataset and not (found.cells or found.failures or found.bad):
         names = {cell["dataset"]["name"] for cell in store.cells(results)}
         raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, names)}")
-    text = render(found.cells, found.failures, format, [bad.reason for bad in found.bad])
+    if format == "html":
+        from ..report.html import page
+
+        text = page(found, runs, Terminal())
+    else:
+        text = render(found.cells, found.failures, format, [bad.reason for bad in found.bad])
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -43,7 +56,7 @@ def report(
     if figures is not None:
         from ..report.figures import write_figures
 
-        for path in write_figures(found.cells, runs, figures, Terminal()):
+        for path in write_figures(found.cells, runs, figures, Terminal(), width=width):
             say(f"wrote {path}")
     if found.bad:
         refuse(found.bad)

@@ -191,7 +191,7 @@ def test_figures_of_any_words_are_drawn_below_their_folder(tmp_path: Path, name:
     made[1]["model"] = made[1]["model"] | {"name": f"m{word}/"}  # its title differs, its word in a file's name may not
     for one in made:
         one["rows"] = one["rows"][:4]
-    paths = write_figures(made, tmp_path, tmp_path / "out")
+    paths = write_figures(made, tmp_path, tmp_path / "out", forms=("png",))
     assert len(set(paths)) == len(paths)
     assert {path.parent for path in paths} == {tmp_path / "out"}
     assert all(path.is_file() and path.suffix == ".png" for path in paths)
