@@ -1,6 +1,6 @@
 """The end of `make demo`, in three lines: what was shown, where the report is, what to type next.
 
-    python examples/demo.py runs/demo/results runs/demo/report.html
+python examples/demo.py runs/demo/results runs/demo/report.html
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def main(results: Path, report: Path) -> None:
         shown.append(f"{value:.0f} % of {title}'s" if value is not None else f"nothing of {title}'s, which failed,")
     chance = joint(cells, "shuffled")
     among = f" ({chance:.0f} % by chance)" if chance is not None else ""
-    print(f"Shown: of samples drawn from nothing, pen, sign and name are the same digit in {' and '.join(shown)}{among}.")
+    print(
+        f"Shown: of samples drawn from nothing, pen, sign and name are the same digit in {' and '.join(shown)}{among}."
+    )
     print(f"Report: {report}: open it in a browser; what the models drew is in it.")
     print("Next: mmbench run --model all --dataset glyphs --seeds 3, then mmbench report; mmbench list has more.")
 

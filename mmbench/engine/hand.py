@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .. import plugins, store
 from ..cells.blaming import blaming
-from ..cells.cell import CellWork
+from ..cells.cell import CellWork, lack
 from ..cells.estimate import disk_use, words
 from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
@@ -124,7 +124,7 @@ class Hand:
         if seen := self._settled(work):
             return Answer(report=seen)
         if not may_train:
-            check_places(self.request.results, self.request.runs)
+            self._check_places(work)
             self._begin()
         try:
             with store.exclusive(self.request.runs / "locks" / place(plan.key)):
@@ -140,6 +140,13 @@ class Hand:
         except BusyError as error:
             report = Report(fate="busy", reason=str(error))
         return Answer(report=report)
+
+    def _check_places(self, work: CellWork) -> None:
+        """Raises StorageError, which says what there would be to write."""
+        try:
+            check_places(self.request.results, self.request.runs)
+        except StorageError as error:
+            raise StorageError(f"{work.plan.who} lacks {lack(work) or 'something'}, and {error}") from error
 
     def _settled(self, work: CellWork) -> Report | None:
         """What is to be said of a cell at which nothing has to be written, seen by reading alone; None where there is
