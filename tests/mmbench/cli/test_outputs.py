@@ -224,7 +224,7 @@ def test_the_picture_shows_all_that_was_asked_for(call: Call, engine: type[FakeE
     boxes = [ax.get_position() for ax in figure.axes]
     assert all(0 <= box.y0 < box.y1 <= 1 for box in boxes)
     assert all(one.y0 > other.y1 for one, other in zip(boxes, boxes[1:], strict=False)), "rows lie on each other"
-    assert imread("x.png").shape[0] == pytest.approx(figure.get_figheight() * 150, abs=2)
+    assert imread("x.png").shape[0] == pytest.approx(figure.get_figheight() * 300, abs=2)
 
 
 @pytest.mark.parametrize("typed", ["[bold]x[/bold]", "[/]", ":smile:", "a[0]"])
