@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Advance", "Progress", "duration", "one_line", "word"]
+__all__ = ["Advance", "Progress", "duration", "one_line"]
 
 Advance = Callable[..., None]
 """advance(steps, note='loss 12.3'): so many more steps are done."""
@@ -39,11 +38,6 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def word(path: object) -> str:
-    """A path as a shell takes it: a command that is printed can be pasted."""
-    return shlex.quote(str(path))
 
 
 def one_line(text: str) -> str:

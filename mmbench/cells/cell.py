@@ -22,7 +22,7 @@ from .record import cell_record, metric_records
 from .shown import keep_shown, labelled, shown_lack, shown_name
 from .workshop import Workshop
 
-__all__ = ["CellWork", "Fate", "lack"]
+__all__ = ["CellWork", "Fate"]
 
 Fate = Literal["complete", "extended", "skipped", "stale"]
 """What became of a cell that did not fail."""
@@ -171,17 +171,6 @@ class CellWork:
 
     def _no_model(self) -> Model:
         raise AssertionError("only the samples on disk are counted")
-
-
-def lack(work: CellWork) -> str:
-    """What there is to do at a cell that is there, in print; '' for nothing."""
-    with store.only_reading():
-        fate, cell, lacking = work._looked_at()
-        if fate or cell is None:
-            return ""
-        shown = f"its sample file {work.request.runs / str(cell['samples'])} (damaged or gone)"
-        parts = [*lacking, *([shown] if work._shown_lack(cell) else [])]
-        return ", ".join([*parts, *(["samples to keep"] if work._samples_lack(cell) else [])])
 
 
 def _artefacts(records: Mapping[str, StageRecord]) -> dict[str, str]:

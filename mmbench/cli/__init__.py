@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from .look import check, data_app, list_
 from .report import report
 from .run import evaluate, run
 from .sample import sample
-from .terminal import Output, say
+from .terminal import say
 
 __all__ = ["app", "main"]
 
@@ -52,16 +53,12 @@ app.add_typer(cache_app, name="cache")
 
 def main() -> NoReturn:
     """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
-    sys.stdout = Output.of(sys.stdout)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
     try:
-        try:
-            with interruptible():
-                app()
-        finally:
-            sys.stdout.flush()
+        with interruptible():
+            app()
     except MmbenchError as error:
         say(f"mmbench: {error}")
-        sys.exit(1)
-    except BrokenPipeError:
         sys.exit(1)
     sys.exit(0)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..progress import word
 from .options import Budget, Measuring, Places, Workers, path_option, request, seconds, shared, words
 from .terminal import Terminal, say
 
@@ -174,7 +173,7 @@ def _finish(outcome: Outcome, results: Path) -> None:
     shown = [
         f"{len(c)} {word}" for word, c in counts.items() if c or word in ("computed", "complete already", "failed")
     ]
-    say(f"{', '.join(shown)}. Next: mmbench report --results {word(results)}")
+    say(f"{', '.join(shown)}. Next: mmbench report --results {results}")
     if outcome.failed or outcome.broken or outcome.left_out:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
@@ -16,13 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from ..errors import StorageError
 from ..progress import Advance, Progress, one_line
 
 if TYPE_CHECKING:
     from ..store import BadFile
 
-__all__ = ["Output", "Terminal", "console", "refuse", "say", "show"]
+__all__ = ["Terminal", "console", "refuse", "say", "show"]
 
 
 class _Stderr:
@@ -57,38 +55,6 @@ class _Stderr:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
-
-
-class Output(io.TextIOWrapper):
-    """The standard output: what it cannot take is one sentence, a name that is no UTF-8 is escaped."""
-
-    @classmethod
-    def of(cls, stream: IO[str] | None) -> Output:
-        """In the place of a stream; one that was closed from the beginning takes nothing."""
-        if not isinstance(stream, io.TextIOWrapper):
-            return cls(open(os.devnull, "wb"), encoding="utf-8")
-        encoding, lines = stream.encoding, stream.line_buffering
-        return cls(stream.detach(), encoding=encoding, errors="backslashreplace", line_buffering=lines)
-
-    def write(self, text: str) -> int:
-        with self._told():
-            return super().write(text)
-
-    def flush(self) -> None:
-        with self._told():
-            super().flush()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Raises StorageError; BrokenPipeError where the reader of a pipe has gone, who has seen enough."""
-        try:
-            yield
-        except OSError as error:
-            with suppress(OSError, ValueError):  # what is left must not be tried again as the process ends
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
-            if isinstance(error, BrokenPipeError):
-                raise
-            raise StorageError(f"the standard output takes no more: {error.strerror}") from error
 
 
 console = Console(file=cast(IO[str], _Stderr()), soft_wrap=True, highlight=False, emoji=False)

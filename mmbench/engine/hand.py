@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .. import plugins, store
 from ..cells.blaming import blaming
-from ..cells.cell import CellWork, lack
+from ..cells.cell import CellWork
 from ..cells.estimate import disk_use, words
 from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
@@ -124,7 +124,7 @@ class Hand:
         if seen := self._settled(work):
             return Answer(report=seen)
         if not may_train:
-            _check_places(self.request, work)
+            check_places(self.request.results, self.request.runs)
             self._begin()
         try:
             with store.exclusive(self.request.runs / "locks" / place(plan.key)):
@@ -172,14 +172,6 @@ class Hand:
             except ResultError as error:
                 self.progress.say(f"{plan.who}: {error}")
         return Report(fate="failed", reason=reason)
-
-
-def _check_places(request: Request, work: CellWork) -> None:
-    """Raises StorageError, which says what there would be to write."""
-    try:
-        check_places(request.results, request.runs)
-    except StorageError as error:
-        raise StorageError(f"{work.plan.who} lacks {lack(work) or 'something'}, and {error}") from error
 
 
 def _look_at_code() -> None:

@@ -142,22 +142,6 @@ def test_a_look_leaves_a_damaged_sample_file_where_it_is(home: Path) -> None:
     assert [path.read_bytes() for path in shown(home).parent.glob("*.damaged-1")] == [b"no samples"]
 
 
-def test_what_would_be_written_is_named_where_nothing_can_be(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(*places: Path) -> None:
-        raise StorageError(f"{places[0]} cannot be written to (Read-only file system)")
-
-    monkeypatch.setattr("mmbench.engine.hand.check_places", closed)
-    assert len(evaluated(home).skipped) == 1
-    shown(home).write_bytes(b"no samples")
-    before = contents(home)
-    with pytest.raises(StorageError) as caught:
-        evaluated(home)
-    assert f"mvae seed 0 lacks its sample file {shown(home)} (damaged or gone), and " in str(caught.value)
-    with pytest.raises(StorageError, match="lacks fmd, its sample file"):
-        Engine(asked(home, models=("mvae",), metrics=("coherence", "fmd"))).evaluate()
-    assert contents(home) == before
-
-
 def test_a_sample_file_that_may_not_be_read_is_not_drawn_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, before = Path.read_bytes, contents(home)
 
