@@ -24,6 +24,10 @@ class Column:
     """'Joint', 'M → S', 'Entropy(M)', 'Joint(M) FMD'."""
     higher_is_better: bool | None
     unit: str
+    short: str = ""
+    """The label below its heading, where that says the metric: 'Joint(M)', 'M → S'."""
+    over: tuple[Point, ...] = ()
+    """The points that it is the mean of; () where it is one point."""
 
     @property
     def metric(self) -> str:
@@ -74,12 +78,12 @@ class Names:
         if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
         if better is False:
-            return Column(point, "Quality (↓)", f"{label} {title}", better, unit)
+            return Column(point, "Quality (↓)", f"{label} {title}", better, unit, label)
         if better is None:
             last = title.split()[-1]
             label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
         inside = " ".join(word for word in (unit, "↑" if better else "") if word)
-        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit)
+        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit, label)
 
     def place(self, column: Column) -> tuple[Any, ...]:
         """The columns' order: coherence, then what is only described, then quality; joint first."""
