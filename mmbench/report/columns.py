@@ -12,6 +12,9 @@ from .paper import COHERENCE, Point, metric_title
 
 __all__ = ["Column", "Names"]
 
+SHORT = 12
+"""Letters of a name that may stand in a column's label."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -56,10 +59,14 @@ class Names:
 
     @cached_property
     def initials(self) -> dict[str, str]:
-        """Modality -> its initial, or its name in print where two share an initial."""
+        """Modality -> its initial; where two share one its name in print, or X1, X2, ... where these are long."""
         names = self.modalities
         short = {name: name[0].upper() for name in names}
-        return short if len(set(short.values())) == len(names) else {name: self.long(name) for name in names}
+        if len(set(short.values())) == len(names):
+            return short
+        long = {name: self.long(name) for name in names}
+        few = len(set(long.values())) == len(names) and max(map(len, long.values())) <= SHORT
+        return long if few else {name: f"X{k}" for k, name in enumerate(names, 1)}
 
     def short(self, modalities: str) -> str:
         """'P+N' for 'pen+name'."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .collapse import few_classes
 from .columns import Column
 from .comparison import Group, Line
 from .numbers import Number
@@ -23,6 +24,7 @@ class Judged:
     """What is concluded from one number beside the others of its column."""
 
     mark: Literal["", "best", "second"] = ""
+    few_classes: bool = False
     at_chance: bool = False
     against: Paired | None = None
     """Its differences to the column's best."""
@@ -33,16 +35,17 @@ class Judged:
 def judged(group: Group, columns: Sequence[Column]) -> dict[tuple[Line, Column], Judged]:
     """The marks of one table.
 
-    Bold: of the models with two seeds or more that are above chance, the best mean and every one that the paired t-test
-    over seeds, corrected by Holm over all comparisons of the table, cannot tell from it.
+    Bold: of the models with two seeds or more that are above chance and show the classes, the best mean and every one
+    that the paired t-test over seeds, corrected by Holm over all comparisons of the table, cannot tell from it.
     """
     found: dict[tuple[Line, Column], Judged] = {}
     leaders: dict[Column, Line] = {}
     for column in columns:
         numbers = {line: n for line in group.lines if (n := group.measured("model", column, line))}
         low = {line for line, n in numbers.items() if _at_chance(n, chance(group, column), column)}
-        able = {line: n for line, n in numbers.items() if line not in low and len(n.seeds) > 1}
-        found |= {(line, column): Judged(at_chance=line in low) for line in numbers}
+        few = {line for line in numbers if _is_joint(column) and few_classes(group, line)}
+        able = {line: n for line, n in numbers.items() if line not in low | few and len(n.seeds) > 1}
+        found |= {(line, column): Judged("", line in few, line in low) for line in numbers}
         if column.higher_is_better is not None and len(able) > 1:
             leaders[column] = best = _ranked(able, column)[0]
             found |= {(x, column): Judged(against=_against(n, able[best])) for x, n in able.items() if x != best}
@@ -64,6 +67,10 @@ def chance(group: Group, column: Column) -> float | None:
         return None
     agreeing = 1 if "given" in column.point[1] or "->" in column.point[1] else len(group.names.modalities) - 1
     return 100 / classes**agreeing
+
+
+def _is_joint(column: Column) -> bool:
+    return column.metric == COHERENCE and column.point[1] == "joint"
 
 
 def _at_chance(number: Number, chance: float | None, column: Column) -> bool:
@@ -95,7 +102,7 @@ def _mark(found: dict[tuple[Line, Column], Judged], group: Group, column: Column
     untold = {
         line for line in numbers if (line in alike or found[line, column].p > LEVEL) and _able(found, line, column)
     }
-    rest = {line: n for line, n in numbers.items() if line not in untold | {best} and not found[line, column].at_chance}
+    rest = {line: n for line, n in numbers.items() if found[line, column].against and line not in untold}
     for line in untold | {best}:
         found[line, column] = replace(found[line, column], mark="best")
     if rest:

@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CLIP_S",
     "CLOSE",
+    "CLOSE_CLIP",
     "COHERENCE",
     "COHERENCES",
     "DISTANCES",
+    "FID",
     "FMD",
     "LOWER",
     "MARGIN",
     "METRICS",
     "MIXTURES",
     "MLD",
+    "MLD_STAR",
     "MVTCAE",
     "NEXUS",
     "OWN_SCALE",
@@ -75,10 +79,10 @@ METRICS = {
 }
 """Metric -> its name in print."""
 
-COHERENCE, SECOND_JUDGE, FMD = "coherence", "coherence_second", "fmd"
-COHERENCES = (COHERENCE, "clip_s", "caption_match")
+COHERENCE, SECOND_JUDGE, CLIP_S, FID, FMD = "coherence", "coherence_second", "clip_s", "fid", "fmd"
+COHERENCES = (COHERENCE, CLIP_S, "caption_match")
 """Agreement of modalities, the paper's choice first: by labels, and by CLIP where there are none."""
-DISTANCES = ("fid", FMD)
+DISTANCES = (FID, FMD)
 """Frechet distances, the paper's first choice first."""
 OWN_SCALE = (FMD,)
 """Metrics in the scale of their judge, which only ratios and ranks survive."""
@@ -107,7 +111,7 @@ def metric_digits(metric: str) -> int:
 
 # --- the terms of its claims ---
 
-MLD, MVTCAE, NEXUS = "mld", "mvtcae", "nexus"
+MLD, MLD_STAR, MVTCAE, NEXUS = "mld", "mld_star", "mvtcae", "nexus"
 MIXTURES = ("mmvae", "mopoe")
 PRODUCTS = ("mvae", MVTCAE)
 VAES = (*PRODUCTS, *MIXTURES, NEXUS)
@@ -115,8 +119,10 @@ MARGIN = 10.0
 """Points of coherence that count as clearly apart."""
 CLOSE = 5.0
 """Points of coherence that count as close."""
+CLOSE_CLIP = 0.02
+"""And of CLIP-S."""
 LOWER = 2.0
-"""Times by which MLD's FMD must be lower (in the paper 3 to 4)."""
+"""Times by which distances must be lower that are much lower (the paper's are 2.3 to 4 times)."""
 
 # --- numbers ---
 

@@ -11,6 +11,7 @@ marked as best or second, whether it is at chance, how it compares with the best
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,7 +23,7 @@ from .comparison import Group, Line
 from .layout import further_columns, is_many, main_columns, summarised
 from .marks import Judged, judged
 from .numbers import Number
-from .paper import Published, metric_digits
+from .paper import OWN_SCALE, Published, metric_digits
 from .scale import Scale, scales
 from .statistics import Paired
 
@@ -42,11 +43,13 @@ class Entry:
     mark: Mark = ""
     """'best': the best mean, and every one that a paired comparison over seeds cannot tell from it; 'second': the best
     of the others."""
+    few_classes: bool = False
+    """Whether it is a joint coherence of samples that show few of the classes: agreement on those few."""
     at_chance: bool = False
     """Whether it is not above what shuffled data reach: the lower end of its samples' interval is not."""
     against: Paired | None = None
     """Its differences to the best, seed by seed; None for the best itself and where there is nothing to compare."""
-    p: float = float("nan")
+    p: float = math.nan
     """Of that comparison, after Holm's correction over the table."""
     fewer: bool = False
     """Whether it rests on fewer seeds than its line has."""
@@ -61,8 +64,8 @@ class Entry:
 
     @property
     def difference(self) -> float:
-        """Ours minus the paper's; NaN where the paper has none, or the scale is the judge's own."""
-        return float("nan") if self.scale else self.number.difference
+        """Ours minus the paper's; NaN where the paper has none, or the metric has the scale of its judge."""
+        return math.nan if self.number.row["metric"] in OWN_SCALE else self.number.difference
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def _entry(number: Number | None, verdict: Judged, scale: Scale | None, seeds: i
     if number is None:
         return None
     digits, fewer = metric_digits(number.row["metric"]), len(number.values) != seeds
-    return Entry(number, digits, verdict.mark, verdict.at_chance, verdict.against, verdict.p, fewer, scale)
+    found = verdict.mark, verdict.few_classes, verdict.at_chance, verdict.against, verdict.p
+    return Entry(number, digits, *found, fewer, scale)
 
 
 def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLine:
