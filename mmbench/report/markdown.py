@@ -10,7 +10,7 @@ from .comparison import Group
 from .escape import bullets, markdown_code, markdown_line
 from .options import Options
 from .pieces import pieces
-from .sure import comparisons
+from .sure import closest, comparisons
 from .table import Table, tables
 from .text import MARKDOWN, Row, rows
 from .warnings import warnings

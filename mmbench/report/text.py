@@ -49,7 +49,7 @@ class Style:
 
 MARKDOWN = Style(" ± ", ("**", "**"), ("_", "_"), "−", "×", "–", " ‡", " §")
 LATEX = Style(r"\,$\pm$\,", (r"\textbf{", "}"), (r"\underline{", "}"), "$-$", r"$\times$", "--", r"\,\ddag", r"\,\S")
-PLAIN = Style(" ± ", ("", ""), ("", ""), "−", "×", "–", " ‡", " §")
+PLAIN = Style("±", ("", ""), ("", ""), "−", "×", "–", " ‡", " §")
 
 
 @dataclass(frozen=True)

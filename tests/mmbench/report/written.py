@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[3]
 TABLES = {"mnist_svhn": "4", "cub": "5"}
 JUDGES = {"mnist": "lenet 99.1 %", "svhn": "lenet 92.4 %", "mnist+svhn": "lenet 99.1 % + lenet 92.4 %"}
 IMAGES = {"mnist_svhn": ("mnist", "svhn"), "cub": ("image",)}
-CAPTIONS = [modality("image", title="Image", shape=[3, 64, 64], network="resnet"),
-            modality("caption", title="Caption", shape=[32], network="words", likelihood="categorical", tokens=1590)]  # fmt: skip
+CAPTIONS = [
+    modality("image", title="Image", shape=[3, 64, 64], network="resnet"),
+    modality("caption", title="Caption", shape=[32], network="words", likelihood="categorical", tokens=1590),
+]
 
 Numbers = Mapping[tuple[str, str, str], float]
 """(metric, task, modality) -> value."""
@@ -83,8 +85,7 @@ def digits(own: Numbers) -> Iterator[dict[str, Any]]:
 def captions(own: Numbers) -> Iterator[dict[str, Any]]:
     """What CLIP-S, caption match and FID write of photographs and captions."""
     for (metric, task, name), value in own.items():
-        unit = "" if metric != "fid" else ""
-        yield row(metric, task, name, value, judge="clip" if metric == "clip_s" else "inception", unit=unit)
+        yield row(metric, task, name, value, judge="clip" if metric == "clip_s" else "inception")
         if metric == "clip_s":
             yield row("clip_cosine", task, name, value / 2.5, plugin=metric, judge="clip", higher_is_better=None)
             yield row("caption_match", task, name, 100 * value, judge="caption match", unit="%", higher_is_better=True)
