@@ -27,7 +27,7 @@ TEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "±": r"$\pm$",
-    "·": r"\quad{}",
+    "·": r"\enspace{}",
     "×": r"$\times$",
     "†": r"\dag{}",
     "‡": r"\ddag{}",

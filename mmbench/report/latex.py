@@ -16,7 +16,7 @@ from .escape import tex, tex_comment, tex_label
 from .options import Options
 from .pieces import cut, pieces
 from .points import COLUMN, PAGE, SIZE, points
-from .table import Table, tables
+from .table import Entry, Table, tables
 from .text import LATEX, PLAIN, Row, rows
 from .warnings import warnings
 from .words import about, chosen, claim_lines, footnotes
@@ -33,7 +33,8 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     """The main table with its notes, the further ones, then warnings and claims as text."""
     main, *rest = tables(group, main=options.main, everything=options.all)
     parts = _split(main) if main.columns else []
-    notes = [*footnotes(group, main), *about(group)]
+    notes = [f"n: training seeds. {note}" if k == 0 else note for k, note in enumerate(footnotes(group, main))]
+    notes += about(group)
     found = [*parts, *pieces(rest, _fits_page)]
     made = [
         _float(group, table, number, notes if number == 1 else [], options) for number, table in enumerate(found, 1)
@@ -64,16 +65,30 @@ def _width(table: Table, *, intervals: bool = False) -> float:
     """In points."""
     lines = list(rows(table, PLAIN, intervals=intervals))
     names = min(NAME, max(map(points, ["Model", *(line.name for line in lines)])))
-    columns = 0.0
-    for k, label in enumerate(_labels(table)):
-        texts = max((points(row.texts[k], bold=_is_best(table, k)) for row in lines), default=0.0)
-        columns += max(min(LABEL, points(label)), texts) + 2 * GAP
-    return names + points("Seeds") + 2 * GAP + columns
+    widths = [_column_width(table, k, lines) for k in range(len(table.columns))]
+    total, start = names + points("n") + 4 * GAP, 0
+    for heading, count in table.spans:
+        over = min(points(heading), _room(count)) + 2 * GAP
+        total, start = total + max(over, sum(widths[start : start + count])), start + count
+    return total
 
 
-def _is_best(table: Table, k: int) -> bool:
-    """Whether a column has bold numbers."""
-    return any(entry.mark == "best" for line in table.lines if (entry := line.entries[k]))
+def _column_width(table: Table, k: int, lines: Sequence[Row]) -> float:
+    """Of a column with its margins."""
+    ours = iter(table.lines)
+    texts = (
+        points(row.texts[k], bold=row.kind == "ours" and _is_best(next(ours).entries[k])) for row in lines if row.texts
+    )
+    return max(min(LABEL, points(_labels(table)[k])), *texts, 0.0) + 2 * GAP
+
+
+def _is_best(entry: Entry | None) -> bool:
+    return entry is not None and entry.mark == "best"
+
+
+def _room(count: int) -> float:
+    """Points from which on the heading of so many columns is broken into lines."""
+    return max(LABEL, count * LABEL / 2)
 
 
 def _labels(table: Table) -> list[str]:
@@ -131,13 +146,12 @@ def _tabular(table: Table, options: Options) -> Iterator[str]:
 def _head(table: Table) -> Iterator[str]:
     spans, rules, start = [], [], 3
     for heading, count in table.spans:
-        width = max(LABEL, count * LABEL / 2)
-        spans.append(rf"\multicolumn{{{count}}}{{c}}{{{_boxed(heading, width, 'b')}}}")
+        spans.append(rf"\multicolumn{{{count}}}{{c}}{{{_boxed(heading, _room(count), 'b')}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}")
         start += count
     yield " & & " + " & ".join(spans) + r" \\"
     yield "".join(rules)
-    yield "Model & Seeds & " + " & ".join(_boxed(label, LABEL, "b") for label in _labels(table)) + r" \\"
+    yield "Model & n & " + " & ".join(_boxed(label, LABEL, "b") for label in _labels(table)) + r" \\"
 
 
 def _line(row: Row) -> str:

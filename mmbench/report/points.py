@@ -15,13 +15,13 @@ CLASSES = {
     2.9: " -fj",
     3.4: "I()rts",
     4.1: "cez>?",
-    4.3: '"$*/0123456789^ago{}~',
+    4.3: '·"$*/0123456789^ago{}~',
     4.8: "JkqvxySbdhnpu†‡§",
     5.8: "ZLFEP",
     6.5: "BCTwRAHNUVXYD",
     6.7: "&+=@OQKG−×<>",
     7.1: "#%m",
-    8.8: "MW→·|",
+    8.8: "MW→|",
     9.6: "±",
 }
 """Points -> the letters that are so wide at most; '±' with its thin spaces."""
