@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..errors import ResultError
 from .comparison import Group
 from .escape import csv_cell
 from .numbers import Number
+from .options import Options
 from .paper import OWN_SCALE
 from .table import Entry, tables
 
@@ -31,21 +33,24 @@ WIDE = (
     *("mark", "at_chance", "difference_to_best", "difference_low", "difference_high", "p_holm", "could_have_shown"),
     *("paper_table", "paper_mean", "paper_std", "ours_minus_paper"),
     *("ratio", "rank", "paper_ratio", "paper_rank"),
+    *("other_mean", "other_std", "other_n", "ours_minus_other"),
 )
 """A line for each number: over seeds, beside the best, beside the paper's. The seeds follow: 'seed 0', ..."""
 SOURCES = ("model", "reconstruction", "real", "shuffled")
 
 
-def csv(found: Iterable[Group], *, wide: bool = False) -> str:
+def csv(found: Iterable[Group], options: Options, *, wide: bool = False) -> str:
     """Texts are never formulas, numbers are as they are, what there is not is empty."""
     found = list(found)
+    if options.others is not None and not wide:
+        raise ResultError("two folders side by side need a line for each number: write --format csv-wide")
     seeds = sorted({seed for group in found for seed in group.seeds}) if wide else []
     head = [*(WIDE if wide else LONG), *(f"seed {seed}" for seed in seeds)]
     out = io.StringIO()
     writer = library.DictWriter(out, head, restval="", lineterminator="\n")
     writer.writeheader()
     for group in found:
-        for record in _wide(group) if wide else _long(group):
+        for record in _wide(group, options) if wide else _long(group):
             writer.writerow({name: _cell(value) for name, value in record.items()})
     return out.getvalue()
 
@@ -59,8 +64,8 @@ def _long(group: Group) -> Iterator[dict[str, Any]]:
             yield record | {"seed": seed, "value": value, "interval_low": low, "interval_high": high}
 
 
-def _wide(group: Group) -> Iterator[dict[str, Any]]:
-    entries = _entries(group)
+def _wide(group: Group, options: Options) -> Iterator[dict[str, Any]]:
+    entries = _entries(group, options)
     for source, number in _in_order(group):
         low, high = number.interval
         record = _record(group, source, number) | {"mean": number.mean, "std": number.std, "n": len(number.values)}
@@ -86,9 +91,10 @@ def _key(source: str, number: Number) -> tuple[str, ...]:
     return source, number.model, number.hash, number.code, row["metric"], row["task"], row["modality"]
 
 
-def _entries(group: Group) -> dict[tuple[str, ...], Entry]:
+def _entries(group: Group, options: Options) -> dict[tuple[str, ...], Entry]:
     """The entries of the tables, by their numbers."""
-    found = (e for table in tables(group, everything=True) for line in table.lines for e in line.entries if e)
+    made = tables(group, everything=True, beside=options.beside(group))
+    found = (e for table in made for line in table.lines for e in line.entries if e)
     return {_key(entry.number.row["source"], entry.number): entry for entry in found}
 
 
@@ -128,6 +134,9 @@ def _concluded(entry: Entry | None) -> dict[str, Any]:
     if entry.scale:
         record |= {"ratio": entry.scale.ratio, "rank": entry.scale.rank}
         record |= {"paper_ratio": entry.scale.paper_ratio, "paper_rank": entry.scale.paper_rank}
+    if other := entry.beside:
+        record |= {"other_mean": other.mean, "other_std": other.std, "other_n": len(other.values)}
+        record["ours_minus_other"] = entry.number.mean - other.mean
     return record
 
 

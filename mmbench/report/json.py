@@ -12,6 +12,7 @@ from ..store import Cell
 from .claims import claims
 from .columns import Column
 from .comparison import Group
+from .numbers import Number
 from .options import Options
 from .table import Entry, Table, TableLine, tables
 from .warnings import warnings
@@ -33,7 +34,8 @@ def json(
 
 
 def _group(group: Group, failed: Sequence[Cell], options: Options) -> dict[str, Any]:
-    found = tables(group, main=options.main, everything=options.all)
+    other = options.beside(group)
+    found = tables(group, main=options.main, everything=options.all, beside=other)
     return {
         "dataset": group.dataset["name"],
         "title": group.heading,
@@ -42,7 +44,7 @@ def _group(group: Group, failed: Sequence[Cell], options: Options) -> dict[str, 
         "budget": group.budget,
         "protocol": group.protocol,
         "about": about(group),
-        "warnings": warnings(group, failed),
+        "warnings": [*warnings(group, failed), *(other.said if other else ())],
         "notes": footnotes(group, found[0]),
         "tables": [_table(group, table) for table in found],
         "claims": [asdict(claim) for claim in claims(group)],
@@ -87,8 +89,16 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "paper": {"printed": entry.paper.printed, "table": entry.paper.table} if entry.paper else None,
         "ours_minus_paper": _known(entry.difference),
         "ratio_and_rank": asdict(entry.scale) if entry.scale else None,
+        "beside": _beside(entry.beside),
         "notes": list(number.notes),
     }
+
+
+def _beside(number: Number | None) -> dict[str, Any] | None:
+    """Other results' number."""
+    if number is None:
+        return None
+    return {"mean": number.mean, "std": _known(number.std), "by_seed": {str(k): v for k, v in number.by_seed.items()}}
 
 
 def _against(entry: Entry) -> dict[str, Any] | None:

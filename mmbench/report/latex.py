@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..store import Cell
 from .claims import claims
@@ -31,39 +32,40 @@ NAME, LABEL = 110.0, 90.0
 
 def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     """The main table with its notes, the further ones, then warnings and claims as text."""
-    main, *rest = tables(group, main=options.main, everything=options.all)
-    parts = _split(main) if main.columns else []
-    notes = [f"n: training seeds. {note}" if k == 0 else note for k, note in enumerate(footnotes(group, main))]
-    notes += about(group)
-    found = [*parts, *pieces(rest, _fits_page)]
+    other = options.beside(group)
+    main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
+    parts = _split(main, options) if main.columns else []
+    first, *notes = footnotes(group, main, beside=options.name)
+    notes = [f"n: training seeds. {first}", *notes, *about(group)]
+    found = [*parts, *pieces(rest, partial(_fits_page, options))]
     made = [
         _float(group, table, number, notes if number == 1 else [], options) for number, table in enumerate(found, 1)
     ]
     title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}"
-    made += [_list(f"Warnings on {title}", warnings(group, failed))]
+    made += [_list(f"Warnings on {title}", [*warnings(group, failed), *(other.said if other else ())])]
     if not options.main:
         made += [_list(f"The paper's claims on {title}", claim_lines(claims(group), LATEX))]
     return "\n\n".join([tex_comment(f"{title}. Needs the package booktabs."), *filter(None, made)])
 
 
-def _split(table: Table) -> list[Table]:
+def _split(table: Table, options: Options) -> list[Table]:
     """Whole where it fits a page, else its headings apart."""
-    if _fits_page(table):
+    if _fits_page(options, table):
         return [table]
     parts, start = [], 0
     for heading, count in table.spans:
-        parts += cut(table.pick(range(start, start + count), heading), _fits_page)
+        parts += cut(table.pick(range(start, start + count), heading), partial(_fits_page, options))
         start += count
     return [replace(p, title=f"{p.title}, {k} of {len(parts)}") for k, p in enumerate(parts, 1)]
 
 
-def _fits_page(table: Table) -> bool:
-    return _width(table) <= PAGE
+def _fits_page(options: Options, table: Table) -> bool:
+    return _width(table, options) <= PAGE
 
 
-def _width(table: Table, *, intervals: bool = False) -> float:
+def _width(table: Table, options: Options) -> float:
     """In points."""
-    lines = list(rows(table, PLAIN, intervals=intervals))
+    lines = list(rows(table, PLAIN, intervals=options.intervals, beside=options.name))
     names = min(NAME, max(map(points, ["Model", *(line.name for line in lines)])))
     widths = [_column_width(table, k, lines) for k in range(len(table.columns))]
     total, start = names + points("n") + 4 * GAP, 0
@@ -99,7 +101,7 @@ def _labels(table: Table) -> list[str]:
 
 
 def _float(group: Group, table: Table, number: int, notes: Sequence[str], options: Options) -> str:
-    width = _width(table, intervals=options.intervals)
+    width = _width(table, options)
     kind = "table" if width <= COLUMN else "table*"
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
     title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}: {table.title}."
@@ -109,7 +111,7 @@ def _float(group: Group, table: Table, number: int, notes: Sequence[str], option
     return "\n".join(
         [
             tex_comment(f"{width:.0f} pt wide at {SIZE:g} pt: {_place(width)}"),
-            rf"\begin{{{kind}}}[t]",
+            rf"\begin{{{kind}}}[tp]",
             r"\centering",
             rf"\caption{{{tex(title)}}}",
             rf"\label{{tab:{label}-{number}}}",
@@ -129,7 +131,7 @@ def _place(width: float) -> str:
 
 
 def _tabular(table: Table, options: Options) -> Iterator[str]:
-    found = list(rows(table, LATEX, intervals=options.intervals))
+    found = list(rows(table, LATEX, intervals=options.intervals, beside=options.name))
     yield rf"\begin{{tabular}}{{lr{'r' * len(table.columns)}}}"
     yield r"\toprule"
     yield from _head(table)

@@ -26,9 +26,11 @@ def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
     title, name, budget = group.heading, group.dataset["name"], group.budget
     parts = [f"## {markdown_line(title)} ({markdown_code(name)}), budget {markdown_line(budget)}{chosen(group)}"]
     parts += [] if options.main else [bullets(about(group))]
-    parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in warnings(group, failed)))
-    main, *rest = tables(group, main=options.main, everything=options.all)
-    parts += [*_printed(main, options), bullets(footnotes(group, main, "in italics"))]
+    other = options.beside(group)
+    found = [*warnings(group, failed), *(other.said if other else ())]
+    parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in found))
+    main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
+    parts += [*_printed(main, options), bullets(footnotes(group, main, "in italics", options.name))]
     if not options.main:
         parts += [block for table in pieces(rest, _fits) for block in _printed(table, options)]
         parts += [_compared(main), _claims(group)]
@@ -37,7 +39,7 @@ def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
 
 def _printed(table: Table, options: Options) -> Iterator[str]:
     if table.columns:
-        found = list(rows(table, MARKDOWN, intervals=options.intervals))
+        found = list(rows(table, MARKDOWN, intervals=options.intervals, beside=options.name))
         yield f"### {markdown_line(table.title)}\n\n{_pipe_table(table, found)}"
 
 

@@ -14,13 +14,15 @@ from .table import Entry, Table
 __all__ = ["footnotes"]
 
 
-def footnotes(group: Group, table: Table, second: str = "underlined") -> list[str]:
+def footnotes(group: Group, table: Table, second: str = "underlined", beside: str = "") -> list[str]:
     """What the numbers and the marks of a main table are, and where the paper speaks with two voices.
 
-    `second` says how the format marks the second best.
+    Arguments:
+        second: how the format marks the second best.
+        beside: what other results that stand below ours are called.
     """
     notes = [_legend(table), *_averages(table), *_marks(table, second), *_sure(table)]
-    notes += [*_paper(table), *_quality(group, table)]
+    notes += [*_paper(table), *_beside(table, beside), *_quality(group, table)]
     if lacking := absent(group):
         notes.append(f"Not measured: {', '.join(lacking)}.")
     return notes + list(_voices(group, table))
@@ -85,6 +87,11 @@ def _paper(table: Table) -> Iterator[str]:
             f"{', '.join(titles)} has the scale of its judge, so differences say nothing: there stand the ratio to the "
             "lowest and the rank among the paper's models in this table, the paper's in parentheses."
         )
+
+
+def _beside(table: Table, name: str) -> Iterator[str]:
+    if any(entry.beside for entry in entries(table)):
+        yield f"Below them the numbers of {name}, and ours minus those, with the 95 % interval over the seeds of both."
 
 
 def _quality(group: Group, table: Table) -> Iterator[str]:

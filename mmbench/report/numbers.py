@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import statistics as plain
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
 
 from ..store import Cell, RowRecord
 from .code import metric_code
 from .paper import COHERENCE, Point, Published
-from .statistics import student
+from .statistics import deviation, student
 
 __all__ = ["Number", "Owner", "average", "owner_of", "report_units"]
 
@@ -42,16 +43,16 @@ class Number:
     sampled: tuple[Interval | None, ...] = ()
     """For each value its 95 % interval over the samples of that seed; None where none was measured."""
 
-    @property
+    @cached_property
     def mean(self) -> float:
-        return plain.fmean(self.values)
+        return fmean(self.values)
 
-    @property
+    @cached_property
     def std(self) -> float:
         """Sample standard deviation over seeds (ddof = 1); NaN for a single seed, and for what has no seeds."""
-        return plain.stdev(self.values) if len(self.seeds) > 1 else math.nan
+        return deviation(self.values) if len(self.seeds) > 1 else math.nan
 
-    @property
+    @cached_property
     def interval(self) -> Interval:
         """95 % interval: of the mean over seeds by Student's t, of a single seed over its samples; NaN where there is
         none."""
@@ -63,9 +64,9 @@ class Number:
     def low(self) -> float:
         """Mean of the lower ends of the seeds' own intervals, where each has one; else the mean."""
         ends = [interval[0] for interval in self.sampled if interval]
-        return plain.fmean(ends) if len(ends) == len(self.values) else self.mean
+        return fmean(ends) if len(ends) == len(self.values) else self.mean
 
-    @property
+    @cached_property
     def by_seed(self) -> dict[int, float]:
         return dict(zip(self.seeds, self.values, strict=False))
 
@@ -111,9 +112,9 @@ def average(numbers: Sequence[Number], point: Point) -> Number | None:
     """
     first, seeds = numbers[0], [s for s in numbers[0].seeds if all(s in n.seeds for n in numbers)]
     if first.model:
-        values = tuple(plain.fmean(n.by_seed[seed] for n in numbers) for seed in seeds)
+        values = tuple(fmean(n.by_seed[seed] for n in numbers) for seed in seeds)
     else:
-        values = (plain.fmean(n.mean for n in numbers),)
+        values = (fmean(n.mean for n in numbers),)
     if not values:
         return None
     row: RowRecord = {**first.row, "metric": point[0], "task": point[1], "modality": point[2], "interval": None}
@@ -125,13 +126,12 @@ def average(numbers: Sequence[Number], point: Point) -> Number | None:
 
 def report_units(row: RowRecord) -> RowRecord:
     """Coherence in percent; a task that makes what it is given is a reconstruction."""
-    row = row.copy()
     if row["metric"] == COHERENCE and row["unit"] != "%":
-        row["value"], row["unit"] = 100 * row["value"], "%"
-        row["interval"] = [100 * end for end in row["interval"]] if row["interval"] else None
+        interval = [100 * end for end in row["interval"]] if row["interval"] else None
+        row = {**row, "value": 100 * row["value"], "unit": "%", "interval": interval}
     given, _, target = row["task"].partition("->")
     if row["source"] == "model" and given == target:
-        row["source"] = "reconstruction"
+        return {**row, "source": "reconstruction"}
     return row
 
 

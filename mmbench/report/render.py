@@ -41,7 +41,7 @@ def render(
     if format in ("csv", "csv-wide"):
         from .csv import csv
 
-        return csv(found, wide=format == "csv-wide")
+        return csv(found, options, wide=format == "csv-wide")
     pages = [(group, [c for c in lost if _place(c) == _place(group.cells[0])]) for group in found]
     shown = {_place(group.cells[0]) for group in found}
     orphans = [failure(cell) for cell in lost if _place(cell) not in shown]

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
+from .beside import Beside
 from .columns import Column
 from .comparison import Group, Line
 from .layout import further_columns, is_many, main_columns, summarised
@@ -108,13 +109,14 @@ class Table:
         return Table(self.kind, title or self.title, columns, picked(self.lines), picked(self.references))
 
 
-def tables(group: Group, *, main: bool = False, everything: bool = False) -> list[Table]:
-    """The main table, or with `main` that alone; with `everything` every task of many modalities."""
+def tables(group: Group, *, main: bool = False, everything: bool = False, beside: Beside | None = None) -> list[Table]:
+    """The main table, or with `main` that alone; with `everything` every task of many modalities; with `beside` the
+    other results' numbers."""
     columns = main_columns(group)
-    found = [_table(group, "main", _titled(columns), columns)]
+    found = [_table(group, "main", _titled(columns), columns, beside)]
     if main:
         return found
-    found += [_table(group, "further", title, run) for title, run in further_columns(group, everything)]
+    found += [_table(group, "further", title, run, beside) for title, run in further_columns(group, everything)]
     own = group.columns_of("reconstruction")
     own = own if everything or not is_many(group) else summarised(group, own, apart=False)
     lines = [_line(group, "reconstruction", own, line) for line in group.lines]
@@ -126,9 +128,12 @@ def _titled(columns: Sequence[Column]) -> str:
     return ", ".join(dict.fromkeys(column.heading for column in columns))
 
 
-def _table(group: Group, kind: Literal["main", "further"], title: str, columns: Sequence[Column]) -> Table:
+def _table(
+    group: Group, kind: Literal["main", "further"], title: str, columns: Sequence[Column], beside: Beside | None
+) -> Table:
     verdicts, ratios = judged(group, columns), {column: scales(group, column) for column in columns}
     lines = [_line(group, "model", columns, line, verdicts, ratios) for line in group.lines]
+    lines = [_with(beside, columns, line) for line in lines] if beside else lines
     references = [_reference(group, source, columns) for source in REFERENCES]
     kept = [line for line in references if any(line.entries)]
     shown = [line for line in lines if kind == "main" or any(line.entries)]
@@ -157,6 +162,15 @@ def _entry(number: Number | None, verdict: Judged, scale: Scale | None, seeds: i
     digits, fewer = metric_digits(number.row["metric"]), len(number.values) != seeds
     found = verdict.mark, verdict.few_classes, verdict.at_chance, verdict.against, verdict.p
     return Entry(number, digits, *found, fewer, scale)
+
+
+def _with(beside: Beside, columns: Sequence[Column], line: TableLine) -> TableLine:
+    """A line with the other results' numbers."""
+    if line.line is None:
+        return line
+    others = [beside.number(column, line.line) for column in columns]
+    entries = (replace(entry, beside=n) if entry else None for entry, n in zip(line.entries, others, strict=True))
+    return replace(line, entries=tuple(entries))
 
 
 def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLine:

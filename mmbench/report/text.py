@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .numbers import Number
+from .statistics import paired
 from .table import Entry, Table, TableLine
 
 __all__ = ["LATEX", "MARKDOWN", "PLAIN", "Row", "Style", "rows"]
@@ -114,8 +115,13 @@ def _paper(entry: Entry, style: Style) -> str:
 def _difference(entry: Entry, style: Style) -> str:
     """Ours minus the paper's in the digits that the paper prints; of what has its judge's scale, the ratios."""
     if entry.scale:
-        return f"{style.times}{entry.scale.ratio:.3g} ({entry.scale.paper_ratio:.3g})"
+        return f"{style.times}{_significant(entry.scale.ratio)} ({_significant(entry.scale.paper_ratio)})"
     return style.difference(entry.difference, entry.paper.digits) if entry.paper else ""
+
+
+def _significant(value: float) -> str:
+    """Three digits: '3.30', '14.5', '120'."""
+    return f"{value:#.3g}".rstrip(".") if value < 1000 else f"{value:.0f}"
 
 
 def _rank(entry: Entry, style: Style) -> str:
@@ -129,7 +135,11 @@ def _beside(entry: Entry, style: Style) -> str:
 
 def _apart(entry: Entry, style: Style) -> str:
     other = entry.beside
-    return style.difference(entry.number.mean - other.mean, entry.digits) if other else ""
+    if other is None:
+        return ""
+    low, high = paired(entry.number.by_seed, other.by_seed).interval
+    difference = style.difference(entry.number.mean - other.mean, entry.digits)
+    return difference + style.interval(low, high, entry.digits)
 
 
 def _counted(number: Number, text: str, beside: Number) -> str:
