@@ -69,7 +69,7 @@ def report(
 
     _check(results, out, figures, shown.compare)
     found = _read(results, shown.selection(), histories=figures is not None)
-    options, other = _options(shown)
+    options, other = _options(shown, results)
     bad = [*found.bad, *other.bad]
     text = render(found.cells, found.failures, format, [file.reason for file in bad], options, Terminal())
     if out is None:
@@ -97,7 +97,7 @@ def _read(results: Path, selection: Selection, histories: bool) -> Found:
     return selection.of(found, results) if found.cells or found.failures else found
 
 
-def _options(shown: Shown) -> tuple[Options, Found]:
+def _options(shown: Shown, results: Path) -> tuple[Options, Found]:
     """What is printed, and the other folder's cells; the other folder need not have what ours has."""
     from .. import store
     from ..report import Options
@@ -110,8 +110,9 @@ def _options(shown: Shown) -> tuple[Options, Found]:
     if not other.cells and not other.bad:
         raise ResultError(f"{shown.compare} holds no finished cells: name another folder of results")
     seeds = shown.selection().seed
+    name = shown.compare.name if shown.compare.name not in ("", results.name) else str(shown.compare)
     cells = [cell for cell in other.cells if not seeds or cell["seed"] in seeds]
-    return replace(options, others=groups(cells), name=str(shown.compare)), other
+    return replace(options, others=groups(cells), name=name), other
 
 
 def _seed(word: str) -> int:

@@ -112,11 +112,11 @@ def _judges(group: Group) -> dict[tuple[str, str], tuple[str, str]]:
 
 def _partners(group: Group, line: Line, others: Sequence[Group]) -> Iterator[tuple[Group, Line]]:
     """The lines that stand beside one: fresh ones first."""
-    own = own_lines(group).get(line.model) == line
+    own = own_lines(group).get(line.model) == line and not group.changed(line)
     for other in others:
         same = [x for x in other.lines if (x.model, x.hash) == (line.model, line.hash)]
         theirs = own_lines(other).get(line.model) if own else None
-        found = same or ([theirs] if theirs else [])
+        found = same or ([theirs] if theirs and not other.changed(theirs) else [])
         yield from ((other, x) for x in sorted(found, key=lambda x: (bool(other.stale(x)), x)))
 
 

@@ -130,7 +130,11 @@ class Group:
 
     @cached_property
     def _titles(self) -> dict[Line, str]:
-        return {line: self._title(line) for line in self.lines}
+        return {line: _title(self, line) for line in self.lines}
+
+    def alike(self, line: Line) -> list[Line]:
+        """The lines of its model."""
+        return self._alikes[line.model]
 
     @cached_property
     def _alikes(self) -> dict[str, list[Line]]:
@@ -140,37 +144,19 @@ class Group:
             found.setdefault(line.model, []).append(line)
         return found
 
-    def _title(self, line: Line) -> str:
-        same = self._alikes[line.model]
-        remarks = [self.changed(line)] if len(self.changed(line)) <= SHORT else [self._count_changed(line)]
-        remarks += ["stale"] if self.stale(line) else []
-        remarks += [f"code {line.code[:6]}"] if self._alike(line) else []
-        several = len({other.hash for other in same}) > 1
-        name = f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
-        inside = "; ".join(remark for remark in remarks if remark)
-        return one_line(name + (f" ({inside})" if inside else "") + (" †" if self.collapsed(line) else ""))
-
     def stale(self, line: Line) -> list[str]:
         """How the code that made a line differs from what is installed now."""
         return stale(self.of(line)[0])
 
     def changed(self, line: Line) -> str:
         """'score.steps=150, width=256': the settings of a line that are not its recipe's."""
-        return ", ".join(f"{name}={canonical(value)}" for name, value in self._overrides(line).items())
+        return ", ".join(f"{name}={canonical(value)}" for name, value in self.overrides(line).items())
 
-    def _overrides(self, line: Line) -> dict[str, Any]:
+    def overrides(self, line: Line) -> dict[str, Any]:
         """Epochs that are none now went with the steps that took their place, and the reverse: they say nothing."""
         overrides = sorted(self.of(line)[0]["overrides"].items())
         gone = {name for name, value in overrides if value is None and name.endswith(("epochs", "steps"))}
         return {name: value for name, value in overrides if not name.startswith("eval.") and name not in gone}
-
-    def _count_changed(self, line: Line) -> str:
-        return f"{len(self._overrides(line))} settings changed"
-
-    def _alike(self, line: Line) -> bool:
-        """Whether other code made another line of this configuration that is stale, or fresh, like this one."""
-        same = [other for other in self._alikes[line.model] if other.hash == line.hash]
-        return sum(bool(self.stale(other)) == bool(self.stale(line)) for other in same) > 1
 
     def collapsed(self, line: Line) -> list[str]:
         """'seed 3: stage 'score' has collapsed: ...' for every stage of a line's cells that has."""
@@ -200,6 +186,23 @@ class Group:
             fields = sorted({field for config in configs for field in config})
             found[model] = [f for f in fields if len({canonical(config.get(f)) for config in configs}) > 1]
         return found
+
+
+def _title(group: Group, line: Line) -> str:
+    changed = group.changed(line)
+    remarks = [changed if len(changed) <= SHORT else f"{len(group.overrides(line))} settings changed"]
+    remarks += ["stale"] if group.stale(line) else []
+    remarks += [f"code {line.code[:6]}"] if _alike(group, line) else []
+    several = len({other.hash for other in group.alike(line)}) > 1
+    name = f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
+    inside = "; ".join(remark for remark in remarks if remark)
+    return one_line(name + (f" ({inside})" if inside else "") + (" †" if group.collapsed(line) else ""))
+
+
+def _alike(group: Group, line: Line) -> bool:
+    """Whether other code made another line of this configuration that is stale, or fresh, like this one."""
+    same = [other for other in group.alike(line) if other.hash == line.hash]
+    return sum(bool(group.stale(other)) == bool(group.stale(line)) for other in same) > 1
 
 
 def groups(cells: Iterable[Cell]) -> list[Group]:

@@ -7,7 +7,6 @@ cut, and a single column that is wider than a page says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from ..store import Cell
@@ -15,7 +14,7 @@ from .claims import claims
 from .comparison import Group
 from .escape import tex, tex_comment, tex_label
 from .options import Options
-from .pieces import cut, pieces
+from .pieces import pieces, split
 from .points import COLUMN, PAGE, SIZE, points
 from .table import Entry, Table, tables
 from .text import LATEX, PLAIN, Row, rows
@@ -34,10 +33,11 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     """The main table with its notes, the further ones, then warnings and claims as text."""
     other = options.beside(group)
     main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
-    parts = _split(main, options) if main.columns else []
+    fits = partial(_fits_page, options)
+    parts = split(main, fits) if main.columns else []
     first, *notes = footnotes(group, main, beside=options.name)
     notes = [f"n: training seeds. {first}", *notes, *about(group)]
-    found = [*parts, *pieces(rest, partial(_fits_page, options))]
+    found = [*parts, *pieces(rest, fits)]
     made = [
         _float(group, table, number, notes if number == 1 else [], options) for number, table in enumerate(found, 1)
     ]
@@ -46,17 +46,6 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     if not options.main:
         made += [_list(f"The paper's claims on {title}", claim_lines(claims(group), LATEX))]
     return "\n\n".join([tex_comment(f"{title}. Needs the package booktabs."), *filter(None, made)])
-
-
-def _split(table: Table, options: Options) -> list[Table]:
-    """Whole where it fits a page, else its headings apart."""
-    if _fits_page(options, table):
-        return [table]
-    parts, start = [], 0
-    for heading, count in table.spans:
-        parts += cut(table.pick(range(start, start + count), heading), partial(_fits_page, options))
-        start += count
-    return [replace(p, title=f"{p.title}, {k} of {len(parts)}") for k, p in enumerate(parts, 1)]
 
 
 def _fits_page(options: Options, table: Table) -> bool:

@@ -9,7 +9,7 @@ from .claims import claims
 from .comparison import Group
 from .escape import bullets, markdown_code, markdown_line
 from .options import Options
-from .pieces import pieces
+from .pieces import pieces, split
 from .sure import closest, comparisons
 from .table import Table, tables
 from .text import MARKDOWN, Row, rows
@@ -19,7 +19,9 @@ from .words import about, chosen, claim_lines, footnotes
 __all__ = ["markdown"]
 
 WIDTH = 118
-"""Characters that a line of the further tables may take; the main table stands in one piece."""
+"""Characters that a line of the further tables may take."""
+MOST = 7
+"""Columns of a main table, which is the paper's, in one piece however wide it is."""
 
 
 def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
@@ -30,7 +32,8 @@ def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
     found = [*warnings(group, failed), *(other.said if other else ())]
     parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in found))
     main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
-    parts += [*_printed(main, options), bullets(footnotes(group, main, "in italics", options.name))]
+    parts += [block for table in split(main, _is_small) for block in _printed(table, options)]
+    parts += [bullets(footnotes(group, main, "in italics", options.name))]
     if not options.main:
         parts += [block for table in pieces(rest, _fits) for block in _printed(table, options)]
         parts += [_compared(main), _claims(group)]
@@ -60,6 +63,10 @@ def pipes(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     cells = [list(map(markdown_line, line)) for line in lines]
     align = ("left", *["right"] * (len(head) - 1))
     return tabulate(cells, list(map(markdown_line, head)), "pipe", disable_numparse=True, colalign=align)
+
+
+def _is_small(table: Table) -> bool:
+    return len(table.columns) <= MOST or _fits(table)
 
 
 def _fits(table: Table) -> bool:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from .table import Table
 
-__all__ = ["cut", "pieces"]
+__all__ = ["pieces", "split"]
 
 Fits = Callable[[Table], bool]
 
@@ -17,7 +17,7 @@ def pieces(found: Iterable[Table], fits: Fits) -> list[Table]:
     """Neighbours that fit stand in one table, tables that do not are cut into runs of nearly equal length."""
     made: list[Table] = []
     for table in found:
-        parts = cut(table, fits)
+        parts = _cut(table, fits)
         for number, part in enumerate(parts, 1):
             joined = _joined(made[-1], part) if made and len(parts) == 1 else None
             if joined and fits(joined):
@@ -26,6 +26,17 @@ def pieces(found: Iterable[Table], fits: Fits) -> list[Table]:
                 title = f"{table.title}, {number} of {len(parts)}" if len(parts) > 1 else table.title
                 made.append(replace(part, title=title))
     return made
+
+
+def split(table: Table, fits: Fits) -> list[Table]:
+    """Whole where it fits, else its headings apart."""
+    if fits(table):
+        return [table]
+    parts, start = [], 0
+    for heading, count in table.spans:
+        parts += _cut(table.pick(range(start, start + count), heading), fits)
+        start += count
+    return [replace(p, title=f"{p.title}, {k} of {len(parts)}") for k, p in enumerate(parts, 1)]
 
 
 def _joined(one: Table, other: Table) -> Table | None:
@@ -46,7 +57,7 @@ def _joined(one: Table, other: Table) -> Table | None:
     return Table(one.kind, title, one.columns + other.columns, tuple(lines), tuple(references))
 
 
-def cut(table: Table, fits: Fits) -> list[Table]:
+def _cut(table: Table, fits: Fits) -> list[Table]:
     """In the fewest parts that fit, or in single columns."""
     columns = range(len(table.columns))
     for count in range(1, len(columns) + 1):
