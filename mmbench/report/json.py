@@ -30,7 +30,7 @@ def json(
     """Everything of a report; `orphans` are failures that belong to none of the tables."""
     found = [_group(group, failed, options) for group, failed in pages]
     whole = {"form": VERSION, "groups": found, "failed": list(orphans), "bad_files": list(bad)}
-    return library.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return library.dumps(whole, indent=1, allow_nan=False) + "\n"
 
 
 def _group(group: Group, failed: Sequence[Cell], options: Options) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -44,6 +45,7 @@ WORDS = {
     "plus": "+1+1",
     "at": "@SUM(1)",
     "tab": "\t=1+1",
+    "letters": "naïve 鳥 🐦 Ωß ×±→†‡§…’",
 }
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -111,7 +113,7 @@ def test_latex_has_no_command_that_plain_words_do_not_have(word: str) -> None:
     text, plain = (render(*hostile(w), format="tex") for w in (word, "word"))
     shown = "\n".join(line for line in text.split("\n") if not line.startswith("%"))
     printing = {"textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "textbar"}
-    printing |= {"allowbreak", "parbox", "raggedright"}  # of what is long
+    printing |= {"allowbreak", "parbox", "raggedright", "dag", "ddag", "S", "pm", "times", "ldots"}
     assert commands(shown) - printing <= commands("\n".join(x for x in plain.split("\n") if x[:1] != "%"))
     assert not CONTROL.search(text)
     bare = re.sub(r"\\[{}%_&#$\\]", "", shown)
@@ -152,6 +154,17 @@ def test_csv_has_one_line_for_each_number_and_no_formula(word: str, format: Any)
         for value in line:
             assert not value.lstrip().startswith(("=", "+", "@", "\t", "\r"))
             assert not value.lstrip().startswith("-") or re.fullmatch(r"-[\d.e+-]+", value)
+
+
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+def test_json_holds_the_words_as_they_are(word: str) -> None:
+    """And nothing in the file controls a terminal."""
+    text = render(*hostile(word), format="json")
+    assert text.isascii()
+    assert not CONTROL.search(text)
+    (group,) = json.loads(text)["groups"]
+    assert group["dataset"] == f"d{word}"
+    assert {line.get("model", f"m{word}") for table in group["tables"] for line in table["lines"]} == {f"m{word}"}
 
 
 def test_numbers_in_the_csv_keep_their_signs() -> None:

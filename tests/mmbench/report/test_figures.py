@@ -158,7 +158,7 @@ def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> Non
     assert shown == words.tolist()
     assert sum(len(ax.images) for ax in figure.axes) == 12
     titles = [text.get_text() for text in figure.texts]
-    assert {"MOPOE", "MLD"} <= set(titles)
+    assert {"MoPoE", "MLD"} <= set(titles)
     other = {
         sample_key("image->caption", "given", "image"): images,
         sample_key("image->caption", "target", "caption"): words,
