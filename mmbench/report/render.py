@@ -19,6 +19,8 @@ Format = Literal["md", "csv", "csv-wide", "tex", "json"]
 FORMATS: tuple[Format, ...] = ("md", "csv", "csv-wide", "tex", "json")
 
 NO_CELLS = "There are no finished cells yet: run `mmbench run --model mld --dataset glyphs`, then `mmbench report`."
+MANY = 1000
+"""Cells from which on progress is shown."""
 Pages = list[tuple[Group, list[Cell]]]
 
 
@@ -32,8 +34,8 @@ def render(
 ) -> str:
     """These cells in one of the formats; a sentence that says what to run if there are none.
 
-    `bad` has a sentence for each file that is no cell; CSV, which holds numbers only, leaves them out. `progress` is
-    told how many of the tables are done.
+    `bad` has a sentence for each file that is no cell; CSV, which holds numbers only, leaves them out. Of many
+    cells `progress` is told how many of the tables are done.
     """
     if format not in FORMATS:
         raise ResultError(f"there is no report format {format!r}; {near(format, FORMATS)}")
@@ -49,7 +51,8 @@ def render(
         from .json import json
 
         return json(pages, orphans, bad, options)
-    blocks = _blocks(pages, format, options, progress or Progress())
+    many = sum(len(group.cells) for group in found) > MANY
+    blocks = _blocks(pages, format, options, progress if progress and many else Progress())
     return "\n\n".join([*blocks, *_rest(format, bool(blocks), orphans, bad)]) + "\n"
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from mmbench.cells.data_record import dataset_record
 from mmbench.data.captioned import PRIMARY
+from mmbench.data.dataset import Dataset, Split
 from mmbench.data.mnist_svhn import SPEC
 from mmbench.report import Options, render
 from mmbench.report.comparison import groups
@@ -52,6 +56,16 @@ def named(made: list[Cell], points: Any) -> list[Cell]:
 def test_the_papers_datasets_name_the_papers_columns() -> None:
     assert list(SPEC.primary) == POINTS["mnist_svhn"]
     assert list(PRIMARY) == POINTS["cub"]
+
+
+def test_a_cell_records_the_columns_that_its_dataset_names() -> None:
+    tuples = torch.arange(64)
+    items = {"mnist": torch.zeros(64, 1, 28, 28).byte(), "svhn": torch.zeros(64, 3, 32, 32).byte()}
+    split = Split(items, torch.stack([tuples, tuples], 1), tuples % 10)
+    record = dataset_record(Dataset(SPEC, split, split), "test")
+    assert record.get("primary") == [list(point) for point in POINTS["mnist_svhn"]]
+    other = dataset_record(Dataset(replace(SPEC, primary=()), split, split), "test")
+    assert "primary" not in other
 
 
 @BOTH
