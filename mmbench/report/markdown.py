@@ -56,12 +56,12 @@ def _pipe_table(table: Table, found: Sequence[Row]) -> str:
     return pipes(["Model", "Seeds", *labels], lines)
 
 
-def pipes(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is of words."""
+def pipes(head: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table whose first columns, so many, are of words."""
     from tabulate import tabulate  # other formats need not wait for it
 
     cells = [list(map(markdown_line, line)) for line in lines]
-    align = ("left", *["right"] * (len(head) - 1))
+    align = [*["left"] * words, *["right"] * (len(head) - words)]
     return tabulate(cells, list(map(markdown_line, head)), "pipe", disable_numparse=True, colalign=align)
 
 
@@ -91,7 +91,7 @@ def _compared(main: Table) -> str:
         for c in found
     ]
     head = ["Column", "Best", "Closest", "Closest − best [95 %]", "p (Holm)", "P(closest is better)", "Could be shown"]
-    return f"### How sure: the best beside the closest, by seed\n\n{pipes(head, lines)}" if found else ""
+    return f"### How sure: the best beside the closest, by seed\n\n{pipes(head, lines, words=3)}" if found else ""
 
 
 def _claims(group: Group) -> str:
