@@ -79,6 +79,9 @@ class DatasetRecord(TypedDict):
     test: Count  # tuples of the split that is measured on
     classes: Count  # of the shared label; 0 where there is none
     modalities: Annotated[list[ModalityRecord], Field(min_length=1), Few]  # in the dataset's order, names distinct
+    primary: NotRequired[
+        Annotated[list[Annotated[list[Name], Field(min_length=3, max_length=3)]], Few]
+    ]  # the main table's columns: metric, task, modality; older files have none
 
 
 ModelRecord = TypedDict(

@@ -36,7 +36,7 @@ class Cell:
     value: float | None = None
     """What the column is sorted by."""
     kind: str = ""
-    """'best', 'second', 'chance'."""
+    """'best', 'second', ''."""
     note: str = ""
 
 

@@ -16,6 +16,7 @@ from ..figures.looks import looks
 from ..figures.plates import Kept
 from ..figures.spread import seed_spread
 from ..figures.trade_off import trade_off
+from ..table import tables as report_tables
 from ..warnings import warnings
 from ..words import about, chosen, footnotes
 from . import tables
@@ -70,7 +71,8 @@ def _names(group: Group) -> str:
 
 
 def _numbers(group: Group, ident: str) -> Part:
-    return Part("numbers", "Results", footnotes(group), tables.main(group, ident, list(looks(group).values())))
+    notes = footnotes(group, report_tables(group, main=True)[0])
+    return Part("numbers", "Results", notes, tables.main(group, ident, list(looks(group).values())))
 
 
 def _trade_off(group: Group, ident: str) -> Part:

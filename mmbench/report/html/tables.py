@@ -5,71 +5,76 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from ...config import canonical, flat
 from ...progress import duration, one_line
 from ...store import Cell as Record
 from ..columns import Column
-from ..comparison import Group, Line, Number
+from ..comparison import Group, Line
 from ..figures.looks import Look
+from ..numbers import Number
 from ..paper import metric_digits, metric_title
-from .marks import CHANCE, mark
+from ..table import Entry
+from ..table import Table as ReportTable
+from ..table import tables as report_tables
+from ..text import PLAIN, rows
 from .parts import Body, Cell, Head, Row, Table
 
 __all__ = ["costs", "environment", "judges", "main", "reconstructions", "references", "seeds", "settings"]
 
 NONE = "–"
+STYLE = replace(PLAIN, plus_minus=" ± ")
 MOST = 7
 """Columns of numbers in a table: so many fit a printed page."""
 TITLES = {"real": "Real data", "shuffled": "Shuffled tuples"}
 
 
 def main(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
-    """The numbers of the models under headings, the paper's and the difference below them."""
-    found = []
-    for number, (title, columns) in enumerate(_pieces(group.columns)):
-        heads = [Head("Model"), Head("n", "", "descending"), *(_head(column) for column in columns)]
-        bodies = [_body(group, columns, k, line, look[k]) for k, line in enumerate(group.lines)]
-        bodies += [body for source in TITLES if (body := _reference(group, source, columns))]
-        foot = (
-            CHANCE if any(cell.kind == "chance" for body in bodies for row in body.rows for cell in row.cells) else ""
-        )
-        found.append(Table(f"{ident}-table-{number}", f"{group.heading}: {title}", heads, bodies, foot))
-    return found
+    """The report's tables: the paper's columns first, then further ones; the paper's numbers and ours minus the
+    paper's below ours."""
+    found = [piece for table in report_tables(group) if table.kind != "reconstructions" for piece in _pieces(table)]
+    return [_table(group, f"{ident}-table-{number}", table, look) for number, table in enumerate(found)]
 
 
-def _pieces(columns: Sequence[Column]) -> list[tuple[str, list[Column]]]:
-    """(title, columns) of one heading in the fewest pieces that fit a printed page, of nearly equal length."""
-    runs: dict[str, list[Column]] = {}
-    for column in columns:
-        runs.setdefault(column.heading, []).append(column)
-    found = []
-    for heading, run in runs.items():
-        count = -(-len(run) // MOST)
-        cuts = [round(k * len(run) / count) for k in range(count + 1)]
-        titles = [f"{heading}, {k + 1} of {count}" if count > 1 else heading for k in range(count)]
-        found += [(title, run[start:end]) for title, (start, end) in zip(titles, pairwise(cuts), strict=True)]
-    return found
+def _table(group: Group, ident: str, table: ReportTable, look: Sequence[Look]) -> Table:
+    heads = [Head("Model"), Head("n", "", "descending"), *(_head(column) for column in table.columns)]
+    bodies, places = [], iter([*table.lines, *table.references])
+    for row in rows(table, STYLE):
+        cells = [Cell(text) for text in row.texts]
+        if row.kind in ("ours", "reference"):
+            place = next(places)
+            cells = [_entry(text, entry) for text, entry in zip(row.texts, place.entries, strict=True)]
+            k = group.lines.index(place.line) if place.line else None
+            bodies.append(Body([], k, None if k is None else look[k]))
+        n = Cell(row.seeds, float(row.seeds)) if row.seeds else Cell("")
+        name, kind = row.name.removeprefix("· "), "" if row.kind in ("ours", "reference") else row.kind
+        bodies[-1] = replace(bodies[-1], rows=[*bodies[-1].rows, Row(name, [n, *cells], kind)])
+    return Table(ident, f"{group.heading}: {table.title}", heads, bodies)
+
+
+def _entry(text: str, entry: Entry | None) -> Cell:
+    if entry is None:
+        return Cell(NONE)
+    return Cell(text, entry.number.mean, entry.mark, "; ".join(entry.number.notes))
+
+
+def _pieces(table: ReportTable) -> list[ReportTable]:
+    """The table in the fewest pieces that fit a printed page, of nearly equal length."""
+    columns = len(table.columns)
+    count = -(-columns // MOST)
+    cuts = [round(k * columns / count) for k in range(count + 1)] if count else []
+    titles = [f"{table.title}, {k + 1} of {count}" if count > 1 else table.title for k in range(count)]
+    return [table.pick(range(*cut), title) for cut, title in zip(pairwise(cuts), titles, strict=True)]
 
 
 def _head(column: Column) -> Head:
     return Head(column.label, column.heading, "descending" if column.higher_is_better else "ascending")
 
 
-def _body(group: Group, columns: Sequence[Column], k: int, line: Line, look: Look) -> Body:
-    numbers = [group.number("model", column.point, line) for column in columns]
-    n = len(group.of(line))
-    kinds = [mark(group, column, number) for column, number in zip(columns, numbers, strict=True)]
-    rows = [Row(group.title(line), [Cell(str(n), n), *map(_ours, numbers, kinds)])]
-    if any(number and number.paper for number in numbers):
-        rows.append(Row("the paper's", [Cell(""), *map(_paper, numbers)], "paper"))
-        rows.append(Row("ours − the paper's", [Cell(""), *map(_difference, numbers)], "difference"))
-    return Body(rows, k, look)
-
-
-def _ours(number: Number | None, kind: str = "") -> Cell:
-    return Cell(_value(number), number.mean, kind, "; ".join(number.notes)) if number else Cell(NONE)
+def _ours(number: Number | None) -> Cell:
+    return Cell(_value(number), number.mean, "", "; ".join(number.notes)) if number else Cell(NONE)
 
 
 def _value(number: Number | None) -> str:
@@ -77,25 +82,6 @@ def _value(number: Number | None) -> str:
         return NONE
     digits = metric_digits(number.row["metric"])
     return f"{number.mean:.{digits}f}" + ("" if math.isnan(number.std) else f" ± {number.std:.{digits}f}")
-
-
-def _paper(number: Number | None) -> Cell:
-    if number is None or number.paper is None:
-        return Cell("")
-    std = "" if math.isnan(number.paper.std) else f" ± {number.paper.std:g}"
-    return Cell(f"{number.paper.mean:g}{std}", number.paper.mean)
-
-
-def _difference(number: Number | None) -> Cell:
-    if number is None or number.paper is None:
-        return Cell("")
-    return Cell(f"{number.difference:+.2f}".replace("-", "−"), number.difference)
-
-
-def _reference(group: Group, source: str, columns: Sequence[Column]) -> Body | None:
-    numbers = [group.number(source, column.point) for column in columns]
-    cells = [Cell(""), *(Cell(_value(n), n.mean if n else None) for n in numbers)]
-    return Body([Row(TITLES[source], cells)]) if any(numbers) else None
 
 
 def costs(group: Group, ident: str, look: Sequence[Look]) -> Table:
@@ -156,16 +142,19 @@ def _other_calls(cell: Record) -> float | None:
 def seeds(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
     """Every seed's number of every column, a row for each seed."""
     found = []
-    for number, (title, columns) in enumerate(_pieces(group.columns)):
-        heads = [Head("Model, seed"), *(_head(column) for column in columns)]
-        bodies = [body for k, line in enumerate(group.lines) for body in _of_line(group, columns, line, k, look[k])]
-        caption = f"{group.heading}, each seed: {title}"
+    pieces = [piece for table in report_tables(group) if table.kind != "reconstructions" for piece in _pieces(table)]
+    for number, table in enumerate(pieces):
+        heads = [Head("Model, seed"), *(_head(column) for column in table.columns)]
+        bodies = []
+        for k, line in enumerate(group.lines):
+            bodies += _of_line(group, table.columns, line, k, look[k])
+        caption = f"{group.heading}, each seed: {table.title}"
         found.append(Table(f"{ident}-seeds-table-{number}", caption, heads, bodies))
     return found
 
 
 def _of_line(group: Group, columns: Sequence[Column], line: Line, k: int, look: Look) -> list[Body]:
-    numbers = [group.number("model", column.point, line) for column in columns]
+    numbers = [group.measured("model", column, line) for column in columns]
     seeds = [cell["seed"] for cell in group.of(line)]
     title = group.title(line)
     return [Body([Row(f"{title}, seed {seed}", [_of_seed(n, seed) for n in numbers])], k, look) for seed in seeds]

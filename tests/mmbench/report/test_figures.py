@@ -453,7 +453,7 @@ def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> Non
     assert shown == arrays["caption->image/given/caption"].tolist()
     assert sum(len(ax.images) for ax in figure.axes) == 18  # the real ones and two models'
     titles = [text.get_text() for text in figure.texts]
-    assert {"given\ncaption", "real\nimage", "MOPOE", "MLD"} <= set(titles)
+    assert {"given\ncaption", "real\nimage", "MoPoE", "MLD"} <= set(titles)
     assert any("caption → image" in title and "CUB" in title for title in titles), "the heading says what is shown"
     back = caption_table(group, "image->caption", {line: Kept(0, arrays) for line in group.lines})
     assert back is not None

@@ -188,14 +188,23 @@ def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
 
 
 def test_the_best_is_bold_and_what_chance_reaches_is_marked(tmp_path: Path) -> None:
+    """Over three seeds; of one seed nothing is compared."""
     values = {"mvae": 9.0, "mld": 80.0, "own": 70.0}
     chance = row("coherence", "joint", "mnist+svhn", 10.0, source="shuffled")
-    made = [cell(model, 0, [row("coherence", "joint", "mnist+svhn", v), chance]) for model, v in values.items()]
-    table = captioned(tree(page(Found(made), tmp_path)), "Coherence")
-    assert [strong.words() for strong in table.all("strong")] == ["80.00"]
-    assert [td.words() for td in table.all("td") if td.attrs.get("class") == "chance"] == ["9.00"]
-    (alone,) = [cell("mvae", 0, [row("coherence", "joint", "mnist+svhn", 9.0), chance])]
-    assert not captioned(tree(page(Found([alone]), tmp_path)), "Coherence").all("strong")
+
+    def made(seeds: int) -> list[Cell]:
+        rows = {
+            (m, k): [row("coherence", "joint", "mnist+svhn", v + k / 10), chance]
+            for m, v in values.items()
+            for k in range(seeds)
+        }
+        return [cell(model, seed, own) for (model, seed), own in rows.items()]
+
+    table = captioned(tree(page(Found(made(3)), tmp_path)), "Coherence")
+    assert [strong.words() for strong in table.all("strong")] == ["80.10 ± 0.10"]
+    assert [second.words() for second in table.all("u")] == ["70.10 ± 0.10"]
+    assert [td.words() for td in table.all("td") if "‡" in td.words()] == ["9.10 ± 0.10 ‡"]
+    assert not captioned(tree(page(Found(made(1)), tmp_path)), "Coherence").all("strong")
 
 
 def test_the_command_line_writes_the_page_and_figures_of_a_columns_width(tmp_path: Path) -> None:
