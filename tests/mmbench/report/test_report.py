@@ -348,7 +348,10 @@ def test_intervals_of_one_seed_are_its_samples_those_of_several_are_of_their_mea
     found = pick(table(made(values)), source="model")
     assert (found["interval_low"], found["interval_high"]) == pytest.approx((low, high))
     assert "[" not in lines_of(render(made(values)), "MVAE")[0][2]
-    shown = render(made(values), options=Options(intervals=True))
+    shown = render(made(values), options=Options(intervals="t"))
+    assert lines_of(shown, "MVAE")[0][2] == f"53.00 ± 3.61 [{low:.2f}, {high:.2f}]"
+    low, high = stats.bootstrap((values,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    shown = render(made(values), options=Options(intervals="bootstrap"))
     assert lines_of(shown, "MVAE")[0][2] == f"53.00 ± 3.61 [{low:.2f}, {high:.2f}]"
 
 
