@@ -38,7 +38,10 @@ class Shown:
     ] = None
     main: Annotated[bool, typer.Option("--main", help="The main tables only.")] = False
     all: Annotated[bool, typer.Option("--all", help="Every task of three modalities or more, not means alone.")] = False
-    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals of means over seeds as well.")] = False
+    intervals: Annotated[
+        Literal["t", "bootstrap"] | None,
+        typer.Option("--intervals", help="95 % intervals of means over seeds as well: t is the better for few seeds."),
+    ] = None
 
     def selection(self) -> Selection:
         from ..report.selection import Selection

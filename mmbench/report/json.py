@@ -45,7 +45,7 @@ def _group(group: Group, failed: Sequence[Cell], options: Options) -> dict[str, 
         "protocol": group.protocol,
         "about": about(group),
         "warnings": [*warnings(group, failed), *(other.said if other else ())],
-        "notes": footnotes(group, found[0]),
+        "notes": footnotes(group, found[0], options),
         "tables": [_table(group, table) for table in found],
         "claims": [asdict(claim) for claim in claims(group)],
     }

@@ -35,7 +35,7 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
     fits = partial(_fits_page, options)
     parts = split(main, fits) if main.columns else []
-    first, *notes = footnotes(group, main, beside=options.name)
+    first, *notes = footnotes(group, main, options)
     notes = [f"n: training seeds. {first}", *notes, *about(group)]
     found = [*parts, *pieces(rest, fits)]
     made = [

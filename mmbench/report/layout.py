@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from .columns import Column
 from .comparison import Group
-from .paper import COHERENCES, DISTANCES, SECOND_JUDGE, metric_title
+from .paper import COHERENCES, DISTANCES, OWN_SCALE, SECOND_JUDGE, metric_title
 
-__all__ = ["MANY", "absent", "further_columns", "main_columns", "summarised"]
+__all__ = ["absent", "further_columns", "main_columns"]
 
 MANY = 3
 """Modalities from which on tasks are averaged."""
@@ -28,19 +28,22 @@ def main_columns(group: Group) -> list[Column]:
     if named := [known[point] for point in _named(group) if point in known]:
         return named
     chosen = _coherence(group.columns) + _distances(group)
-    return summarised(group, chosen, apart=_few_targets(chosen)) if is_many(group) else chosen
+    return _summarised(group, chosen, apart=_few_targets(chosen)) if _is_many(group) else chosen
 
 
 def further_columns(group: Group, everything: bool = False) -> list[tuple[str, list[Column]]]:
     """(title, columns) of what is not primary, a metric each. With many modalities means over tasks, or with
     `everything` every task."""
     main = main_columns(group)
-    shown = {column.point for column in main} | {c.over for c in main}
-    columns = group.columns if everything or not is_many(group) else summarised(group, group.columns, apart=False)
+    shown = {column.point for column in main}
+    if everything or not _is_many(group):
+        columns = [column for column in group.columns if column.point not in shown]
+    else:
+        shown |= {point for column in main for point in column.over}
+        columns = _summarised(group, [c for c in group.columns if c.point not in shown], apart=False)
     runs: dict[str, list[Column]] = {}
     for column in columns:
-        if column.point not in shown and (not column.over or column.over not in shown):
-            runs.setdefault(column.metric, []).append(column)
+        runs.setdefault(column.metric, []).append(column)
     return [(_title(run[0]), run) for run in runs.values()]
 
 
@@ -51,19 +54,24 @@ def absent(group: Group) -> list[str]:
     return [f"{metric_title(metric)} {group.names.task_title(task)}" for metric, task, _ in lacking]
 
 
-def is_many(group: Group) -> bool:
+def _is_many(group: Group) -> bool:
     return len(group.names.modalities) >= MANY
 
 
-def summarised(group: Group, columns: Iterable[Column], *, apart: bool) -> list[Column]:
-    """A column for each metric and number of given modalities, and with `apart` for each judged modality too."""
+def _summarised(group: Group, columns: Iterable[Column], *, apart: bool) -> list[Column]:
+    """A column for each metric and number of given modalities; with `apart`, and where a metric has the scale of its
+    judge, for each judged modality too."""
     kinds: dict[tuple[str, int, str], list[Column]] = {}
     for column in columns:
-        target = column.point[2] if apart and column.higher_is_better is False else ""
+        alone = column.metric in OWN_SCALE or (apart and column.higher_is_better is False)
+        target = column.point[2] if alone else ""
         kinds.setdefault((column.metric, _given(column), target), []).append(column)
-    metrics = list(dict.fromkeys(metric for metric, _, _ in kinds))
-    order = sorted(kinds, key=lambda kind: (metrics.index(kind[0]), kind[1]))
-    return [_mean(group, kind, kinds[kind]) for kind in order]
+    metrics, names = list(dict.fromkeys(metric for metric, _, _ in kinds)), ["", *group.names.modalities]
+
+    def place(kind: tuple[str, int, str]) -> tuple[int, int, int]:
+        return metrics.index(kind[0]), kind[1], names.index(kind[2]) if kind[2] in names else len(names)
+
+    return [_mean(group, kind, kinds[kind]) for kind in sorted(kinds, key=place)]
 
 
 def _named(group: Group) -> list[tuple[str, str, str]]:

@@ -33,7 +33,7 @@ def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
     parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in found))
     main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
     parts += [block for table in split(main, _is_small) for block in _printed(table, options)]
-    parts += [bullets(footnotes(group, main, "in italics", options.name))]
+    parts += [bullets(footnotes(group, main, options, "in italics"))]
     if not options.main:
         parts += [block for table in pieces(rest, _fits) for block in _printed(table, options)]
         parts += [_compared(main), _claims(group)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from .comparison import Group
 from .layout import absent
+from .options import Options
 from .paper import OWN_SCALE, metric_title, model_title, paper_voices
 from .statistics import CONFIDENCE, POWER
 from .sure import comparisons, said
@@ -13,16 +14,17 @@ from .table import Entry, Table
 
 __all__ = ["footnotes"]
 
+METHODS = {"t": "Student's t", "bootstrap": "bootstrap, which is too narrow for a handful of seeds"}
 
-def footnotes(group: Group, table: Table, second: str = "underlined", beside: str = "") -> list[str]:
+
+def footnotes(group: Group, table: Table, options: Options | None = None, second: str = "underlined") -> list[str]:
     """What the numbers and the marks of a main table are, and where the paper speaks with two voices.
 
-    Arguments:
-        second: how the format marks the second best.
-        beside: what other results that stand below ours are called.
+    `second` says how the format marks the second best.
     """
-    notes = [_legend(table), *_averages(table), *_marks(table, second), *_sure(table)]
-    notes += [*_paper(table), *_beside(table, beside), *_quality(group, table)]
+    options = options or Options()
+    notes = [_legend(table, options), *_averages(table), *_marks(table, second), *_sure(table)]
+    notes += [*_paper(table), *_beside(table, options.name), *_quality(group, table)]
     if lacking := absent(group):
         notes.append(f"Not measured: {', '.join(lacking)}.")
     return notes + list(_voices(group, table))
@@ -32,10 +34,12 @@ def entries(table: Table) -> list[Entry]:
     return [entry for line in table.lines for entry in line.entries if entry]
 
 
-def _legend(table: Table) -> str:
+def _legend(table: Table, options: Options) -> str:
     found = entries(table)
     if any(len(entry.number.seeds) > 1 for entry in found):
         legend = "Mean ± sample standard deviation over training seeds"
+        if options.intervals:
+            legend += f", in brackets the {CONFIDENCE:.0%} interval of the mean ({METHODS[options.intervals]})"
     else:
         legend = "One training seed each, so nothing is compared"
     if any(len(e.number.seeds) == 1 and e.number.interval[0] == e.number.interval[0] for e in found):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .beside import Beside, beside
 from .comparison import Group
+from .statistics import Method
 
 __all__ = ["Options"]
 
@@ -17,7 +18,7 @@ class Options:
     """The main tables only, with their warnings and notes."""
     all: bool = False
     """Every task of three modalities or more, not their means alone."""
-    intervals: bool = False
+    intervals: Method | None = None
     """95 % intervals of means over seeds as well; those of single seeds are always shown."""
     others: Sequence[Group] | None = None
     """Other results that stand beside these."""

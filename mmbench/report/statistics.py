@@ -14,11 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from statistics import fmean
+from typing import Literal
 
 __all__ = [
     "CONFIDENCE",
     "LEVEL",
     "POWER",
+    "Method",
     "Paired",
     "bootstrap",
     "deviation",
@@ -29,6 +31,8 @@ __all__ = [
     "student",
 ]
 
+Method = Literal["t", "bootstrap"]
+"""Of an interval."""
 CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE
 POWER = 0.8
@@ -99,9 +103,10 @@ def student_p(values: Sequence[float], null: float = 0.0) -> float:
     return 2 * float(stdtr(len(values) - 1, -gap / error))
 
 
-def bootstrap(values: Sequence[float], seed: int = 0, confidence: float = CONFIDENCE) -> tuple[float, float]:
+@cache
+def bootstrap(values: tuple[float, ...], seed: int = 0, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """The bias-corrected and accelerated bootstrap interval of the mean, drawn from `seed`; NaN for fewer than two
-    values. With a handful of seeds it is too narrow: prefer `student` there."""
+    values. With a handful of seeds it is too narrow: `student` is the better one there."""
     if len(values) < 2:
         return NOTHING
     if min(values) == max(values):

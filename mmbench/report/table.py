@@ -21,7 +21,7 @@ from typing import Literal
 from .beside import Beside
 from .columns import Column
 from .comparison import Group, Line
-from .layout import further_columns, is_many, main_columns, summarised
+from .layout import further_columns, main_columns
 from .marks import Judged, judged
 from .numbers import Number
 from .paper import OWN_SCALE, Published, metric_digits
@@ -118,7 +118,6 @@ def tables(group: Group, *, main: bool = False, everything: bool = False, beside
         return found
     found += [_table(group, "further", title, run, beside) for title, run in further_columns(group, everything)]
     own = group.columns_of("reconstruction")
-    own = own if everything or not is_many(group) else summarised(group, own, apart=False)
     lines = [_line(group, "reconstruction", own, line) for line in group.lines]
     title = "Reconstructions (reference points)"
     return found + ([Table("reconstructions", title, tuple(own), tuple(lines))] if own else [])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .numbers import Number
-from .statistics import paired
+from .statistics import Method, bootstrap, paired
 from .table import Entry, Table, TableLine
 
 __all__ = ["LATEX", "MARKDOWN", "PLAIN", "Row", "Style", "rows"]
@@ -63,11 +63,11 @@ class Row:
     texts: tuple[str, ...]
 
 
-def rows(table: Table, style: Style, *, intervals: bool = False, beside: str = "") -> Iterator[Row]:
+def rows(table: Table, style: Style, *, intervals: Method | None = None, beside: str = "") -> Iterator[Row]:
     """The lines of the models, each with what is compared with it below it, then the reference points.
 
     Arguments:
-        intervals: 95 % intervals of means over seeds as well; those of single seeds always stand there.
+        intervals: 95 % intervals of means over seeds as well, by this method; those of single seeds always stand there.
         beside: what the results that are compared are called.
     """
     for line in table.lines:
@@ -75,7 +75,7 @@ def rows(table: Table, style: Style, *, intervals: bool = False, beside: str = "
         yield Row("ours", line.title, seeds, tuple(_ours(entry, style, intervals) for entry in line.entries))
         yield from _below(line, style, beside)
     for line in table.references:
-        yield Row("reference", line.title, "", tuple(_ours(entry, style, False) for entry in line.entries))
+        yield Row("reference", line.title, "", tuple(_ours(entry, style, None) for entry in line.entries))
 
 
 def _below(line: TableLine, style: Style, beside: str) -> Iterator[Row]:
@@ -93,13 +93,14 @@ def _below(line: TableLine, style: Style, beside: str) -> Iterator[Row]:
             yield Row(kind, name, "", texts)
 
 
-def _ours(entry: Entry | None, style: Style, intervals: bool) -> str:
+def _ours(entry: Entry | None, style: Style, intervals: Method | None) -> str:
     if entry is None:
         return style.missing
     number, (before, after) = entry.number, _marks(entry, style)
     text = before + style.value(number.mean, number.std, entry.digits) + after
     if intervals or len(number.seeds) == 1:
-        text += style.interval(*number.interval, entry.digits)
+        resampled = intervals == "bootstrap" and len(number.seeds) > 1
+        text += style.interval(*(bootstrap(number.values) if resampled else number.interval), entry.digits)
     text += (style.few if entry.few_classes else "") + (style.chance if entry.at_chance else "")
     return text + (f" (n={len(number.values)})" if entry.fewer else "")
 

@@ -18,6 +18,7 @@ from mmbench import store
 from mmbench.errors import ResultError
 from mmbench.report import Options, render
 from mmbench.report.comparison import groups
+from mmbench.report.table import tables
 from mmbench.store import Cell
 
 from ..cells import cell, row
@@ -157,6 +158,21 @@ def test_three_modalities_are_summarised_by_the_number_of_given_ones() -> None:
         *("50.00 ± 0.00", "20.00 ± 0.00", "70.00 ± 0.00")  # (10 + 30) / 2, (60 + 80) / 2
     ]
     assert "'1 given' is the mean over all tasks with one given modality" in text
+
+
+def test_distances_of_several_judges_are_never_averaged() -> None:
+    """FMD has the scale of its modality's judge; of three modalities its columns stay apart, in their order."""
+    names = ["a", "b", "c"]
+    rows = [row("fmd", "joint", name, 10.0**k, judge=name) for k, name in enumerate(names)]
+    rows += [row("fmd", f"{x}->{y}", y, 7.0, judge=y) for x in reversed(names) for y in reversed(names) if x != y]
+    rows += [row("fid", "joint", name, 1.0 + k) for k, name in enumerate(names)]
+    (group,) = groups([cell("mvae", 0, rows=rows, dataset="views", modalities=names)])
+    main, further, *_ = tables(group)
+    assert [column.label for column in main.columns] == ["Joint FID"]
+    assert [entry.number.mean for entry in main.lines[0].entries if entry] == [2.0]
+    assert [column.label for column in further.columns] == [
+        *("Joint(A) FMD", "Joint(B) FMD", "Joint(C) FMD", "1 given → A FMD", "1 given → B FMD", "1 given → C FMD")
+    ]
 
 
 def test_every_task_is_shown_on_request() -> None:
@@ -348,7 +364,10 @@ def test_intervals_of_one_seed_are_its_samples_those_of_several_are_of_their_mea
     found = pick(table(made(values)), source="model")
     assert (found["interval_low"], found["interval_high"]) == pytest.approx((low, high))
     assert "[" not in lines_of(render(made(values)), "MVAE")[0][2]
-    shown = render(made(values), options=Options(intervals=True))
+    shown = render(made(values), options=Options(intervals="t"))
+    assert lines_of(shown, "MVAE")[0][2] == f"53.00 ± 3.61 [{low:.2f}, {high:.2f}]"
+    low, high = stats.bootstrap((values,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    shown = render(made(values), options=Options(intervals="bootstrap"))
     assert lines_of(shown, "MVAE")[0][2] == f"53.00 ± 3.61 [{low:.2f}, {high:.2f}]"
 
 

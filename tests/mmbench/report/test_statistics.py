@@ -48,7 +48,7 @@ def test_fewer_than_two_seeds_tell_nothing() -> None:
         assert math.isnan(found.smallest)
         assert all(map(math.isnan, found.interval))
     assert math.isnan(paired({0: 1.0}, {1: 2.0}).mean)
-    assert all(map(math.isnan, bootstrap([1.0])))
+    assert all(map(math.isnan, bootstrap((1.0,))))
 
 
 def test_differences_that_are_all_alike() -> None:
@@ -56,7 +56,7 @@ def test_differences_that_are_all_alike() -> None:
     assert student_p([2.0, 2.0]) == 0.0
     assert student_p([81.1 - 80.1, 82.2 - 81.2, 1.0]) == 0.0  # rounding is no spread
     assert student([3.0, 3.0]) == (3.0, 3.0)
-    assert bootstrap([3.0, 3.0]) == (3.0, 3.0)
+    assert bootstrap((3.0, 3.0)) == (3.0, 3.0)
 
 
 def test_holm_by_hand() -> None:
@@ -71,7 +71,7 @@ def test_holm_by_hand() -> None:
 
 
 def test_the_bootstrap_is_scipys_and_always_the_same() -> None:
-    values = [3.0, 1.0, 4.0, 1.5, 5.0, 9.0, 2.0, 6.0]
+    values = (3.0, 1.0, 4.0, 1.5, 5.0, 9.0, 2.0, 6.0)
     truth = stats.bootstrap((values,), np.mean, rng=np.random.default_rng(5)).confidence_interval
     assert bootstrap(values, seed=5) == pytest.approx((truth.low, truth.high))
     assert bootstrap(values) == bootstrap(values)
