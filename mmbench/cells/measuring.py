@@ -52,6 +52,8 @@ class Measurement:
     """Metric -> wall time of its own work."""
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     """Phase -> forward calls of each of the model's modules, for one batch of the protocol's size."""
+    per_sample: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Phase -> how often each of these modules computes for one sample."""
 
 
 class _ReferenceRows(list[dict[str, Any]]):
@@ -72,7 +74,7 @@ def measure(sampler: Sampler, bench: Bench, metrics: Metrics, *, figures: bool =
         for group in tasks:
             _generate(sampler, bench, chosen, group, result, figures)
         result.rows += chain(*_collect(chosen, source, "", result).values())
-    result.calls = sampler.calls
+    result.calls, result.per_sample = sampler.calls, sampler.per_sample
     return result
 
 

@@ -23,6 +23,7 @@ from ..progress import Advance, Progress
 from .checkpoint import Checkpoints, State
 from .draws import Draws
 from .fitting import MOMENTS, SCALAR, by_prefix, infinities, laid_out, misfit, named, not_finite, window, wrong_course
+from .flops import Flops
 
 __all__ = ["CHECKPOINT_SECONDS", "HISTORY_POINTS", "Course", "Trainer", "learning_rate"]
 
@@ -109,6 +110,13 @@ class Trainer:
         self.average = {name: p.detach().clone() for name, p in wanted.items()}
         self.infinite = infinities(named("live", {**self.places(), **self.live()}))
         self.course, self.window = Course(), _Window()
+        self.flops: int | None = None
+
+    @property
+    def gflop(self) -> float | None:
+        """10^9 floating-point operations of all steps, if each takes as many as the first that was made here; None
+        where none was."""
+        return None if self.flops is None else self.flops * self.total / 1e9
 
     def run(self, checkpoints: Checkpoints | None, progress: Progress) -> Course:
         """Train to the end, from the newest checkpoint where there is one; the average then replaces the parameters."""
@@ -128,7 +136,7 @@ class Trainer:
         shown = course.steps
         with interrupt_between_steps() as interrupted:
             while course.steps < self.total:
-                self.window.add(self.step(course.steps))
+                self.window.add((self.counted if self.flops is None else self.step)(course.steps))
                 course.steps += 1
                 if course.steps % every == 0 or course.steps == self.total:
                     advance(course.steps - shown, note=f"loss {self._point():.4g}")
@@ -153,6 +161,13 @@ class Trainer:
         self.optim.step()
         if self.average and schedule.ema is not None:
             _move_average(self.average, self.parameters, schedule.ema)
+        return terms
+
+    def counted(self, step: int) -> Mapping[str, Tensor]:
+        """The same step; `flops` then has its floating-point operations."""
+        with Flops() as counted:
+            terms = self.step(step)
+        self.flops = counted.total
         return terms
 
     def _point(self) -> float:

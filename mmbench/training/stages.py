@@ -46,6 +46,10 @@ class StageRecord(Course):
     """The arithmetic that it was trained in, 'float32' or 'bfloat16'."""
     artefact: str = ""
     """Where it is kept, 'stage/<key>'; '' if nowhere."""
+    parameters: int = 0
+    """Trained ones."""
+    gflop: float | None = None
+    """10^9 floating-point operations of the whole training; None where they were not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +164,7 @@ def _kept(
     title, parameters = f"{stage.name} of {keeper.owner}", dict(model.named_parameters())
     tensors, facts = once(artefact, make, title, progress, checkpoints.clear, finite=parameters)
     _put(model, stage, tensors)
-    return StageRecord(**{**facts, "artefact": artefact.name})
+    return StageRecord(**{**facts, "artefact": artefact.name, "parameters": _size(stage)})
 
 
 def _train_stage(
@@ -180,7 +184,12 @@ def _train_stage(
     stage.module.train()
     course = trainer.run(checkpoints, progress)
     model.eval()
-    record = StageRecord(**asdict(course), precision=_precision(stage.schedule, model.device))
+    record = StageRecord(
+        **asdict(course),
+        precision=_precision(stage.schedule, model.device),
+        parameters=_size(stage),
+        gflop=trainer.gflop,
+    )
     if stage.skill:
         _judge(stage, stage.skill(validation), record)
     return {name: tensor.detach().clone() for name, tensor in live().items()}, record
@@ -198,7 +207,7 @@ def stage_trainer(
     return Trainer(
         title=f"train {stage.name}",
         who=f"stage {stage.name!r}",
-        parameters={n: p for n, p in stage.module.named_parameters() if p.requires_grad},
+        parameters=_trained(stage),
         schedule=stage.schedule,
         total=stage.schedule.total_steps(len(tuples)),
         draws=PassDraws(seed, stage.name, len(tuples), stage.schedule.batch_size, model.device),
@@ -206,6 +215,15 @@ def stage_trainer(
         live=live,
         places=places,
     )
+
+
+def _trained(stage: Stage) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in stage.module.named_parameters() if p.requires_grad}
+
+
+def _size(stage: Stage) -> int:
+    """How many numbers a stage trains."""
+    return sum(p.numel() for p in _trained(stage).values())
 
 
 def _put(model: Model, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
