@@ -109,13 +109,11 @@ class Trainer:
         wanted = self.parameters if self.schedule.ema is not None else {}
         self.average = {name: p.detach().clone() for name, p in wanted.items()}
         self.infinite = infinities(named("live", {**self.places(), **self.live()}))
-        self.course, self.window = Course(), _Window()
-        self.flops: int | None = None
+        self.course, self.window, self.flops = Course(), _Window(), None
 
     @property
     def gflop(self) -> float | None:
-        """10^9 floating-point operations of all steps, if each takes as many as the first that was made here; None
-        where none was."""
+        """10^9 floating-point operations of all steps, each as the first that is made here; None before it."""
         return None if self.flops is None else self.flops * self.total / 1e9
 
     def run(self, checkpoints: Checkpoints | None, progress: Progress) -> Course:
@@ -165,9 +163,9 @@ class Trainer:
 
     def counted(self, step: int) -> Mapping[str, Tensor]:
         """The same step; `flops` then has its floating-point operations."""
-        with Flops() as counted:
+        with Flops() as counter:
             terms = self.step(step)
-        self.flops = counted.total
+        self.flops = counter.total
         return terms
 
     def _point(self) -> float:

@@ -24,7 +24,7 @@ from ..precision import arithmetic
 from ..progress import Progress
 from ..store.artefacts import Artefact, Artefacts
 from ..tensors import Made, once
-from .changes import Changes
+from .changes import Changes, put, size, trained
 from .checkpoint import Checkpoints
 from .draws import PassDraws
 from .loop import Course, Trainer
@@ -163,8 +163,8 @@ def _kept(
     checkpoints = Checkpoints(artefact.folder, progress.say)
     title, parameters = f"{stage.name} of {keeper.owner}", dict(model.named_parameters())
     tensors, facts = once(artefact, make, title, progress, checkpoints.clear, finite=parameters)
-    _put(model, stage, tensors)
-    return StageRecord(**{**facts, "artefact": artefact.name, "parameters": _size(stage)})
+    put(model, stage, tensors)
+    return StageRecord(**{**facts, "artefact": artefact.name, "parameters": size(stage)})
 
 
 def _train_stage(
@@ -187,7 +187,7 @@ def _train_stage(
     record = StageRecord(
         **asdict(course),
         precision=_precision(stage.schedule, model.device),
-        parameters=_size(stage),
+        parameters=size(stage),
         gflop=trainer.gflop,
     )
     if stage.skill:
@@ -207,7 +207,7 @@ def stage_trainer(
     return Trainer(
         title=f"train {stage.name}",
         who=f"stage {stage.name!r}",
-        parameters=_trained(stage),
+        parameters=trained(stage),
         schedule=stage.schedule,
         total=stage.schedule.total_steps(len(tuples)),
         draws=PassDraws(seed, stage.name, len(tuples), stage.schedule.batch_size, model.device),
@@ -215,31 +215,6 @@ def stage_trainer(
         live=live,
         places=places,
     )
-
-
-def _trained(stage: Stage) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in stage.module.named_parameters() if p.requires_grad}
-
-
-def _size(stage: Stage) -> int:
-    """How many numbers a stage trains."""
-    return sum(p.numel() for p in _trained(stage).values())
-
-
-def _put(model: Model, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
-    """Put a stage's tensors into the model."""
-    state = model.state_dict(keep_vars=True)
-    own = {id(t) for t in (*stage.module.parameters(), *stage.module.buffers())}
-    wrong = [n for n, tensor in tensors.items() if n not in state or state[n].shape != tensor.shape]
-    wrong += [name for name, tensor in state.items() if id(tensor) in own and name not in tensors]
-    if wrong:
-        raise ResultError(
-            f"the kept stage {stage.name!r} is of another model ({wrong[0]}): its author should name in "
-            "`Stage.settings` all that it depends on; `mmbench cache clear` makes room"
-        )
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            state[name].copy_(tensor)
 
 
 def _judge(stage: Stage, skill: Mapping[str, float], record: StageRecord) -> None:
