@@ -15,8 +15,10 @@ from ..seeding import seeded_init
 from ..store.schema import Cell
 from ..training import StageRecord, train
 from .choosing import Choice
+from .cost import cost_record
 from .identity import keeper, sampler
 from .measuring import groups, measure, targets
+from .memory import Peak
 from .plan import CellPlan
 from .record import cell_record, metric_records
 from .shown import keep_shown, labelled, shown_lack, shown_name
@@ -121,7 +123,7 @@ class CellWork:
 
     def _whole(self, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
         """Train, measure and write the cell."""
-        plan = self.plan
+        plan, peak = self.plan, Peak(self.shop.device)
         model, records = self.trained()
         for record in records.values():
             for reason in record.collapsed:
@@ -139,6 +141,7 @@ class CellWork:
             left_out=self.left_out,
             samples=name if result.samples else None,
         )
+        cell["cost"] = cost_record(model, records, result, peak)
         store.write(self.request.results, cell)
 
     def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> None:
