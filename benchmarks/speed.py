@@ -73,7 +73,7 @@ def main() -> int:
     tune(torch.device("cpu"))
     machine = kind(asked.threads)
     stored = None if asked.save else load(machine, RUNS)  # before the minutes that the numbers take
-    print(f"{machine}; torch {torch.__version__}; {'CPU' if asked.threads == 1 else 'wall'} time")
+    print(f"{machine}; torch {torch.__version__}; commit {commit()}; {'CPU' if asked.threads == 1 else 'wall'} time")
     numbers = measured(asked.threads)
     run = Run(machine=machine, torch=torch.__version__, commit=commit(), numbers=numbers)
     if asked.save:

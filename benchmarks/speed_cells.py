@@ -57,7 +57,7 @@ def evaluation(watch: Stopwatch) -> None:
         work = lambda: model.eval().generate({}, data.spec.names, count=1000, generator=generator(0, "speed"))  # noqa: E731
         samples = watch.add("mvae, glyphs, 1,000 joint samples", work, 5) * COUNT / 1000
     share = share_of_training(samples + sum(costs), len(data.spec.tasks()), training, stage.schedule.steps or 0)
-    print(f"evaluation of a laptop cell of mvae on glyphs, FID apart: about {100 * share:.0f} % of its training")
+    print(f"evaluation of a laptop cell of mvae on glyphs, FID apart: about {100 * share:.1f} % of its training")
 
 
 def share_of_training(task: float, tasks: int, step: float, steps: int) -> float:
