@@ -6,9 +6,10 @@ here once.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
-from torch.distributions import Laplace, Normal
 from torch.nn.functional import cross_entropy
 
 from .errors import PluginError
@@ -30,22 +31,23 @@ COLLAPSED = 0.05
 
 
 def nll(modality: Modality, output: Tensor, x: Tensor) -> Tensor:
-    """-log p(x|z) of each item, summed over its values: (B,), in nats.
+    """-log p(x|z) of each item, summed over its values: (..., B), in nats.
 
     Arguments:
-        output: what the decoder gives: the location (B, *shape), or logits (B, length, vocabulary) of a text.
-        x: images float (B, *shape) in [0, 1], or tokens int64 (B, length).
+        output: what the decoder gives: the location (..., B, *shape), or logits (..., B, length, vocabulary) of a text.
+        x: images float (B, *shape) in [0, 1], or tokens int64 (B, length); the same for all leading dimensions.
 
-    Laplace with scale b: sum |x - xhat| / b + size log(2 b); Gaussian with its normalisation; a text sums the
-    cross-entropy over all positions, padding included (methods of the paper's code).
+    Laplace with scale b: sum |x - xhat| / b + size log(2 b); Gaussian with standard deviation b: sum (x - xhat)^2 /
+    (2 b^2) + size (log b + log(2 pi) / 2); a text sums the cross-entropy over all positions, padding included (methods
+    of the paper's code).
     """
     if modality.likelihood == "categorical":
-        return cross_entropy(output.flatten(0, 1), x.flatten(), reduction="none").view_as(x).sum(1)
+        tokens = x.expand(output.shape[:-1])
+        return cross_entropy(output.flatten(0, -2), tokens.flatten(), reduction="none").view_as(tokens).sum(-1)
+    error, b = (output - x).flatten(-len(modality.shape)), modality.scale
     if modality.likelihood == "laplace":
-        log_prob = Laplace(output, modality.scale, validate_args=False).log_prob(x)
-    else:
-        log_prob = Normal(output, modality.scale, validate_args=False).log_prob(x)
-    return -log_prob.flatten(1).sum(1)
+        return error.abs().sum(-1) / b + modality.size * math.log(2 * b)
+    return error.square().sum(-1) / (2 * b**2) + modality.size * (math.log(b) + math.log(2 * math.pi) / 2)
 
 
 def decoded(modality: Modality, output: Tensor) -> Tensor:

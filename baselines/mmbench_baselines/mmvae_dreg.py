@@ -90,11 +90,9 @@ class MMVAEDReG(MultimodalVAE[MMVAEDReGConfig]):
         z = torch.stack([q.loc + q.scale * u_r for q, u_r in zip(experts.values(), u, strict=True)])
         constants = [Laplace(q.loc.detach(), q.scale.detach(), validate_args=False) for q in experts.values()]
         log_q = torch.stack([q.log_prob(z).sum(-1) for q in constants]).logsumexp(0) - math.log(len(constants))
-        rows = u.shape[0] * u.shape[1]
-        repeated = {m: x.repeat(rows, *[1] * (x.ndim - 1)) for m, x in batch.items()}
-        nlls = self.nll(repeated, z.flatten(0, 2))
+        nlls = self.nll(batch, z)
         log_p = self.prior_distribution().log_prob(z).sum(-1)
-        log_w = log_p - self.weighted(nlls).view_as(log_p) - log_q
+        log_w = log_p - self.weighted(nlls) - log_q
         surrogate, bound = double_reparametrisation(log_w, z, self.config.bound)
         return report(-surrogate.mean(), {"iwae": bound, **{f"nll_{m}": value for m, value in nlls.items()}})
 

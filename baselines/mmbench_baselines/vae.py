@@ -106,14 +106,15 @@ class MultimodalVAE(Model, Generic[C]):
         return self.output(name, z)
 
     def nll(self, batch: Batch, z: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """-log p(x_m | z) of each modality (or of `names`), unweighted: (B,), in nats."""
-        return {
-            name: nll(self.dataset.modality(name), self.decode(name, z), batch[name])
-            for name in names or self.dataset.names
-        }
+        """-log p(x_m | z) of each modality (or of `names`), unweighted: (..., B), in nats, for z (..., B, latent)."""
+        rows, found = z.flatten(0, -2), {}
+        for name in names or self.dataset.names:
+            output = self.decode(name, rows).unflatten(0, z.shape[:-1])
+            found[name] = nll(self.dataset.modality(name), output, batch[name])
+        return found
 
     def weighted(self, nlls: Mapping[str, Tensor]) -> Tensor:
-        """sum_m w_m NLL_m: (B,)."""
+        """sum_m w_m NLL_m: (..., B)."""
         return total(self.dataset.modality(name).weight * value for name, value in nlls.items())
 
     def draw(self, generator: torch.Generator, *shape: int) -> Tensor:

@@ -1,14 +1,17 @@
 """What a decoder's output stands for, and what stands for nothing."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmbench.errors import PluginError
-from mmbench.likelihoods import decoded, median_item, reconstruction_skill
+from mmbench.likelihoods import decoded, median_item, nll, reconstruction_skill
 from mmbench.modality import Modality
 
 IMAGE = Modality(name="pen", shape=(1, 2, 2), network="mnist_mlp", latent=2)
@@ -25,6 +28,26 @@ def output(modality):
 def test_an_image_is_clamped_and_a_text_is_its_likeliest_tokens():
     assert np.array_equal(decoded(IMAGE, torch.tensor(output(IMAGE))), output(IMAGE).clip(0, 1))
     assert np.array_equal(decoded(TEXT, torch.tensor(output(TEXT))), output(TEXT).argmax(-1))
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)], ids=str)
+@pytest.mark.parametrize("likelihood", ["laplace", "gaussian"])
+def test_an_images_likelihood_is_scipys_for_each_of_many_outputs(likelihood, lead):
+    """The same five images under every leading dimension."""
+    draws = np.random.default_rng(0)
+    out, x = draws.normal(size=(*lead, 5, 1, 2, 2)), draws.random((5, 1, 2, 2))
+    density = {"laplace": scipy.stats.laplace, "gaussian": scipy.stats.norm}[likelihood]
+    found = nll(replace(IMAGE, likelihood=likelihood, scale=0.3), torch.tensor(out), torch.tensor(x))
+    np.testing.assert_allclose(found, -density.logpdf(x, out, 0.3).sum((-3, -2, -1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)], ids=str)
+def test_a_texts_likelihood_is_scipys_for_each_of_many_outputs(lead):
+    draws = np.random.default_rng(0)
+    out, x = draws.normal(size=(*lead, 5, 3, 4)), draws.integers(0, 4, (5, 3))
+    log_p = scipy.special.log_softmax(out, -1)
+    expected = -np.take_along_axis(log_p, np.broadcast_to(x, out.shape[:-1])[..., None], -1)[..., 0].sum(-1)
+    np.testing.assert_allclose(nll(TEXT, torch.tensor(out), torch.tensor(x)), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
