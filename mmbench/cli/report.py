@@ -36,7 +36,7 @@ def report(
         raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, names)}")
     text = render(found.cells, found.failures, format, [bad.reason for bad in found.bad])
     if out is None:
-        typer.echo(text, nl=False)
+        print(text, end="", flush=True)  # whose words were tamed for its format
     else:
         store.write_text(out, text)
         say(f"wrote {out}")
