@@ -181,6 +181,9 @@ class _Held:
     def write(self, text: str) -> int:
         return (self.held if self.holding or self.stream is None else self.stream).write(text)
 
+    def close(self) -> None:
+        """It is not the module's to close."""
+
     def let_go(self) -> None:
         """A stream that takes no more is none of the module's faults: who writes to it next will be told."""
         self.holding = False

@@ -160,6 +160,15 @@ def test_a_full_stream_is_no_fault_of_a_module(site: Path, monkeypatch: pytest.M
     assert load(MODELS, "calm").__name__ == "Calm"
 
 
+def test_a_module_that_closes_our_streams_closes_nothing(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = "import sys\nsys.stdout.close()\nsys.stderr.close()\nsys.stdin.close()\nclass Shuts: pass"
+    install(site, "shuts-plugin", module=module, shuts="shuts_plugin:Shuts")
+    load(MODELS, "shuts")
+    assert not (sys.stdout.closed or sys.stderr.closed or sys.stdin.closed)
+    print("still here")
+    assert capsys.readouterr().out == "still here\n"
+
+
 def test_a_module_that_goes_elsewhere_takes_nobody_along(site: Path, tmp_path: Path) -> None:
     before = os.getcwd()
     for name, end in (("gone", ""), ("fails", "raise ValueError")):
