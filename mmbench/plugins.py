@@ -12,7 +12,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
@@ -181,9 +181,15 @@ class _Held:
     def write(self, text: str) -> int:
         return (self.held if self.holding or self.stream is None else self.stream).write(text)
 
+    def close(self) -> None:
+        """It is not the module's to close."""
+
     def let_go(self) -> None:
+        """A stream that takes no more is none of the module's faults: who writes to it next will be told."""
         self.holding = False
-        self.write(self.held.getvalue())
+        if said := self.held.getvalue():
+            with suppress(OSError):
+                self.write(said)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

@@ -1,12 +1,14 @@
-"""Progress of long work: what the library reports, and a silent default; words that keep to their line."""
+"""Progress of long work: what the library reports, and a silent default; words for lines and for shells."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Advance", "Progress", "duration", "one_line"]
+__all__ = ["Advance", "Progress", "duration", "one_line", "pasted"]
 
 Advance = Callable[..., None]
 """advance(steps, note='loss 12.3'): so many more steps are done."""
@@ -41,5 +43,20 @@ def duration(seconds: float) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text on one line: what ends a line, and what else controls a terminal, is a blank."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+    """A text on one line: what ends a line, and what else controls a terminal, is a blank; what turns the direction of
+    other words is left out."""
+    return re.sub("[\u202a-\u202e\u2066-\u2069]+", "", re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text))
+
+
+def pasted(word: str | os.PathLike[str]) -> str:
+    """A word of a command that a user may paste into a shell: quoted where it must be, and by the bytes of what is not
+    seen or no text (bash, zsh and ksh read $'...')."""
+    text = os.fspath(word)
+    if text.isprintable():
+        return shlex.quote(text)
+    parts = (c if c.isprintable() and c not in "\\'" else _escaped(c) for c in text)
+    return f"$'{''.join(parts)}'"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))

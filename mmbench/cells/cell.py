@@ -41,6 +41,8 @@ class CellWork:
         self.plan, self.shop, self.may_train = plan, shop, may_train
         self.request, self._said = shop.request, set[str]()
         self.choice = Choice(plan, shop.request, self.say)
+        self.work = ""
+        """What has to be written, half a sentence, known after `settled`."""
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -68,7 +70,7 @@ class CellWork:
             return fate
         plan, bench = self.plan, self.shop.bench(self.plan.protocol)
         self.say(f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
-        metrics, redraw = self.choice.ready(bench, lacking), self._shown_lack(cell)
+        metrics, redraw = self.choice.ready(bench, lacking), bool(cell and shown_lack(plan, self.shop, cell))
         if cell and not metrics and not redraw and not self._samples_lack(cell):
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
@@ -87,10 +89,21 @@ class CellWork:
         if cell and (stale or (self.may_train and self.request.again)):
             cell = None
         lacking = self.choice.lacking(cell)
-        if cell and not lacking and not self._shown_lack(cell) and not self._samples_lack(cell):
+        self.work = self._work_at(cell, lacking)
+        if cell and not self.work:
             self.say(f"{plan.who}: complete already, skipped")
             return "skipped", cell, []
         return None, cell, lacking
+
+    def _work_at(self, cell: Cell | None, lacking: Sequence[str]) -> str:
+        """What has to be written of a cell, half a sentence; '' where nothing has."""
+        if cell is None:
+            return "it has to be computed"
+        if lacking:
+            return f"{', '.join(lacking)} has to be measured"
+        if wrong := shown_lack(self.plan, self.shop, cell):
+            return f"{wrong} and have to be drawn anew"
+        return "more samples have to be kept" if self._samples_lack(cell) else ""
 
     def trained(self) -> tuple[Model, dict[str, StageRecord]]:
         """The cell's model, from its kept stages where they are there."""
@@ -161,19 +174,17 @@ class CellWork:
         if metrics:
             store.write(self.request.results, cell)
 
-    def _shown_lack(self, cell: Cell | None) -> bool:
-        return cell is not None and shown_lack(self.plan, self.shop, cell)
-
     def _samples_lack(self, cell: Cell) -> bool:
         """Whether samples shall be kept that are not yet."""
         if not self.request.keep:
             return False
         bench = self.shop.bench(self.plan.protocol)
-        source, (made, own) = sampler(self.plan, self.shop, self._no_model, _kept(cell)), groups(bench)
+        source, (made, own) = sampler(self.plan, self.shop, _no_model, _kept(cell)), groups(bench)
         return any(source.lacks(bench, group[0].given, targets(group)) for group in [*made, *own])
 
-    def _no_model(self) -> Model:
-        raise AssertionError("only the samples on disk are counted")
+
+def _no_model() -> Model:
+    raise AssertionError("only the samples on disk are counted")
 
 
 def _artefacts(records: Mapping[str, StageRecord]) -> dict[str, str]:

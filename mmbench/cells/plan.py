@@ -112,9 +112,7 @@ class Planner:
             return []
         if recipe is None:
             return []
-        with blaming(name):
-            config = override(recipe, [*_in_precision(recipe, self.request.precision), *self.own[name]])
-            _refuse_idle(config, self.own[name])
+        config = self._configured(name, recipe)
         overrides = _differing(recipe, config) | _differing(self._recipe, self.protocol, "eval.")
         hash = _cell_hash(name, config, dataset, self.protocol)
         return [
@@ -131,6 +129,16 @@ class Planner:
             )
             for seed in self.request.seeds
         ]
+
+    def _configured(self, name: str, recipe: Any) -> Any:
+        """The recipe with the model's own settings."""
+        try:
+            with blaming(name):
+                config = override(recipe, [*_in_precision(recipe, self.request.precision), *self.own[name]])
+                _refuse_idle(config, self.own[name])
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        return config
 
     def _fit_recipe(self, name: str, cls: type[Model], dataset: Dataset) -> Any:
         """The model's recipe, which JSON must be able to hold; None where 'all' leaves the model out."""

@@ -31,7 +31,7 @@ def keep_shown(shop: Workshop, name: str, samples: Mapping[str, np.ndarray]) -> 
     one is there that may not be read: it stays."""
     if samples:
         path = shop.request.runs / name
-        _whole(path, shop.progress.say)
+        _wrong(path, shop.progress.say)
         make_way(path, shop.progress.say)
         store.write_samples(path, samples)
 
@@ -45,31 +45,31 @@ def labelled(samples: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.nd
     return {**samples, "labels": labels[bench.order[:count].to(labels.device)].cpu().numpy()}
 
 
-def shown_lack(plan: CellPlan, shop: Workshop, cell: Cell) -> bool:
-    """Whether a cell's sample file is gone or damaged, and can be made anew from stages that are kept. A damaged one is
-    set aside, with a sentence, unless the command only reads; one that may not be read stays."""
+def shown_lack(plan: CellPlan, shop: Workshop, cell: Cell) -> str:
+    """Why a cell's samples must be drawn anew: their file is gone or damaged, and the stages that make them are kept;
+    '' where they need not. A damaged file is set aside, with a sentence, unless the command only reads; one that may
+    not be read stays."""
     stages = {name: record["artefact"] for name, record in cell["stages"].items()}
     if cell["samples"] != shown_name(plan, stages):
-        return False
+        return ""
     try:
-        if _whole(shop.request.runs / str(cell["samples"]), shop.progress.say):
-            return False
+        wrong = _wrong(shop.request.runs / str(cell["samples"]), shop.progress.say)
     except UnreadableError:
-        return False
-    return all(store.there(shop.artefacts.root / name / CARD) for name in stages.values())
+        return ""
+    kept = wrong and all(store.there(shop.artefacts.root / name / CARD) for name in stages.values())
+    return wrong if kept else ""
 
 
-def _whole(path: Path, say: Callable[[str], None]) -> bool:
-    """Whether a sample file is there and what was written; a damaged one is set aside, with a sentence, unless the
-    command only reads. Raises UnreadableError."""
+def _wrong(path: Path, say: Callable[[str], None]) -> str:
+    """What is wrong with a sample file, half a sentence; '' where it is what was written. A damaged one is set aside,
+    with a sentence, unless the command only reads. Raises UnreadableError."""
     try:
         store.read_samples(path)
-    except DamagedError as error:
-        if not reading():
-            say(f"{str(error).partition(': run')[0]}; set aside as {set_aside(path).name}")
-        return False
     except UnreadableError:
         raise
-    except ResultError:
-        return False
-    return True
+    except ResultError as error:
+        wrong = str(error).partition(": run")[0]
+        if isinstance(error, DamagedError) and not reading():
+            say(f"{wrong}; set aside as {set_aside(path).name}")
+        return wrong
+    return ""

@@ -12,7 +12,9 @@ import torch
 from .. import plugins
 from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
+from ..errors import DataError
 from ..metric import Bench, Memory
+from ..modality import DatasetSpec
 from ..progress import Progress
 from ..store.artefacts import Artefacts
 from ..store.results import DISPLAY_ONLY
@@ -49,6 +51,7 @@ class Workshop:
         with self.progress.phase(f"load {self.request.dataset}", 1, "dataset") as advance:
             with blaming(self.request.dataset):
                 dataset = self.source.load(self.request.data_root, self.cache)
+            _check_texts(dataset.spec)
             advance(1)
         return dataset
 
@@ -75,6 +78,16 @@ class Workshop:
             weights=self.request.weights,
             memory=self._memories.setdefault(digest(deciding(protocol)), Memory()),
         )
+
+
+def _check_texts(spec: DatasetSpec) -> None:
+    """Raise DataError where the texts that say the classes cannot be read back."""
+    for modality in spec.modalities:
+        texts = modality.classes
+        if len(set(texts)) < len(texts):
+            raise DataError(f"{spec.name}: two classes have one text of {modality.name}: {', '.join(sorted(texts))}")
+        if texts and len(texts) != spec.classes:
+            raise DataError(f"{spec.name}: {modality.name} has texts for {len(texts)} of {spec.classes} classes")
 
 
 def deciding(protocol: Protocol) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from typing import Any, NoReturn
@@ -17,9 +18,12 @@ from .look import check, data_app, list_
 from .report import report
 from .run import evaluate, run
 from .sample import sample
-from .terminal import say
+from .terminal import hold_open, lead_nowhere, say
 
 __all__ = ["app", "main"]
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Why a stream takes no more; of a file that is written by its name the store tells."""
 
 
 class Verbs(TyperGroup):
@@ -53,6 +57,7 @@ app.add_typer(cache_app, name="cache")
 
 def main() -> NoReturn:
     """The console script: errors a user can meet are one sentence and an exit code, never a traceback."""
+    hold_open()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
     try:
@@ -60,5 +65,11 @@ def main() -> NoReturn:
             app()
     except MmbenchError as error:
         say(f"mmbench: {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        lead_nowhere(sys.stdout)
+        say(f"mmbench: standard output takes no more ({error.strerror}): free some space or write elsewhere")
         sys.exit(1)
     sys.exit(0)

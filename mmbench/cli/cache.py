@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from .options import Runs, path_option
-from .terminal import refuse, say, show
+from .terminal import refuse, say, show, tell
+
+if TYPE_CHECKING:
+    from ..store.inventory import Entry
 
 __all__ = ["cache_app"]
 
@@ -33,17 +35,18 @@ def list_(results: Results = None, runs: Runs = Path("runs")) -> None:
 
     found = inventory(runs, results or [Path("results")])
     entries = found.entries
-    table = Table("kind", "what", "key", "MB", "made", "needed by", box=None, pad_edge=False)
-    for entry in entries:
-        needed = f"{len(entry.cells)} cell{'s' * (len(entry.cells) != 1)}" if entry.cells else "no cell"
-        made = entry.card.finished[:16].replace("T", " ") if entry.card else "" if entry.unreadable else "unfinished"
-        what = entry.card.title if entry.card else entry.unreadable or "an interrupted training"
-        table.add_row(entry.kind, what, entry.folder.name, f"{entry.size / 1e6:.1f}", made, needed)
-    show(table, 160)
+    show(("kind", "what", "key", "MB", "made", "needed by"), map(_row, entries))
     total = sum(entry.size for entry in entries) / 1e6
-    typer.echo(f"{len(entries)} artefacts, {total:.1f} MB under {runs / 'artefacts'}")
+    tell(f"{len(entries)} artefacts, {total:.1f} MB under {runs / 'artefacts'}")
     if found.bad:
         refuse(found.bad)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    needed = f"{len(entry.cells)} cell{'s' * (len(entry.cells) != 1)}" if entry.cells else "no cell"
+    made = entry.card.finished[:16].replace("T", " ") if entry.card else "" if entry.unreadable else "unfinished"
+    what = entry.card.title if entry.card else entry.unreadable or "an interrupted training"
+    return entry.kind, what, entry.folder.name, f"{entry.size / 1e6:.1f}", made, needed
 
 
 @cache_app.command()
@@ -70,7 +73,7 @@ def clear(
     entries = removable(inventory(runs, results), unfinished=unfinished, everything=everything)
     gone = [entry for entry in entries if dry_run or remove(entry)]
     for entry in gone:
-        typer.echo(f"{entry.kind} {entry.folder.name}  {entry.card.title if entry.card else 'unfinished'}")
+        tell(f"{entry.kind} {entry.folder.name}  {entry.card.title if entry.card else 'unfinished'}")
     busy = f", {len(entries) - len(gone)} left to the process that makes them" if len(gone) < len(entries) else ""
     word = "would be removed" if dry_run else "removed"
     say(f"{len(gone)} artefacts {word}, {sum(e.size for e in gone) / 1e6:.1f} MB{busy}")

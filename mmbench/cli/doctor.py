@@ -15,7 +15,7 @@ from ..store import stale
 from ..store.artefacts import CARD, TENSORS, Artefacts, read_card
 from ..store.files import set_aside
 from .options import DataRoot, Results, Runs, path_option
-from .terminal import say
+from .terminal import say, tell
 
 if TYPE_CHECKING:
     from ..store.stale import Left
@@ -95,10 +95,10 @@ def doctor(
 def _versions() -> None:
     from ..health.versions import extras, installed
 
-    typer.echo(", ".join(f"{name} {version}" for name, version in installed().items()))
+    tell(", ".join(f"{name} {version}" for name, version in installed().items()))
     for extra, missing in extras().items():
         absent = f"lacks {', '.join(missing)}: pip install 'mmbench[{extra}]'"
-        typer.echo(f"extra {extra}: {absent if missing else 'installed'}")
+        tell(f"extra {extra}: {absent if missing else 'installed'}")
 
 
 def _machine(folders: Sequence[Path]) -> int:
@@ -107,15 +107,15 @@ def _machine(folders: Sequence[Path]) -> int:
 
     failed = 0
     for device in devices():
-        typer.echo(f"device {name(device)}")
+        tell(f"device {name(device)}")
         for kind in kernels(device):
             failed += bool(kind.fault)
             note = f" ({kind.note})" if kind.note else ""
-            typer.echo(f"  {kind.dtype}: {f'FAILS: {kind.fault}' if kind.fault else f'runs{note}'}")
+            tell(f"  {kind.dtype}: {f'FAILS: {kind.fault}' if kind.fault else f'runs{note}'}")
     if memory := free_memory():
-        typer.echo(f"memory: {memory[0]:.1f} of {memory[1]:.1f} GB free")
+        tell(f"memory: {memory[0]:.1f} of {memory[1]:.1f} GB free")
     for folder in folders:
-        typer.echo(f"{folder}: {_free(folder):.1f} GB free")
+        tell(f"{folder}: {_free(folder):.1f} GB free")
     return failed
 
 
@@ -129,49 +129,49 @@ def _free(folder: Path) -> float:
 
 def _data(root: Path, quick: bool) -> None:
     if not root.is_dir():
-        typer.echo(f"data: there is no folder {root}; glyphs need none, name another with --data-root or MMBENCH_DATA")
+        tell(f"data: there is no folder {root}; glyphs need none, name another with --data-root or MMBENCH_DATA")
         return
     if quick:
-        typer.echo(f"data under {root}: not read")
+        tell(f"data under {root}: not read")
         return
     from ..health.data import look_at_all
 
-    typer.echo(f"data under {root}:")
+    tell(f"data under {root}:")
     for found in look_at_all(root):
-        typer.echo(f"  {found.name}: {found.state}: {found.said}")
+        tell(f"  {found.name}: {found.state}: {found.said}")
 
 
 def _metrics(weights: Path | None, runs: Path) -> None:
     from ..health.metrics import lacking
 
-    typer.echo("metrics:")
+    tell("metrics:")
     for name, lack in lacking(weights, runs / "cache").items():
-        typer.echo(f"  {name}: {lack or 'can be measured'}")
+        tell(f"  {name}: {lack or 'can be measured'}")
 
 
 def _told(title: str, found: Iterator[str]) -> int:
     """Print what was found under its title; returns how much it was."""
     lines = list(found)
-    typer.echo(f"{title}: {len(lines) or 'none'}")
+    tell(f"{title}: {len(lines) or 'none'}")
     for line in lines:
-        typer.echo(f"  {line}")
+        tell(f"  {line}")
     return len(lines)
 
 
 def _left(title: str, found: Sequence[Left], clean: bool) -> None:
     """Print what was left behind, and remove what may go where that is asked for."""
     total = f", {_bytes(sum(left.size for left in found))}" if found else ""
-    typer.echo(f"{title}: {len(found) or 'none'}{total}")
+    tell(f"{title}: {len(found) or 'none'}{total}")
     for left in found:
         fate = "" if not clean else "; removed" if left.ripe and stale.remove(left) else "; kept"
-        typer.echo(f"  {left.path} ({left.what}, {_bytes(left.size)}){fate}")
+        tell(f"  {left.path} ({left.what}, {_bytes(left.size)}){fate}")
 
 
 def _orphans(results: Path, runs: Path, clean: bool) -> None:
     try:
         found = stale.orphans(runs, [results])
     except ResultError as error:
-        typer.echo(f"artefacts that no cell needs: not known: {error}")
+        tell(f"artefacts that no cell needs: not known: {error}")
     else:
         _left("artefacts that no cell needs", found, clean)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from .. import plugins
 from .options import AllowPartial, DataRoot
-from .terminal import show
+from .terminal import show, tell
 
 if TYPE_CHECKING:
     from ..data.dataset import DatasetSource
@@ -24,11 +23,9 @@ data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_a
 
 def list_() -> None:
     """List the installed models, datasets and metrics, and who brought them."""
-    table = Table("kind", "name", "class", "from", box=None, pad_edge=False)
-    for kind, group in (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS)):
-        for plugin in plugins.available(group).values():
-            table.add_row(kind, plugin.name, plugin.value, plugin.source)
-    show(table, 120)
+    groups = (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS))
+    found = [(kind, plugin) for kind, group in groups for plugin in plugins.available(group).values()]
+    show(("kind", "name", "class", "from"), [(kind, p.name, p.value, p.source) for kind, p in found])
 
 
 def check(
@@ -40,10 +37,10 @@ def check(
     plugins.find(plugins.MODELS, model)
     failed = 0
     for result in run_checks(model):
-        typer.echo(result.line())
+        tell(result.line())
         failed += not result.ok
     if failed:
-        typer.echo(f"{failed} failed")
+        tell(f"{failed} failed")
         raise typer.Exit(1)
 
 
@@ -54,7 +51,7 @@ def fetch(
 ) -> None:
     """Bring a dataset's files to the data root and verify them."""
     with _source(name) as source:
-        typer.echo(source.fetch(data_root))
+        tell(source.fetch(data_root))
 
 
 @data_app.command()
@@ -66,7 +63,7 @@ def verify(
     """Check a dataset's files."""
     with _source(name) as source:
         source.allow_partial = allow_partial
-        typer.echo(source.verify(data_root))
+        tell(source.verify(data_root))
 
 
 @contextmanager

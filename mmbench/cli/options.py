@@ -42,7 +42,12 @@ def path_option(*names: str, **more: Any) -> Any:
 
 
 def _path(typed: str | Path) -> Path:
-    return Path(os.path.expanduser(typed))
+    """Raises ConfigError for the home of nobody: no folder named '~' is made."""
+    path = os.path.expanduser(typed)
+    home = path.partition("/")[0]
+    if home.startswith("~") and not os.path.lexists(home):
+        raise ConfigError(f"{typed}: there is no home {home}; write ./{typed} for a file or folder of this name")
+    return Path(path)
 
 
 DataRoot = Annotated[

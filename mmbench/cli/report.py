@@ -90,7 +90,7 @@ def report(
     else:
         text = render(found.cells, found.failures, format, [file.reason for file in bad], options, Terminal())
     if out is None:
-        typer.echo(text, nl=False)
+        print(text, end="", flush=True)  # whose words were tamed for its format
     else:
         store.write_text(out, text)
         say(f"wrote {out}")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..progress import pasted
 from .options import Budget, Measuring, Places, Workers, path_option, request, seconds, shared, words
-from .terminal import Terminal, say
+from .terminal import Terminal, say, tell
 
 if TYPE_CHECKING:
     from ..cells.request import Request
@@ -173,7 +174,7 @@ def _finish(outcome: Outcome, results: Path) -> None:
     shown = [
         f"{len(c)} {word}" for word, c in counts.items() if c or word in ("computed", "complete already", "failed")
     ]
-    say(f"{', '.join(shown)}. Next: mmbench report --results {results}")
+    say(f"{', '.join(shown)}. Next: mmbench report --results {pasted(results)}")
     if outcome.failed or outcome.broken or outcome.left_out:
         raise typer.Exit(1)
 
@@ -181,9 +182,9 @@ def _finish(outcome: Outcome, results: Path) -> None:
 def _show_plan(engine: Engine, results: Path) -> None:
     cells = engine.plan()
     for cell in {cell.key.model: cell for cell in cells}.values():
-        typer.echo(f"{cell.key.model} {json.dumps(json.loads(cell.settings), indent=2)}")
+        tell(f"{cell.key.model} {json.dumps(json.loads(cell.settings), indent=2)}")
     for cell in cells:
-        typer.echo(f"{cell.key.path(results)}  {cell.state}")
+        tell(f"{cell.key.path(results)}  {cell.state}")
     if foreseen := engine.foresee(cells):
         say(foreseen)
     if engine.broken:

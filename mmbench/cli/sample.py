@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigError
+from ..progress import one_line
 from ..store import check_file
 from .options import Budget, Places, path_option, request, shared
-from .terminal import Terminal, say
+from .terminal import Terminal, say, tell
 
 __all__ = ["sample"]
 
@@ -69,11 +70,11 @@ def sample(
     _check_apart(out, given or ())
     asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
     sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
-    for name, values in sampled.made.items():
-        if values.dtype.kind == "U":
-            typer.echo("\n".join(f"{name}: {text}" for text in values.tolist()))
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
     say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
+    for name, values in sampled.made.items():
+        if values.dtype.kind == "U":
+            tell("\n".join(f"{name}: {one_line(text)}" for text in values.tolist()))
 
 
 def _check_apart(out: Path, given: Sequence[str]) -> None:

@@ -1,11 +1,12 @@
-"""The terminal: bars where there is one, now and then a line elsewhere; what users typed is printed as it is."""
+"""The terminal: bars where there is one, now and then a line elsewhere; what users typed is printed as it is, whatever
+the streams are."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
@@ -20,7 +21,10 @@ from ..progress import Advance, Progress, one_line
 if TYPE_CHECKING:
     from ..store import BadFile
 
-__all__ = ["Terminal", "console", "refuse", "say", "show"]
+__all__ = ["Terminal", "console", "hold_open", "lead_nowhere", "refuse", "say", "show", "tell"]
+
+WIDEST = 10_000
+"""Columns of a table at most."""
 
 
 class _Stderr:
@@ -40,18 +44,14 @@ class _Stderr:
         try:
             return self.stream.write(text)
         except (OSError, ValueError, AttributeError):  # closed while we wrote, before, or from the beginning
-            self._give_up()
+            lead_nowhere(self.stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self.stream.flush()
         except (OSError, ValueError, AttributeError):
-            self._give_up()
-
-    def _give_up(self) -> None:
-        with suppress(OSError, ValueError, AttributeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            lead_nowhere(self.stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -61,13 +61,45 @@ console = Console(file=cast(IO[str], _Stderr()), soft_wrap=True, highlight=False
 
 
 def say(message: str) -> None:
-    """A sentence as it is: brackets and colons in paths are no markup, and nothing in it controls the terminal."""
-    console.print("\n".join(map(one_line, message.split("\n"))), markup=False)
+    """A sentence for the user, on standard error, as it is: brackets and colons in paths are no markup, and nothing in
+    it controls the terminal."""
+    console.print(_tame(message), markup=False)
 
 
-def show(table: Table, width: int) -> None:
-    """A table on standard output, as wide as the terminal, or of this width where there is none."""
-    Console(width=None if sys.stdout.isatty() else width, markup=False, emoji=False).print(table)
+def tell(text: str) -> None:
+    """What a verb was asked for, on standard output, in the same way."""
+    print(_tame(text), flush=True)
+
+
+def show(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on standard output, in full: a terminal that is narrower breaks its lines."""
+    table = Table(*head, box=None, pad_edge=False, header_style="")
+    for row in rows:
+        table.add_row(*map(one_line, row))
+    out = Console(width=WIDEST, height=WIDEST, markup=False, emoji=False, highlight=False)
+    out.width = max(out.measure(table).maximum, 1)
+    out.print(table)
+
+
+def _tame(text: str) -> str:
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def hold_open() -> None:
+    """Let each of the three streams that is closed lead nowhere: what is opened next would take its number, and
+    whatever a library prints would land in that file."""
+    while (place := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest number that is free
+        os.set_inheritable(place, True)
+    os.close(place)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
+
+
+def lead_nowhere(stream: IO[str]) -> None:
+    """What is written to a stream that takes no more, or waits to be, is lost without a word."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def refuse(bad: Sequence[BadFile]) -> NoReturn:

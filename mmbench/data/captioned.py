@@ -17,6 +17,7 @@ from torch import Tensor
 from ..config import digest
 from ..errors import DataError
 from ..modality import DatasetSpec, Modality
+from ..progress import pasted
 from . import captions as texts
 from .cache import Made, once
 from .dataset import Dataset, DatasetSource, Split
@@ -104,7 +105,7 @@ class CaptionedImages(DatasetSource):
 
     def advice(self, root: Path) -> str:
         """How to get what is missing or damaged: half a sentence."""
-        return f"run `mmbench data fetch {self.name} --data-root {root}`"
+        return f"run `mmbench data fetch {self.name} --data-root {pasted(root)}`"
 
     def lacking(self, root: Path) -> set[str]:
         """Of which kinds, 'image' and 'captions', a file is missing or damaged."""

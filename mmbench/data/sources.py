@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from ..errors import DataError
+from ..progress import pasted
 
 __all__ = ["check_md5", "is_there", "locate", "md5_of", "read", "read_regular", "regular"]
 
@@ -34,7 +35,7 @@ def locate(root: Path, *candidates: str, dataset: str, advice: str = "") -> Path
     for candidate in candidates:
         if is_there(root / candidate):
             return root / candidate
-    advice = advice or f"run `mmbench data fetch {dataset} --data-root {root}`"
+    advice = advice or f"run `mmbench data fetch {dataset} --data-root {pasted(root)}`"
     raise DataError(
         f"{candidates[0]} is missing under {root}; {advice}, "
         "or point --data-root (or MMBENCH_DATA) at a folder that has it."
@@ -77,7 +78,8 @@ def check_md5(path: Path, content: bytes, md5: str, *, root: Path, dataset: str)
     if found != md5:
         raise DataError(
             f"{path} is damaged or another file (MD5 {found}, not {md5}, {len(content):,} bytes); "
-            f"run `mmbench data fetch {dataset} --data-root {root}`, which sets it aside and brings the right one."
+            f"run `mmbench data fetch {dataset} --data-root {pasted(root)}`, which sets it aside and brings the right "
+            "one."
         )
 
 

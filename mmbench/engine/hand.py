@@ -129,7 +129,7 @@ class Hand:
         if seen := self._settled(work):
             return Answer(report=seen)
         if not may_train:
-            check_places(self.request.results, self.request.runs)
+            _check_places(self.request, work)
             self._begin()
         try:
             with store.exclusive(self.request.runs / "locks" / place(plan.key)):
@@ -177,6 +177,14 @@ class Hand:
             except ResultError as error:
                 self.progress.say(f"{plan.who}: {error}")
         return Report(fate="failed", reason=reason)
+
+
+def _check_places(request: Request, work: CellWork) -> None:
+    """Raise StorageError, saying what there is to write, where nothing can be written."""
+    try:
+        check_places(request.results, request.runs)
+    except StorageError as error:
+        raise StorageError(f"{work.plan.who}: {work.work or 'it has to be measured'}, but {error}") from None
 
 
 def _look_at_code() -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from .. import plugins
 from ..errors import DataError, MmbenchError
+from ..progress import pasted
 
 __all__ = ["LIMIT", "Looked", "look", "look_at_all"]
 
@@ -81,7 +82,7 @@ def _child(root: Path, names: Sequence[str], limit: float) -> Iterator[Looked]:
 
 def _given_up(name: str, root: Path, limit: float, code: int) -> str:
     why = f"not read through within {limit:.0f} s" if code == -9 else f"its check ended with code {code}"
-    return f"{why}; `mmbench data verify {name} --data-root {root}` looks at all of it"
+    return f"{why}; `mmbench data verify {name} --data-root {pasted(root)}` looks at all of it"
 
 
 def main() -> None:

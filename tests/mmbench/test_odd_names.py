@@ -98,7 +98,8 @@ def both(strategy: Any) -> Callable[[Callable[[Any], None]], Any]:
             fixed(given(strategy)(check))()
 
         test.__doc__ = check.__doc__
-        return pytest.mark.parametrize("count", [QUICK, pytest.param(SLOW, marks=pytest.mark.slow)])(test)
+        long = pytest.param(SLOW, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])
+        return pytest.mark.parametrize("count", [QUICK, long])(test)
 
     return decorate
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -145,6 +147,26 @@ def test_our_command_line_is_not_a_modules_and_its_words_come_out(
     assert loud.argv == ["mmbench"]
     print("later", file=loud.out)  # as a logger would that took the stream for its own
     assert capsys.readouterr().out == "hello\nlater\n"
+
+
+@pytest.mark.parametrize("words", ["pass", "print('hello')"])
+def test_a_full_stream_is_no_fault_of_a_module(site: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    install(site, "calm-plugin", module=f"{words}\nclass Calm: pass", calm="calm_plugin:Calm")
+    assert load(MODELS, "calm").__name__ == "Calm"
+
+
+def test_a_module_that_closes_our_streams_closes_nothing(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = "import sys\nsys.stdout.close()\nsys.stderr.close()\nsys.stdin.close()\nclass Shuts: pass"
+    install(site, "shuts-plugin", module=module, shuts="shuts_plugin:Shuts")
+    load(MODELS, "shuts")
+    assert not any(stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr))
+    print("still here")
+    assert capsys.readouterr().out == "still here\n"
 
 
 def test_a_module_that_goes_elsewhere_takes_nobody_along(site: Path, tmp_path: Path) -> None:

@@ -237,11 +237,7 @@ def test_what_users_typed_is_printed_as_it_is(
     assert Path(f"{typed}.md").is_file()
     terminal.say(f"wrote {typed}")
     assert f"wrote {typed}\n" in capsys.readouterr().err
-    from rich.table import Table
-
-    table = Table("what", box=None)
-    table.add_row(typed)
-    terminal.show(table, 80)
+    terminal.show(["what"], [[typed]])
     assert typed in capsys.readouterr().out
 
 

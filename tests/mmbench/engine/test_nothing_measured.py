@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from mmbench import plugins, store
 from mmbench.checks import toys
 from mmbench.data.dataset import Dataset, DatasetSource
 from mmbench.engine.engine import Engine
+from mmbench.errors import ConfigError, DataError
 from mmbench.metric import Bench, Metric, Row
 from mmbench.modality import DatasetSpec, Task
 
@@ -194,3 +196,32 @@ def test_an_odd_count_is_blamed_on_its_metric(home: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Mute, "asks", asks)
     ((_, reason),) = runner(home, "mute")[0].run().failed
     assert reason.startswith("mute failed with TypeError")
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("a", "b", "a", "c"), "toy3: two classes have one text of word: a, a, b, c"),
+        (("a", "b"), "toy3: word has texts for 2 of 4 classes"),
+        (("", "a", "b", "c"), ""),
+    ],
+)
+def test_texts_that_cannot_say_their_class_are_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...], said: str
+) -> None:
+    """Else every sample of the second class of one text would count as wrong."""
+    whole = toys()[1]
+    *others, word = whole.spec.modalities
+    spec = replace(whole.spec, modalities=(*others, replace(word, classes=classes, unprinted=(7,), separator="")))
+    monkeypatch.setattr(Toy, "load", lambda *_: replace(whole, spec=spec))
+    if said:
+        with pytest.raises(DataError, match=said):
+            runner(home, "mute")[0].plan()
+    else:
+        assert len(runner(home, "mute")[0].plan()) == 1
+
+
+def test_a_setting_that_will_not_do_names_its_model(home: Path) -> None:
+    settings = (*SETTINGS, "schedule.batch_size=1")
+    with pytest.raises(ConfigError, match=r"^nexus: schedule\.batch_size .* must be at least 2, got 1$"):
+        runner(home, "mute", models=("mvae", "nexus"), settings=settings)[0].plan()

@@ -20,7 +20,7 @@ from mmbench.engine.hand import Hand
 from mmbench.engine.outcome import Outcome
 from mmbench.errors import ResultError, StorageError
 from mmbench.progress import Progress
-from mmbench.store import only_reading, write_text
+from mmbench.store import inventory, only_reading, write_text
 from mmbench.store.files import check_writable, set_aside
 
 from ..colleague import contents, in_a_process, open_folder
@@ -140,6 +140,25 @@ def test_a_look_leaves_a_damaged_sample_file_where_it_is(home: Path) -> None:
     assert len(evaluated(home).extended) == 1
     assert shown(home).read_bytes() != b"no samples"
     assert [path.read_bytes() for path in shown(home).parent.glob("*.damaged-1")] == [b"no samples"]
+
+
+@pytest.mark.parametrize("damage", ["damaged", "missing"])
+def test_what_cannot_be_mended_where_nothing_can_be_written_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    path = shown(home)
+    path.write_bytes(b"no samples") if damage == "damaged" else path.unlink()
+    before = contents(home)
+
+    def refuse(folder: Path) -> None:
+        raise StorageError(f"{folder} cannot be written to (Read-only file system): name another folder")
+
+    monkeypatch.setattr(inventory, "check_writable", refuse)
+    with pytest.raises(StorageError) as caught:
+        evaluated(home)
+    what = f"the samples {path} are damaged (ValueError)" if damage == "damaged" else f"there are no samples at {path}"
+    assert str(caught.value).startswith(f"mvae seed 0: {what} and have to be drawn anew, but {home}/results cannot be ")
+    assert contents(home) == before
 
 
 def test_a_sample_file_that_may_not_be_read_is_not_drawn_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
