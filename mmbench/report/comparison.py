@@ -189,8 +189,8 @@ class Group:
 
 
 def _title(group: Group, line: Line) -> str:
-    changed = group.changed(line)
-    remarks = [changed if len(changed) <= SHORT else f"{len(group.overrides(line))} settings changed"]
+    changed, count = group.changed(line), len(group.overrides(line))
+    remarks = [changed if len(changed) <= SHORT else f"{count} setting{'s' * (count != 1)} changed"]
     remarks += ["stale"] if group.stale(line) else []
     remarks += [f"code {line.code[:6]}"] if _alike(group, line) else []
     several = len({other.hash for other in group.alike(line)}) > 1
