@@ -14,6 +14,8 @@ __all__ = ["Stopwatch", "product"]
 
 PRODUCTS = 5
 """Matrix products timed beside each number."""
+LEAST, MOST = 500.0, 100
+"""Milliseconds that the repetitions of short work take in all, and repetitions at most."""
 
 
 class Stopwatch:
@@ -30,11 +32,16 @@ class Stopwatch:
         self.found: dict[str, float] = {}
 
     def add(self, name: str, work: Callable[[], object], repeat: int = 7, *, per: int = 1, warm: bool = True) -> float:
-        """Time `work`, `per` units of it in one call; returns the median milliseconds of a unit."""
+        """Time `work`, `per` units of it in one call, `repeat` times, or more where it is short.
+
+        Returns the median milliseconds of a unit.
+        """
         if warm:
             work()
         self.products += [self.time(self.product) for _ in range(PRODUCTS)]
-        self.found[name] = statistics.median(self.time(work) for _ in range(repeat)) / per
+        first = self.time(work)
+        count = max(repeat, min(MOST, int(LEAST / first)))
+        self.found[name] = statistics.median([first, *(self.time(work) for _ in range(count - 1))]) / per
         print(f"{name:<64}{self.found[name]:>10.2f} ms", flush=True)
         return self.found[name]
 

@@ -147,6 +147,16 @@ def test_a_number_is_the_median_of_its_repetitions(capsys):
     assert watch.numbers() == {PACE: pytest.approx(4.0), "work": 500.0}
 
 
+@pytest.mark.parametrize(("seconds", "calls"), [(0.25, 3), (0.048, 10), (0.001, 100)])
+def test_short_work_is_repeated_more_often(seconds, calls, capsys):
+    """For half a second, and 100 times at most; no call to warm up."""
+    watch, done = Stopwatch(threads=1), []
+    now = iter(range(10_000))
+    watch.clock = lambda: (lambda tick: (tick // 2 + tick % 2) * seconds * 1.001)(next(now))
+    watch.add("work", lambda: done.append(1), 3, warm=False)
+    assert len(done) == calls
+
+
 @pytest.mark.parametrize(("arguments", "step", "code"), [
     ([], 200.0, 0), (["--strict"], 200.0, 1), (["--strict"], 100.0, 0), (["--strict"], 50.0, 0),
 ])  # fmt: skip
