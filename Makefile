@@ -13,8 +13,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/mmbench run --model mld --model mvae --dataset glyphs --budget smoke --seeds 2 --results runs/demo/results --runs runs/demo
-	$(BIN)/mmbench report --results runs/demo/results --runs runs/demo --figures runs/demo/figures
+	$(BIN)/mmbench run --model mld --model mvae --dataset glyphs --budget smoke --results runs/demo/results --runs runs/demo
+	$(BIN)/mmbench report --results runs/demo/results --runs runs/demo --format html --out runs/demo/report.html
+	$(BIN)/python examples/demo.py runs/demo/results runs/demo/report.html
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -36,7 +36,7 @@ __all__ = [
 C = TypeVar("C")
 
 Budget = Literal["smoke", "laptop", "paper"]
-"""smoke: a cell in 10 to 65 s on two cores; laptop: minutes on two cores; paper: the published schedule."""
+"""smoke: a cell in 10 s to 2 min on two cores; laptop: minutes on two cores; paper: the published schedule."""
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -116,6 +116,9 @@ class DatasetSpec:
     """Names of the `mmbench.metrics` plugins that measure a cell of this dataset."""
     quality_count: int = 5000
     """Samples for quality (Frechet distances) at the budget 'paper'."""
+    primary: tuple[tuple[str, str, str], ...] = ()
+    """The columns of its main table, in their order: metric, task, judged modality ('mnist+svhn' where a number belongs
+    to several). Empty: joint and conditional coherence, then a distance for each image."""
     laptop_count: int = 5000
     """The same at the budget 'laptop', and the most for coherence there: fewer where a sample is dear to make."""
 

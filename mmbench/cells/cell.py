@@ -15,11 +15,13 @@ from ..seeding import seeded_init
 from ..store.schema import Cell
 from ..training import StageRecord, train
 from .choosing import Choice
+from .cost import cost_record
 from .identity import keeper, sampler
 from .measuring import groups, measure, targets
+from .memory import Peak
 from .plan import CellPlan
 from .record import cell_record, metric_records
-from .shown import keep_shown, shown_lack, shown_name
+from .shown import keep_shown, labelled, shown_lack, shown_name
 from .workshop import Workshop
 
 __all__ = ["CellWork", "Fate"]
@@ -37,10 +39,9 @@ class CellWork:
 
     def __init__(self, plan: CellPlan, shop: Workshop, *, may_train: bool) -> None:
         self.plan, self.shop, self.may_train = plan, shop, may_train
-        self.request, self._said = shop.request, set[str]()
-        self.choice = Choice(plan, shop.request, self.say)
-        self.work = ""
+        self.request, self._said, self.work = shop.request, set[str](), ""
         """What has to be written, half a sentence, known after `settled`."""
+        self.choice = Choice(plan, shop.request, self.say)
 
     @property
     def left_out(self) -> Mapping[str, str]:
@@ -134,7 +135,7 @@ class CellWork:
 
     def _whole(self, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
         """Train, measure and write the cell."""
-        plan = self.plan
+        plan, peak = self.plan, Peak(self.shop.device)
         model, records = self.trained()
         for record in records.values():
             for reason in record.collapsed:
@@ -142,7 +143,7 @@ class CellWork:
         result = measure(sampler(plan, self.shop, lambda: model, _artefacts(records)), bench, metrics)
         metrics = self.choice.heard(result, metrics)
         name = shown_name(plan, _artefacts(records))
-        keep_shown(self.shop, name, result.samples)
+        keep_shown(self.shop, name, labelled(result.samples, bench))
         cell = cell_record(
             plan,
             self.shop.device,
@@ -152,6 +153,7 @@ class CellWork:
             left_out=self.left_out,
             samples=name if result.samples else None,
         )
+        cell["cost"] = cost_record(model, records, result, peak)
         store.write(self.request.results, cell)
 
     def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> None:
@@ -164,7 +166,7 @@ class CellWork:
         result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=redraw)
         metrics = self.choice.heard(result, metrics)
         if redraw:
-            keep_shown(self.shop, str(cell["samples"]), result.samples)
+            keep_shown(self.shop, str(cell["samples"]), labelled(result.samples, bench))
         cell["rows"] = [row for row in cell["rows"] if row["plugin"] not in metrics] + result.rows  # type: ignore[operator]
         cell["metrics"] |= metric_records(metrics, result.metric_seconds)
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}

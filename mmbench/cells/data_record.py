@@ -27,7 +27,7 @@ def modality_record(modality: Modality) -> ModalityRecord:
 def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
     """A dataset as a cell was trained and measured on it."""
     spec = dataset.spec
-    return {
+    record: DatasetRecord = {
         "name": spec.name,
         "title": spec.title,
         "family": spec.family,
@@ -38,3 +38,6 @@ def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
         "classes": spec.classes,
         "modalities": [modality_record(m) for m in spec.modalities],
     }
+    if spec.primary:
+        record["primary"] = [list(point) for point in spec.primary]
+    return record

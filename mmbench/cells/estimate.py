@@ -31,7 +31,7 @@ from .plan import CellPlan
 from .shown import shown_name
 from .workshop import Workshop
 
-__all__ = ["DiskUse", "disk_use", "words"]
+__all__ = ["DiskUse", "build", "built", "complete", "disk_use", "room", "size", "words"]
 
 LETTERS = 6
 """Of a word of a caption, with its blank; 4 bytes each in an array of texts."""
@@ -79,9 +79,14 @@ def disk_use(plans: Sequence[CellPlan], shop: Workshop, jobs: int = 1) -> DiskUs
 
 def words(use: DiskUse, runs: Path) -> str:
     """'this run may write about 1.3 GB to runs, 42 GB free'."""
-    room = free(runs)
-    short = "; make room, or it will stop and can go on later" if room < use.peak else ""
-    return f"this run may write about {_bytes(use.peak)} to {runs}, {_bytes(room)} free{short}"
+    return f"this run may write {room(use, runs)}"
+
+
+def room(use: DiskUse, runs: Path) -> str:
+    """'about 1.3 GB to runs, 42 GB free'."""
+    left = free(runs)
+    short = "; make room, or it will stop and can go on later" if left < use.peak else ""
+    return f"about {size(use.peak)} to {runs}, {size(left)} free{short}"
 
 
 def free(folder: Path) -> int:
@@ -93,20 +98,20 @@ def free(folder: Path) -> int:
 
 
 def _add(found: _Found, plan: CellPlan, shop: Workshop) -> None:
-    bench, complete = shop.bench(plan.protocol), _complete(plan, shop)
-    model = _built(plan, shop)
+    bench, done = shop.bench(plan.protocol), complete(plan, shop)
+    model = built(plan, shop)
     stages = list(model.stages())
     artefacts = keeper(plan, shop, may_train=True).all(model, stages, plan.key.seed)
-    if not complete:
+    if not done:
         for stage in stages:
             if not (artefacts[stage.name].folder / CARD).is_file():
                 found.kept[artefacts[stage.name].name] = _of_stage(model, stage)
     for name in shop.request.metrics or plan.dataset.spec.metrics:
         found.kept |= plugins.load(plugins.METRICS, name, Metric).keeps(bench)
-    found.samples |= dict(_samples(plan, shop, bench, artefacts, complete))
+    found.samples |= dict(_samples(plan, shop, bench, artefacts, done))
 
 
-def _complete(plan: CellPlan, shop: Workshop) -> bool:
+def complete(plan: CellPlan, shop: Workshop) -> bool:
     """Whether a cell is there and stays."""
     try:
         cell = store.existing(shop.request.results, plan.key)
@@ -115,20 +120,20 @@ def _complete(plan: CellPlan, shop: Workshop) -> bool:
     return cell is not None and not shop.request.again and not (shop.request.stale == "rerun" and plan.stale(cell))
 
 
-def _built(plan: CellPlan, shop: Workshop) -> Model:
+def built(plan: CellPlan, shop: Workshop) -> Model:
     """The untrained model: without values where no stage is kept yet, else with its first ones, which are part of the
     names of stages."""
     kept = any((shop.artefacts.root / "stage").glob(f"*/{CARD}"))
     if not kept:
         try:
             with torch.device("meta"):
-                return _build(plan)
+                return build(plan)
         except Exception:  # of models that look at the values of their parameters
             pass
-    return _build(plan)
+    return build(plan)
 
 
-def _build(plan: CellPlan) -> Model:
+def build(plan: CellPlan) -> Model:
     with seeded_init(plan.key.seed):
         return plan.cls.build(plan.dataset.spec, plan.config, Networks())
 
@@ -143,7 +148,7 @@ def _of_stage(model: Model, stage: Stage) -> Kept:
 
 
 def _samples(
-    plan: CellPlan, shop: Workshop, bench: Bench, artefacts: dict[str, Artefact], complete: bool
+    plan: CellPlan, shop: Workshop, bench: Bench, artefacts: dict[str, Artefact], done: bool
 ) -> Iterator[tuple[str, int]]:
     """(name, bytes) of kept samples, of files for other tools, and of the figures' samples."""
     names = {stage: artefact.name for stage, artefact in artefacts.items()}
@@ -158,7 +163,7 @@ def _samples(
             yield shelf.artefact(given, made).name, count * sum(map(_exact, modalities)) + PNG
         if count and png:
             yield str(shelf.folder(given, made)), count * sum(_pictured(m) + PNG for m in modalities)
-    if not complete:
+    if not done:
         shown = min(len(bench.order), KEPT) * _shown(plan, chain(*tasks))
         yield f"{shown_name(plan, names)} {plan.key.seed}", shown
 
@@ -181,7 +186,7 @@ def _no_model() -> Model:
     raise AssertionError("nothing is drawn for an estimate")
 
 
-def _bytes(size: int) -> str:
+def size(count: float) -> str:
     """'42 GB', '1.3 GB', '3.1 MB'."""
-    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB")
-    return f"{size / unit:.0f} {name}" if size >= 10 * unit else f"{size / unit:.1f} {name}"
+    unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
+    return f"{count / unit:.0f} {name}" if count >= 10 * unit else f"{count / unit:.1f} {name}"

@@ -30,7 +30,7 @@ from .export import as_array
 from .references import references
 from .sampling import Sampler, title
 
-__all__ = ["KEPT", "Measurement", "groups", "measure"]
+__all__ = ["KEPT", "Measurement", "begun", "groups", "measure", "targets", "wanted"]
 
 KEPT = 32
 """Samples of each task that are kept for the figures."""
@@ -52,6 +52,8 @@ class Measurement:
     """Metric -> wall time of its own work."""
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     """Phase -> forward calls of each of the model's modules, for one batch of the protocol's size."""
+    per_sample: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Phase -> how often each of these modules computes for one sample."""
 
 
 class _ReferenceRows(list[dict[str, Any]]):
@@ -68,11 +70,11 @@ def measure(sampler: Sampler, bench: Bench, metrics: Metrics, *, figures: bool =
         _references(bench, metrics, result)
     made, own = groups(bench)
     for tasks, source in ((made, "model"), (own, "reconstruction")):
-        chosen = {name: _begun(name, metric, bench) for name, metric in metrics.items()}
+        chosen = {name: begun(name, metric, bench) for name, metric in metrics.items()}
         for group in tasks:
             _generate(sampler, bench, chosen, group, result, figures)
         result.rows += chain(*_collect(chosen, source, "", result).values())
-    result.calls = sampler.calls
+    result.calls, result.per_sample = sampler.calls, sampler.per_sample
     return result
 
 
@@ -98,7 +100,7 @@ def _generate(
 ) -> None:
     """Sample the targets of tasks that share their given modalities, and feed the metrics."""
     given, made = tasks[0].given, targets(tasks)
-    most = max((_wanted(name, metric, tasks) for name, metric in metrics.items()), default=0)
+    most = max((wanted(name, metric, tasks) for name, metric in metrics.items()), default=0)
     count = min(len(bench.order), max(most, sampler.keep, KEPT if figures else 0))
     if not count:
         return
@@ -111,12 +113,14 @@ def _generate(
             advance(len(rows))
 
 
-def _begun(name: str, metric: type[Metric], bench: Bench) -> Metric:
+def begun(name: str, metric: type[Metric], bench: Bench) -> Metric:
+    """An instance of a metric; its author is blamed for what goes wrong."""
     with blaming(name):
         return metric(bench)
 
 
-def _wanted(name: str, metric: Metric, tasks: Sequence[Task]) -> int:
+def wanted(name: str, metric: Metric, tasks: Sequence[Task]) -> int:
+    """How many samples a metric wants of tasks that are sampled together."""
     with blaming(name):
         return max(operator.index(metric.wants(task)) for task in tasks)
 
@@ -154,7 +158,7 @@ def _references(bench: Bench, metrics: Metrics, result: Measurement) -> None:
     fresh = {name: metric for name, metric in metrics.items() if not bench.memory.knows(_ReferenceRows, name)}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in fresh}
     for point in references(bench, fresh):
-        chosen = {name: _begun(name, metric, bench) for name, metric in point.metrics.items()}
+        chosen = {name: begun(name, metric, bench) for name, metric in point.metrics.items()}
         for start, rows, batch in point.samples:
             _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start, result)
         for name, lines in _collect(chosen, point.source, point.data, result).items():

@@ -12,9 +12,8 @@ trained anew are never taken for its own. For other tools (--save-format png) th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -29,6 +28,7 @@ from ..seeding import generator
 from ..store.artefacts import Artefact, Artefacts
 from ..store.reading import readable
 from ..tensors import finished, keep, kept
+from .counting import watched
 from .export import claimed, export, exported
 
 __all__ = ["Drawn", "Sampler", "Shelf", "batches", "title"]
@@ -100,6 +100,8 @@ class Sampler:
     """'png' writes files for other tools beside the exact ones."""
     calls: dict[str, dict[str, int]] = field(default_factory=dict)
     """What was drawn -> forward calls of each of the model's modules for its first batch."""
+    per_sample: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The same -> how often each module computed for one sample."""
 
     def lacks(self, bench: Bench, given: Sequence[str], targets: Sequence[str]) -> bool:
         """Whether samples of a condition shall be kept (or exported) that are not yet."""
@@ -136,10 +138,11 @@ class Sampler:
 
         def drawn(start: int, conditions: Batch, size: int) -> Batch:
             model = self.model()
-            with _count_calls(model) if start == 0 else nullcontext() as calls:
+            with watched(model) if start == 0 else nullcontext() as effort:
                 samples = draw(model, conditions, targets, count=size, generator=draws)
-            if calls is not None:
-                self.calls[title(given, targets)] = dict(calls)
+            if effort:
+                name = title(given, targets)
+                self.calls[name], self.per_sample[name] = dict(effort.calls), effort.per_sample(size)
             return samples
 
         return drawn
@@ -182,31 +185,3 @@ def batches(rows: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
     for part in rows.split(size):
         yield start, part
         start += len(part)
-
-
-@contextmanager
-def _count_calls(model: Model) -> Iterator[Counter[str]]:
-    """Forward calls of the model's modules by qualified name, those that another module makes left out."""
-    calls: Counter[str] = Counter()
-    depth = 0
-
-    def enter(*_: Any) -> None:
-        nonlocal depth
-        depth += 1
-
-    def leave(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        if depth == 0:
-            calls[name] += 1
-
-    hooks = []
-    for name, module in model.named_modules():
-        if module is not model:
-            hooks.append(module.register_forward_pre_hook(enter))
-            hooks.append(module.register_forward_hook(lambda *_, name=name: leave(name)))
-    try:
-        yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import store
 from ..errors import DamagedError, ResultError, UnreadableError
+from ..metric import Bench
 from ..store.artefacts import CARD
 from ..store.files import make_way, set_aside
 from ..store.reading import reading
@@ -17,7 +18,7 @@ from .identity import token
 from .plan import CellPlan
 from .workshop import Workshop
 
-__all__ = ["keep_shown", "shown_lack", "shown_name"]
+__all__ = ["keep_shown", "labelled", "shown_lack", "shown_name"]
 
 
 def shown_name(plan: CellPlan, stages: Mapping[str, str]) -> str:
@@ -33,6 +34,15 @@ def keep_shown(shop: Workshop, name: str, samples: Mapping[str, np.ndarray]) -> 
         _wrong(path, shop.progress.say)
         make_way(path, shop.progress.say)
         store.write_samples(path, samples)
+
+
+def labelled(samples: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray]:
+    """Samples with the classes of the tuples that they were made for, 'labels', where the data have them: grids show
+    conditions of different classes."""
+    labels, count = bench.dataset.test.labels, max(map(len, samples.values()), default=0)
+    if labels is None or not count:
+        return dict(samples)
+    return {**samples, "labels": labels[bench.order[:count].to(labels.device)].cpu().numpy()}
 
 
 def shown_lack(plan: CellPlan, shop: Workshop, cell: Cell) -> str:

@@ -2,25 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import ResultError, near
-from .options import Results, Runs, path_option
+from ..errors import ConfigError, ResultError
+from .options import Results, Runs, path_option, shared, words
 from .terminal import Terminal, refuse, say
+
+if TYPE_CHECKING:
+    from ..report import Options
+    from ..report.selection import Selection
+    from ..store import Found
 
 __all__ = ["report"]
 
+Words = list[str] | None
+SEVERAL = "a,b; may be given several times."
 
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a report is about, and how much of it."""
+
+    dataset: Annotated[Words, typer.Option("--dataset", help=f"These datasets only: {SEVERAL}")] = None
+    model: Annotated[Words, typer.Option("--model", help="These models only.")] = None
+    metric: Annotated[Words, typer.Option("--metric", help="These metrics only: coherence,fid.")] = None
+    task: Annotated[Words, typer.Option("--task", help="These tasks only: joint, 'mnist->svhn'.")] = None
+    budget: Annotated[Words, typer.Option("--budget", help="These budgets only.")] = None
+    seed: Annotated[Words, typer.Option("--seed", help="These seeds only: 0,1,2.")] = None
+    compare: Annotated[
+        Path | None, path_option("--compare", help="Another folder of results, whose numbers stand beside these.")
+    ] = None
+    main: Annotated[bool, typer.Option("--main", help="The main tables only.")] = False
+    all: Annotated[bool, typer.Option("--all", help="Every task of three modalities or more, not means alone.")] = False
+    intervals: Annotated[
+        Literal["t", "bootstrap"] | None,
+        typer.Option("--intervals", help="95 % intervals of means over seeds as well: t is the better for few seeds."),
+    ] = None
+
+    def selection(self) -> Selection:
+        from ..report.selection import Selection
+
+        names = {name: words(getattr(self, name)) for name in ("dataset", "model", "metric", "task", "budget")}
+        return Selection(**names, seed=tuple(map(_seed, words(self.seed))))
+
+
+@shared(Shown)
 def report(
     results: Results = Path("results"),
-    dataset: Annotated[str | None, typer.Option("--dataset", help="This dataset only.")] = None,
-    format: Annotated[Literal["md", "csv", "tex"], typer.Option("--format", help="Form of the tables.")] = "md",
+    format: Annotated[
+        Literal["md", "csv", "csv-wide", "tex", "json", "html"],
+        typer.Option(
+            "--format",
+            help="Form of the tables; csv: a line for each seed, csv-wide: for each number; html: one page with "
+            "tables, figures and samples.",
+        ),
+    ] = "md",
     out: Annotated[Path | None, path_option("--out", help="Write to this file, not to the terminal.")] = None,
-    figures: Annotated[Path | None, path_option("--figures", help="Write the plots into this folder.")] = None,
+    figures: Annotated[
+        Path | None, path_option("--figures", help="Write the plots into this folder, as PNG, SVG and PDF.")
+    ] = None,
+    width: Annotated[
+        Literal["column", "page"], typer.Option("--width", help="Of the plots, as a paper prints them.")
+    ] = "page",
     runs: Runs = Path("runs"),
+    *,
+    shown: Shown,
 ) -> None:
     """Print the tables, with the paper's numbers beside ours where dataset and model are the paper's.
 
@@ -29,12 +79,16 @@ def report(
     from .. import store
     from ..report import render
 
-    _check(results, out, figures)
-    found = store.gather(results, dataset)
-    if dataset and not (found.cells or found.failures or found.bad):
-        names = {cell["dataset"]["name"] for cell in store.cells(results)}
-        raise ResultError(f"{results} holds no cells of {dataset!r}; {near(dataset, names)}")
-    text = render(found.cells, found.failures, format, [bad.reason for bad in found.bad])
+    _check(results, out, figures, shown.compare)
+    found = _read(results, shown.selection(), histories=figures is not None or format == "html")
+    options, other = _options(shown, results)
+    bad = [*found.bad, *other.bad]
+    if format == "html":
+        from ..report.html import page
+
+        text = page(found, runs, Terminal())
+    else:
+        text = render(found.cells, found.failures, format, [file.reason for file in bad], options, Terminal())
     if out is None:
         print(text, end="", flush=True)  # whose words were tamed for its format
     else:
@@ -43,19 +97,55 @@ def report(
     if figures is not None:
         from ..report.figures import write_figures
 
-        for path in write_figures(found.cells, runs, figures, Terminal()):
+        for path in write_figures(found.cells, runs, figures, Terminal(), width=width):
             say(f"wrote {path}")
-    if found.bad:
-        refuse(found.bad)
+    if bad:
+        refuse(bad)
 
 
-def _check(results: Path, out: Path | None, figures: Path | None) -> None:
+def _read(results: Path, selection: Selection, histories: bool) -> Found:
+    """The chosen cells of a folder; only figures need their histories."""
+    from .. import store
+
+    alone = selection.dataset[0] if len(selection.dataset) == 1 else None
+    found = store.gather(results, alone, histories=histories)
+    if alone and not (found.cells or found.failures or found.bad):
+        found = store.gather(results, histories=histories)  # to say which datasets there are
+    return selection.of(found, results) if found.cells or found.failures else found
+
+
+def _options(shown: Shown, results: Path) -> tuple[Options, Found]:
+    """What is printed, and the other folder's cells; the other folder need not have what ours has."""
+    from .. import store
+    from ..report import Options
+    from ..report.comparison import groups
+
+    options = Options(main=shown.main, all=shown.all, intervals=shown.intervals)
+    if shown.compare is None:
+        return options, store.Found()
+    other = store.gather(shown.compare, histories=False)
+    if not other.cells and not other.bad:
+        raise ResultError(f"{shown.compare} holds no finished cells: name another folder of results")
+    seeds = shown.selection().seed
+    name = shown.compare.name if shown.compare.name not in ("", results.name) else str(shown.compare)
+    cells = [cell for cell in other.cells if not seeds or cell["seed"] in seeds]
+    return replace(options, others=groups(cells), name=name), other
+
+
+def _seed(word: str) -> int:
+    if not word.strip().isdecimal():
+        raise ConfigError(f"--seed {word!r} is no seed: write whole numbers, --seed 0,1,2")
+    return int(word)
+
+
+def _check(results: Path, out: Path | None, figures: Path | None, compare: Path | None) -> None:
     """The places that were named, before anything is read or drawn."""
     from .. import store
 
-    if not (exists := store.there(results)) or not results.is_dir():
-        what = "is a file" if exists else "does not exist"
-        raise ResultError(f"{results} {what}: name the folder of the results, or make it with `mmbench run`")
+    for folder in filter(None, (results, compare)):
+        if not (exists := store.there(folder)) or not folder.is_dir():
+            what = "is a file" if exists else "does not exist"
+            raise ResultError(f"{folder} {what}: name the folder of the results, or make it with `mmbench run`")
     if out is not None:
         store.check_file(out)
     if figures is not None:

@@ -74,7 +74,7 @@ def run(
         typer.Option("--on-collapse", help="A collapsed model is measured and marked, or recorded as a failure."),
     ] = "keep",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the cells and their settings, compute none.")
+        bool, typer.Option("--dry-run", help="Show the cells, their settings, and what they will take; compute none.")
     ] = False,
     out: Annotated[Path | None, path_option("--out", hidden=True, help="Another word for --results.")] = None,
     measuring: Measuring,
@@ -185,5 +185,7 @@ def _show_plan(engine: Engine, results: Path) -> None:
         tell(f"{cell.key.model} {json.dumps(json.loads(cell.settings), indent=2)}")
     for cell in cells:
         tell(f"{cell.key.path(results)}  {cell.state}")
+    if foreseen := engine.foresee(cells):
+        say(foreseen)
     if engine.broken:
         raise typer.Exit(1)

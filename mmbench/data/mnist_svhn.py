@@ -39,6 +39,15 @@ SPEC = DatasetSpec(
     ),
     classes=10,
     metrics=("coherence", "fmd", "fid"),
+    primary=(  # the paper's Tables 1 and 4
+        ("coherence", "joint", "mnist+svhn"),
+        ("coherence", "mnist->svhn", "svhn"),
+        ("coherence", "svhn->mnist", "mnist"),
+        ("fmd", "joint", "mnist"),
+        ("fid", "joint", "svhn"),
+        ("fid", "mnist->svhn", "svhn"),
+        ("fmd", "svhn->mnist", "mnist"),
+    ),
 )
 
 

@@ -46,6 +46,11 @@ class Engine:
         """
         return [cell for name in self.models for cell in self._ask(Order(kind="plan", model=name)).cells]
 
+    def foresee(self, cells: Sequence[PlannedCell]) -> str:
+        """What the planned cells will take, from a probe of their models: lines for the user, '' where nothing is to be
+        computed. A model that cannot be probed is told of. Nothing is written."""
+        return self._ask(Order(kind="foresee", jobs=self.crew.jobs)).said if cells else ""
+
     def run(self) -> Outcome:
         """Compute the cells that are not complete yet, and of the others the metrics that they lack.
 

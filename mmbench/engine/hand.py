@@ -12,6 +12,7 @@ from .. import plugins, store
 from ..cells.blaming import blaming
 from ..cells.cell import CellWork
 from ..cells.estimate import disk_use, words
+from ..cells.forecast import forecast
 from ..cells.given_samples import Sampled, sample_for
 from ..cells.plan import CellPlan, Planner
 from ..cells.record import cell_record
@@ -73,6 +74,10 @@ class Hand:
     def _weigh(self, order: Order) -> Answer:
         use = disk_use(list(self._plans.values()), self.shop, order.jobs)
         return Answer(said=words(use, self.request.runs))
+
+    def _foresee(self, order: Order) -> Answer:
+        found = forecast(list(self._plans.values()), self.shop, order.jobs)
+        return Answer(said="\n".join(found.lines), broken=tuple(found.broken))
 
     def _compute(self, order: Order) -> Answer:
         return self._work(order, may_train=True)

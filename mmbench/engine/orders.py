@@ -51,11 +51,11 @@ class Order:
     """One thing to do.
 
     'check' a model and its settings, before any data are loaded; 'plan' its cells; name the 'stored' cells of the
-    request; say what the planned ones will 'weigh' on the disk; 'compute' a cell, or 'measure' more of it; record that
-    it has to 'fail'.
+    request; say what the planned ones will 'weigh' on the disk, or what they will take in all ('foresee'); 'compute' a
+    cell, or 'measure' more of it; record that it has to 'fail'.
     """
 
-    kind: Literal["check", "plan", "stored", "weigh", "compute", "measure", "fail"]
+    kind: Literal["check", "plan", "stored", "weigh", "foresee", "compute", "measure", "fail"]
     model: str = ""
     """Of 'check' and 'plan': the word typed after --model."""
     cell: PlannedCell | None = None
@@ -63,7 +63,7 @@ class Order:
     reason: str = ""
     """Of 'fail'."""
     jobs: int = 1
-    """Of 'weigh': cells at once."""
+    """Of 'weigh' and 'foresee': cells at once."""
 
     @property
     def who(self) -> str:
@@ -80,7 +80,7 @@ class Answer:
     """Why models or cells were left out."""
     report: Report | None = None
     said: str = ""
-    """A sentence for the user."""
+    """For the user: a sentence, or several on a line each."""
     error: tuple[str, str] | None = None
     """Kind and sentence of an error that ends the run."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from ..config import digest
 from ..store import Cell
@@ -13,7 +14,12 @@ __all__ = ["code_of", "metric_code", "mixed", "provenance", "stale", "stale_metr
 
 def code_of(cell: Cell) -> str:
     """8 hex digits of the code that made a cell's model and trained it."""
-    return digest([cell["code"]["model"], cell["code"]["harness"]["training"]], 8)
+    return _of(tuple(sorted(cell["code"]["model"].items())), cell["code"]["harness"]["training"])
+
+
+@cache
+def _of(model: tuple[tuple[str, str], ...], training: str) -> str:
+    return digest([dict(model), training], 8)
 
 
 def stale(cell: Cell) -> list[str]:
@@ -36,7 +42,12 @@ def stale_metrics(cells: Iterable[Cell]) -> list[str]:
 def metric_code(cell: Cell, plugin: str) -> str:
     """6 hex digits of the code that measured one metric of a cell; '' where that is not known."""
     record = cell["metrics"].get(plugin)
-    return digest(record["code"], 6) if record else ""
+    return _short(tuple(sorted(record["code"].items()))) if record else ""
+
+
+@cache
+def _short(code: tuple[tuple[str, str], ...]) -> str:
+    return digest(dict(code), 6)
 
 
 def provenance(cells: Sequence[Cell]) -> str:

@@ -12,6 +12,9 @@ from .paper import COHERENCE, Point, metric_title
 
 __all__ = ["Column", "Names"]
 
+SHORT = 12
+"""Letters of a name that may stand in a column's label."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -24,6 +27,10 @@ class Column:
     """'Joint', 'M → S', 'Entropy(M)', 'Joint(M) FMD'."""
     higher_is_better: bool | None
     unit: str
+    short: str = ""
+    """The label below its heading, where that says the metric: 'Joint(M)', 'M → S'."""
+    over: tuple[Point, ...] = ()
+    """The points that it is the mean of; () where it is one point."""
 
     @property
     def metric(self) -> str:
@@ -52,10 +59,14 @@ class Names:
 
     @cached_property
     def initials(self) -> dict[str, str]:
-        """Modality -> its initial, or its name in print where two share an initial."""
+        """Modality -> its initial; where two share one its name in print, or X1, X2, ... where these are long."""
         names = self.modalities
         short = {name: name[0].upper() for name in names}
-        return short if len(set(short.values())) == len(names) else {name: self.long(name) for name in names}
+        if len(set(short.values())) == len(names):
+            return short
+        long = {name: self.long(name) for name in names}
+        few = len(set(long.values())) == len(names) and max(map(len, long.values())) <= SHORT
+        return long if few else {name: f"X{k}" for k, name in enumerate(names, 1)}
 
     def short(self, modalities: str) -> str:
         """'P+N' for 'pen+name'."""
@@ -74,12 +85,12 @@ class Names:
         if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
         if better is False:
-            return Column(point, "Quality (↓)", f"{label} {title}", better, unit)
+            return Column(point, "Quality (↓)", f"{label} {title}", better, unit, label)
         if better is None:
             last = title.split()[-1]
             label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
         inside = " ".join(word for word in (unit, "↑" if better else "") if word)
-        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit)
+        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit, label)
 
     def place(self, column: Column) -> tuple[Any, ...]:
         """The columns' order: coherence, then what is only described, then quality; joint first."""

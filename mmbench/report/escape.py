@@ -27,13 +27,23 @@ TEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "±": r"$\pm$",
-    "·": r"\quad{}",
+    "·": r"\enspace{}",
+    "×": r"$\times$",
+    "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "§": r"\S{}",
+    "’": "'",
+    "…": r"\ldots{}",
     "–": "--",
     "−": "$-$",
     "<": "$<$",
     ">": "$>$",
     **{letter: f"\\{letter}" for letter in "%_&#${}"},
 }
+LATIN = frozenset(map(chr, [*range(0x20, 0x7F), *range(0xC0, 0x180)])) - frozenset("×÷ŉſĸŦŧĦħ")
+"""Letters that LaTeX prints without a further package."""
+LONG, CHUNK = 30, 10
+"""Letters from which on a word may be broken, and after how many."""
 FORMULA = ("=", "+", "-", "@")
 """What spreadsheets take for the beginning of a formula."""
 
@@ -58,9 +68,18 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def tex(text: str) -> str:
-    """Text as LaTeX prints it."""
-    line = "".join(TEX.get(letter, letter) for letter in one_line(text))
+    """Text as LaTeX prints it: a long word may be broken, a letter that its fonts lack stands there by its number."""
+    words = re.split("( )", one_line(text))
+    line = r"".join(r"\allowbreak{}".join(map(_letters, _chunks(word))) for word in words)
     return f"{{*}}{line[1:]}" if line.startswith("*") else line
+
+
+def _chunks(word: str) -> list[str]:
+    return [word[k : k + CHUNK] for k in range(0, len(word), CHUNK)] if len(word) > LONG else [word]
+
+
+def _letters(text: str) -> str:
+    return "".join(TEX.get(letter, letter if letter in LATIN else f"U+{ord(letter):04X}") for letter in text)
 
 
 def tex_comment(text: str) -> str:

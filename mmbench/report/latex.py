@@ -1,54 +1,170 @@
-"""A group of cells in LaTeX."""
+"""A group of cells in LaTeX: tables of 8 pt for the package booktabs, with what a reader must know as their notes.
+
+A table that fits a column of 3.25 inches is a `table`, one that fits a page of 6.75 inches a `table*`; a wider one is
+cut, and a single column that is wider than a page says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-import pandas as pd
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from ..store import Cell
+from .claims import claims
 from .comparison import Group
 from .escape import tex, tex_comment, tex_label
-from .tables import LATEX, Sheet, sheets
+from .options import Options
+from .pieces import pieces, split
+from .points import COLUMN, PAGE, SIZE, points
+from .table import Entry, Table, tables
+from .text import LATEX, PLAIN, Row, rows
 from .warnings import warnings
-from .words import LEGEND, about, chosen, claim_lines, footnotes
+from .words import about, chosen, claim_lines, footnotes
 
 __all__ = ["latex"]
 
-
-def latex(group: Group, failed: Sequence[Cell]) -> str:
-    """Tables for the packages booktabs and graphicx, with what a reader must know as comments above them."""
-    words = [f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}."]
-    words += [*about(group), *warnings(group, failed), *footnotes(group)]
-    words += claim_lines(group, LATEX)
-    pieces = enumerate(sheets(group, LATEX), 1)
-    return "\n".join([*map(tex_comment, words), *(_latex_table(group, s, k) for k, s in pieces)])
+GAP = 3.0
+"""Points on either side of a column."""
+NAME, LABEL = 110.0, 90.0
+"""Points from which on a model's name or a column's label is broken into lines."""
 
 
-def _latex_table(group: Group, sheet: Sheet, number: int) -> str:
-    head = [("", "Model"), ("", "Seeds"), *((c.heading, c.label) for c in sheet.columns)]
-    body = pd.DataFrame(
-        [[tex(line[0]), *line[1:]] for line in sheet.lines],
-        columns=pd.MultiIndex.from_tuples(_apart((tex(heading), tex(label)) for heading, label in head)),
+def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
+    """The main table with its notes, the further ones, then warnings and claims as text."""
+    other = options.beside(group)
+    main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
+    fits = partial(_fits_page, options)
+    parts = split(main, fits) if main.columns else []
+    first, *notes = footnotes(group, main, options)
+    notes = [f"n: training seeds. {first}", *notes, *about(group)]
+    found = [*parts, *pieces(rest, fits)]
+    made = [
+        _float(group, table, number, notes if number == 1 else [], options) for number, table in enumerate(found, 1)
+    ]
+    title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}"
+    made += [_list(f"Warnings on {title}", [*warnings(group, failed), *(other.said if other else ())])]
+    if not options.main:
+        made += [_list(f"The paper's claims on {title}", claim_lines(claims(group), LATEX))]
+    return "\n\n".join([tex_comment(f"{title}. Needs the package booktabs."), *filter(None, made)])
+
+
+def _fits_page(options: Options, table: Table) -> bool:
+    return _width(table, options) <= PAGE
+
+
+def _width(table: Table, options: Options) -> float:
+    """In points."""
+    lines = list(rows(table, PLAIN, intervals=options.intervals, beside=options.name))
+    names = min(NAME, max(map(points, ["Model", *(line.name for line in lines)])))
+    widths = [_column_width(table, k, lines) for k in range(len(table.columns))]
+    total, start = names + points("n") + 4 * GAP, 0
+    for heading, count in table.spans:
+        over = min(points(heading), _room(count)) + 2 * GAP
+        total, start = total + max(over, sum(widths[start : start + count])), start + count
+    return total
+
+
+def _column_width(table: Table, k: int, lines: Sequence[Row]) -> float:
+    """Of a column with its margins."""
+    ours = iter(table.lines)
+    texts = (
+        points(row.texts[k], bold=row.kind == "ours" and _is_best(next(ours).entries[k])) for row in lines if row.texts
     )
-    align = "lr" + "r" * len(sheet.columns)
-    text = body.style.hide(axis="index").to_latex(hrules=True, column_format=align, multicol_align="c")
-    lines = text.splitlines()
-    if sheet.references:
-        lines.insert(lines.index(r"\midrule") + len(sheet.models) + 1, r"\midrule")
-    what = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}"
-    title = f"{sheet.title}: {what}. {LEGEND}"
-    start = [r"\begin{table}", r"\centering", rf"\caption{{{tex(title)}}}"]
+    return max(min(LABEL, points(_labels(table)[k])), *texts, 0.0) + 2 * GAP
+
+
+def _is_best(entry: Entry | None) -> bool:
+    return entry is not None and entry.mark == "best"
+
+
+def _room(count: int) -> float:
+    """Points from which on the heading of so many columns is broken into lines."""
+    return max(LABEL, count * LABEL / 2)
+
+
+def _labels(table: Table) -> list[str]:
+    """Below their headings: without the metric in the main table, where that is unambiguous."""
+    short = [(column.heading, column.short) for column in table.columns]
+    plain = table.kind == "main" and len(set(short)) == len(short)
+    return [(column.short if plain else "") or column.label for column in table.columns]
+
+
+def _float(group: Group, table: Table, number: int, notes: Sequence[str], options: Options) -> str:
+    width = _width(table, options)
+    kind = "table" if width <= COLUMN else "table*"
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
-    start += [rf"\label{{tab:{label}-{number}}}"]
-    return "\n".join([*start, r"\resizebox{\textwidth}{!}{%", *lines, "}", r"\end{table}"])
+    title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}: {table.title}."
+    wide = (
+        "" if width <= PAGE else f"This table is {width:.0f} pt wide at {SIZE:g} pt, more than a page of 6.75 inches."
+    )
+    return "\n".join(
+        [
+            tex_comment(f"{width:.0f} pt wide at {SIZE:g} pt: {_place(width)}"),
+            rf"\begin{{{kind}}}[tp]",
+            r"\centering",
+            rf"\caption{{{tex(title)}}}",
+            rf"\label{{tab:{label}-{number}}}",
+            rf"\fontsize{{{SIZE:g}}}{{{1.2 * SIZE:g}}}\selectfont",
+            rf"\setlength{{\tabcolsep}}{{{GAP:g}pt}}",
+            *_tabular(table, options),
+            *_notes([*filter(None, [wide]), *notes]),
+            rf"\end{{{kind}}}",
+        ]
+    )
 
 
-def _apart(labels: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The labels; where one comes again, an empty group tells it apart and is not printed."""
-    found: dict[tuple[str, str], None] = {}
-    for heading, label in labels:
-        while (heading, label) in found:
-            label += "{}"
-        found[heading, label] = None
-    return list(found)
+def _place(width: float) -> str:
+    if width <= COLUMN:
+        return "fits a column of 3.25 inches"
+    return "fits a page of 6.75 inches" if width <= PAGE else "too wide for a page of 6.75 inches"
+
+
+def _tabular(table: Table, options: Options) -> Iterator[str]:
+    found = list(rows(table, LATEX, intervals=options.intervals, beside=options.name))
+    yield rf"\begin{{tabular}}{{lr{'r' * len(table.columns)}}}"
+    yield r"\toprule"
+    yield from _head(table)
+    yield r"\midrule"
+    for k, row in enumerate(found):
+        if k and row.kind == "ours" and found[k - 1].kind != "ours":
+            yield r"\addlinespace[2pt]"
+        if row.kind == "reference" and found[k - 1].kind != "reference":
+            yield r"\midrule"
+        yield _line(row)
+    yield from (r"\bottomrule", r"\end{tabular}")
+
+
+def _head(table: Table) -> Iterator[str]:
+    spans, rules, start = [], [], 3
+    for heading, count in table.spans:
+        spans.append(rf"\multicolumn{{{count}}}{{c}}{{{_boxed(heading, _room(count), 'b')}}}")
+        rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}")
+        start += count
+    yield " & & " + " & ".join(spans) + r" \\"
+    yield "".join(rules)
+    yield "Model & n & " + " & ".join(_boxed(label, LABEL, "b") for label in _labels(table)) + r" \\"
+
+
+def _line(row: Row) -> str:
+    return " & ".join([_boxed(row.name, NAME, "t"), row.seeds, *row.texts]) + r" \\"
+
+
+def _boxed(text: str, width: float, place: str) -> str:
+    """Text that is broken into lines where it is wider."""
+    if points(text) <= width:
+        return tex(text)
+    return rf"\parbox[{place}]{{{width:.0f}pt}}{{\raggedright {tex(text)}}}"
+
+
+def _notes(notes: Iterable[str]) -> list[str]:
+    lines = [tex(note) for note in notes]
+    if not lines:
+        return []
+    return [r"\par\smallskip", r"\begin{minipage}{\linewidth}\raggedright", "\\par\n".join(lines), r"\end{minipage}"]
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    start = rf"{{\fontsize{{{SIZE:g}}}{{{1.2 * SIZE:g}}}\selectfont\raggedright"
+    return "\n".join([start, rf"\noindent {tex(title)}:\par", *(rf"{tex(line)}\par" for line in lines), "}"])

@@ -2,39 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..store import Cell
+from .claims import claims
 from .comparison import Group
 from .escape import bullets, markdown_code, markdown_line
-from .tables import MARKDOWN, Sheet, sheets
+from .options import Options
+from .pieces import pieces, split
+from .sure import closest, comparisons
+from .table import Table, tables
+from .text import MARKDOWN, Row, rows
 from .warnings import warnings
 from .words import about, chosen, claim_lines, footnotes
 
 __all__ = ["markdown"]
 
+WIDTH = 118
+"""Characters that a line of the further tables may take."""
+MOST = 7
+"""Columns of a main table, which is the paper's, in one piece however wide it is."""
 
-def markdown(group: Group, failed: Sequence[Cell]) -> str:
+
+def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
     title, name, budget = group.heading, group.dataset["name"], group.budget
     parts = [f"## {markdown_line(title)} ({markdown_code(name)}), budget {markdown_line(budget)}{chosen(group)}"]
-    parts.append(bullets(about(group)))
-    parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in warnings(group, failed)))
-    for sheet in sheets(group, MARKDOWN):
-        parts.append(f"### {markdown_line(sheet.title)}\n\n{_pipe_table(sheet)}")
-    parts.append(bullets(footnotes(group)))
-    if lines := claim_lines(group, MARKDOWN):
-        parts.append(f"### The paper's claims on this data\n\n{bullets(lines)}")
+    parts += [] if options.main else [bullets(about(group))]
+    other = options.beside(group)
+    found = [*warnings(group, failed), *(other.said if other else ())]
+    parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in found))
+    main, *rest = tables(group, main=options.main, everything=options.all, beside=other)
+    parts += [block for table in split(main, _is_small) for block in _printed(table, options)]
+    parts += [bullets(footnotes(group, main, options, "in italics"))]
+    if not options.main:
+        parts += [block for table in pieces(rest, _fits) for block in _printed(table, options)]
+        parts += [_compared(main), _claims(group)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _pipe_table(sheet: Sheet) -> str:
-    head = ["Model", "Seeds", *(column.label for column in sheet.columns)]
-    if len(set(head)) < len(head):
-        head[2:] = [column.title for column in sheet.columns]
-    apart = [["*Reference points*", *[""] * (len(head) - 1)]] if sheet.references else []
-    lines = [list(map(markdown_line, line)) for line in [*sheet.models, *apart, *sheet.references]]
-    table = pd.DataFrame(lines, columns=pd.Index(map(markdown_line, head)))
-    align = ("left", *["right"] * (len(head) - 1))
-    return table.to_markdown(index=False, disable_numparse=True, colalign=align)
+def _printed(table: Table, options: Options) -> Iterator[str]:
+    if table.columns:
+        found = list(rows(table, MARKDOWN, intervals=options.intervals, beside=options.name))
+        yield f"### {markdown_line(table.title)}\n\n{_pipe_table(table, found)}"
+
+
+def _pipe_table(table: Table, found: Sequence[Row]) -> str:
+    labels = [column.label for column in table.columns]
+    if len(set(labels)) < len(labels):
+        labels = [column.title for column in table.columns]
+    apart = [["*Reference points*", *[""] * (len(labels) + 1)]] if table.references else []
+    lines = [[row.name, row.seeds, *row.texts] for row in found if row.kind != "reference"]
+    lines += apart + [[row.name, row.seeds, *row.texts] for row in found if row.kind == "reference"]
+    return pipes(["Model", "Seeds", *labels], lines)
+
+
+def pipes(head: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table whose first columns, so many, are of words."""
+    from tabulate import tabulate  # other formats need not wait for it
+
+    cells = [list(map(markdown_line, line)) for line in lines]
+    align = [*["left"] * words, *["right"] * (len(head) - words)]
+    return tabulate(cells, list(map(markdown_line, head)), "pipe", disable_numparse=True, colalign=align)
+
+
+def _is_small(table: Table) -> bool:
+    return len(table.columns) <= MOST or _fits(table)
+
+
+def _fits(table: Table) -> bool:
+    lines = [[row.name, *row.texts] for row in rows(table, MARKDOWN)]
+    names = max(map(len, ["*Reference points*", *(line[0] for line in lines)]))
+    return len("|  | Seeds   |") + names + sum(_widths(table, lines)) <= WIDTH
+
+
+def _widths(table: Table, lines: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column with its margins."""
+    return [
+        max(len(column.label), *(len(line[1 + k]) for line in lines)) + len("  |")
+        for k, column in enumerate(table.columns)
+    ]
+
+
+def _compared(main: Table) -> str:
+    """What the best of each column has over the model that is closest to it."""
+    found = [closest(column) for column in comparisons(main) if column]
+    lines = [
+        [c.column.title, c.best, c.title, c.text, f"{c.p:.2g}", f"{100 * c.improvement:.0f} %", c.smallest or "–"]
+        for c in found
+    ]
+    head = ["Column", "Best", "Closest", "Closest − best [95 %]", "p (Holm)", "P(closest is better)", "Could be shown"]
+    return f"### How sure: the best beside the closest, by seed\n\n{pipes(head, lines, words=3)}" if found else ""
+
+
+def _claims(group: Group) -> str:
+    lines = claim_lines(claims(group), MARKDOWN)
+    return f"### The paper's claims on this data\n\n{bullets(lines)}" if lines else ""

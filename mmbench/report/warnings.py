@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
 from ..store import Cell
 from .code import mixed, stale_metrics
+from .collapse import few_classes
 from .columns import Column
-from .comparison import Group
+from .comparison import Group, Line
+from .numbers import Number
 from .paper import COHERENCE, SECOND_JUDGE, metric_title
+from .statistics import paired
 from .words import failure
 
 __all__ = ["warnings"]
 
-COLLAPSE = 0.5
-"""Joint samples whose label entropy is below this share of the possible are called collapsed."""
+Gap = tuple[float, float, float]
+"""A difference and its interval."""
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+SHOWN = 5
+"""Pairs of models that are named for each column."""
 
 
 def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     """What a reader must know before he believes the table."""
     lines = _code(group) + _collapsed_stages(group) + _collapsed(group) + _flips(group) + _left_out(group)
-    lines += _notes(group)
+    lines += _references(group) + _notes(group)
     for line in group.lines:
         lost = sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)})
         if lost:
@@ -69,47 +75,59 @@ def _collapsed_stages(group: Group) -> list[str]:
 
 def _collapsed(group: Group) -> list[str]:
     """A line for each model whose joint samples show few of the classes."""
-    lines = []
-    for line in group.lines:
-        found = []
-        for column in group.columns:
-            number = group.number("model", column.point, line) if "entropy" in column.metric else None
-            possible = _possible_entropy(group, column)
-            if number and possible and number.mean < COLLAPSE * possible:
-                found.append(f"{column.label} {number.mean:.2f} of {possible:.2f}")
-        if found:
-            who = f"{group.title(line)} collapses ({', '.join(found)} possible)"
-            lines.append(f"{who}: its joint coherence is agreement on few classes.")
-    return lines
-
-
-def _possible_entropy(group: Group, column: Column) -> float | None:
-    """ln(classes), or log2 for bits; the real data's entropy where the number of classes is not recorded."""
-    classes = group.dataset.get("classes", 0)
-    if classes > 1 and column.unit in ("", "nats", "bits"):
-        return math.log2(classes) if column.unit == "bits" else math.log(classes)
-    real = group.number("real", column.point)
-    return real.mean if real else None
+    return [
+        f"{group.title(line)} collapses ({', '.join(found)} possible): its joint coherence is agreement on few classes."
+        for line in group.lines
+        if (found := few_classes(group, line))
+    ]
 
 
 def _flips(group: Group) -> list[str]:
     """Pairs of models that the second judge puts in the other order: a conclusion that depends on the judge."""
     lines = []
     for column in (c for c in group.columns if c.metric == COHERENCE):
-        second = (SECOND_JUDGE, *column.point[1:])
-        read = {
-            line: (first.mean, other.mean)
-            for line in group.lines
-            if (first := group.number("model", column.point, line)) and (other := group.number("model", second, line))
-        }
-        for one, other in combinations(read, 2):
-            by_first, by_second = (read[one][k] - read[other][k] for k in (0, 1))
-            if by_first * by_second < 0:
-                lines.append(
-                    f"{column.title}: the second judge puts {group.title(one)} and {group.title(other)} in the other "
-                    f"order ({by_first:+.2f} and {by_second:+.2f} points apart): do not conclude from it."
-                )
+        found = list(_flipped(group, column))
+        for one, other, first, second in found[:SHOWN]:
+            lines.append(
+                f"{column.title}: the second judge puts {group.title(one)} and {group.title(other)} in the other "
+                f"order ({_said(first)} and {_said(second)} points apart): do not conclude from it."
+            )
+        if len(found) > SHOWN:
+            lines.append(f"{column.title}: the second judge puts {len(found) - SHOWN} more pairs in the other order.")
     return lines
+
+
+def _flipped(group: Group, column: Column) -> Iterator[tuple[Line, Line, Gap, Gap]]:
+    """Pairs whose order both judges are sure of, and of which they say the opposite."""
+    point = (SECOND_JUDGE, *column.point[1:])
+    read = {
+        line: (first, other)
+        for line in group.lines
+        if (first := group.number("model", column.point, line)) and (other := group.number("model", point, line))
+    }
+    for one, other in combinations(read, 2):
+        first, second = ((read[one][k], read[other][k]) for k in (0, 1))
+        if (first[0].mean - first[1].mean) * (second[0].mean - second[1].mean) < 0:
+            gaps = _gap(*first), _gap(*second)
+            if all(low * high > 0 for _, low, high in gaps):
+                yield one, other, *gaps
+
+
+def _gap(one: Number, other: Number) -> Gap:
+    """The difference of two models and its 95 % interval: over the seeds in common, or of one seed each over its
+    samples; NaN where neither is known."""
+    both = paired(one.by_seed, other.by_seed)
+    if len(both.seeds) > 1:
+        return both.mean, *both.interval
+    (low, high), (low2, high2) = one.interval, other.interval
+    mean = one.mean - other.mean
+    below, over = math.hypot(one.mean - low, high2 - other.mean), math.hypot(high - one.mean, other.mean - low2)
+    return mean, mean - below, mean + over
+
+
+def _said(gap: Gap) -> str:
+    mean, low, high = gap
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _left_out(group: Group) -> list[str]:
@@ -124,18 +142,43 @@ def _left_out(group: Group) -> list[str]:
     ]
 
 
+def _references(group: Group) -> list[str]:
+    """Reference points that were measured more than once and came out differently."""
+    lines = []
+    for source, title in (("real", "Real data's"), ("shuffled", "Shuffled tuples'")):
+        for column in group.columns_of(source):
+            number = group.number(source, column.point)
+            if number and len(number.values) > 1:
+                ends = f"{min(number.values):.4g} to {max(number.values):.4g}"
+                lines.append(f"{title} {column.title} differs between cells, {ends}: their mean is shown.")
+    return lines
+
+
 def _notes(group: Group) -> list[str]:
-    """Each note of a row once, with the columns it is about; notes that differ in their numbers only stand for one."""
+    """Each note of a row once, with the columns it is about; of notes that differ in their numbers only, all numbers:
+    '3 to 366 of 400 samples are of no class (4 times)'."""
     found: dict[str, tuple[set[str], dict[str, None]]] = {}
     for column in group.columns:
         for line in group.lines:
             number = group.number("model", column.point, line)
             for note in number.notes if number else ():
-                notes, columns = found.setdefault(re.sub(r"\d+", "#", note), (set(), {}))
+                notes, columns = found.setdefault(NUMBER.sub("#", note), (set(), {}))
                 notes.add(note)
                 columns[column.title] = None
-    lines = []
-    for notes, columns in found.values():
-        more = f" (and {len(notes) - 1} like it)" if len(notes) > 1 else ""
-        lines.append(f"{', '.join(columns)}: {min(notes).rstrip('.')}{more}.")
-    return lines
+    return [f"{', '.join(columns)}: {_merged(notes).rstrip('.')}." for notes, columns in found.values()]
+
+
+def _merged(notes: Collection[str]) -> str:
+    """Texts that differ in their numbers as one, with the range of each number."""
+    first, *rest = sorted(notes)
+    if not rest:
+        return first
+    columns = zip(*(NUMBER.findall(note) for note in notes), strict=True)
+    ranges = iter([_range(list(column)) for column in columns])
+    return f"{NUMBER.sub(lambda _: next(ranges), first)} ({len(notes)} such notes)"
+
+
+def _range(numbers: Sequence[str]) -> str:
+    """'176 to 366', each as it was written."""
+    ordered = sorted(numbers, key=lambda number: float(number.replace(",", "")))
+    return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..config import canonical, flat
 from ..store import DISPLAY_ONLY, Cell, RowRecord
-from .claims import claims
+from .claims import Claim
 from .code import provenance
 from .comparison import SHORT, Group
-from .paper import OWN_SCALE, metric_title, model_title, paper_voices
-from .tables import MARKDOWN, Style
+from .notes import footnotes
+from .paper import metric_title, model_title
+from .text import MARKDOWN, Style
 
-__all__ = ["LEGEND", "about", "chosen", "claim_lines", "failure", "footnotes"]
-
-LEGEND = "Mean ± sample standard deviation over training seeds; best in bold."
+__all__ = ["about", "chosen", "claim_lines", "failure", "footnotes"]
 
 
 def chosen(group: Group) -> str:
@@ -99,30 +100,12 @@ def _judge(row: RowRecord) -> str:
     return row["judge"] + identity + (f", over reference autoencoder [{row['reference']}]" if row["reference"] else "")
 
 
-def claim_lines(group: Group, style: Style) -> list[str]:
-    """A line for each of the paper's claims that can be judged, and one for those that cannot."""
-    found, bold = claims(group), style.bold if style is MARKDOWN else ("", "")
-    lines = [f"{bold[0]}{c.letter}. {c.verdict}{bold[1]}: {c.text}. {c.numbers}." for c in found if c.judged]
-    if rest := [f"{c.letter} ({c.numbers})" for c in found if not c.judged]:
-        lines.append(f"Not judged: {', '.join(rest)}.")
-    return lines
-
-
-def footnotes(group: Group) -> list[str]:
-    """How to read the table, and where the paper speaks with two voices."""
-    lines = [LEGEND]
-    if not any(number.paper for number in group.numbers.values()):
-        return lines
-    for metric in OWN_SCALE:
-        if any(column.metric == metric for column in group.columns):
-            title = metric_title(metric)
-            lines.append(f"{title} has the scale of its judge: compare ratios and ranks with the paper's.")
-    models = {line.model for line in group.lines}
-    labels = {column.point: column.title for column in group.columns}
-    for (model, point), voices in paper_voices(group.dataset["name"]).items():
-        if model in models and point in labels and len({voice.mean for voice in voices}) > 1:
-            said = " and ".join(f"{voice.mean:g} in Table {voice.table}" for voice in voices)
-            lines.append(f"{model_title(model)} {labels[point]}: the paper prints {said}; the latter is used.")
+def claim_lines(found: Sequence[Claim], style: Style) -> list[str]:
+    """A line for each of the paper's claims whose numbers were measured, and one for those that lack some."""
+    bold = style.best if style is MARKDOWN else ("", "")
+    lines = [f"{bold[0]}{c.letter}. {c.verdict}{bold[1]}: {c.text}. {c.numbers}." for c in found if not c.lacking]
+    if rest := [f"{c.letter} ({c.numbers})" for c in found if c.lacking]:
+        lines.append(f"Cannot tell, for lack of numbers: {', '.join(rest)}.")
     return lines
 
 

@@ -26,16 +26,34 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 def excess(data: Any) -> str | None:
     """The first thing in JSON data that is beyond the bounds, 'rows.3.value: should be a finite number'; else None."""
     waiting: list[tuple[tuple[Any, ...], Any]] = [((), data)]
+    known: set[str] = set()  # keys, of which a file has few that differ
     while waiting:
         where, value = waiting.pop()
-        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         if reason := _reason(value, len(where)):
             return f"{place(where)}: {reason}"
-        for key, item in items:
-            if isinstance(key, str) and (reason := _of_text(key)):
-                return f"{place(where)}: a key {reason}"
-            waiting.append(((*where, key), item))
+        if isinstance(value, dict):
+            if not value.keys() <= known:
+                for key in value:
+                    if isinstance(key, str) and (reason := _of_text(key)):
+                        return f"{place(where)}: a key {reason}"
+                known.update(value)
+            waiting += [((*where, key), item) for key, item in value.items() if not _plain(item)]
+        elif isinstance(value, list) and not _are_floats(value):
+            waiting += [((*where, k), item) for k, item in enumerate(value) if not _plain(item)]
     return None
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value needs no further look, as nearly all do: reports read thousands of files."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() and len(value) <= LENGTH and "\0" not in value
+    return value is None or kind is bool or (kind is float and math.isfinite(value))
+
+
+def _are_floats(values: list[Any]) -> bool:
+    """Whether all of a list, which may be a training's history, are finite floats; it takes no look at each."""
+    return set(map(type, values)) == {float} and all(map(math.isfinite, values))
 
 
 def fitting(text: str) -> str:

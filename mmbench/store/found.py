@@ -38,15 +38,18 @@ class Found:
     bad: list[BadFile] = field(default_factory=list)
 
 
-def gather(results: Path, dataset: str | None = None) -> Found:
-    """All cells (of one dataset); a bad file keeps none of the others from being read."""
+def gather(results: Path, dataset: str | None = None, *, histories: bool = True) -> Found:
+    """All cells (of one dataset); a bad file keeps none of the others from being read.
+
+    Without `histories` the stages' losses over the steps are left out, which are most of a cell's size in memory.
+    """
     found = Found()
     folders = [results / word(dataset)] if dataset else _listed(results, found)
     for _ in ("models", "runs"):
         folders = [path for folder in folders for path in _listed(folder, found)]
     for path in [path for folder in folders for path in _listed(folder, found)]:
         if NAME.fullmatch(path.name):
-            _add(path, found)
+            _add(path, found, histories)
     found.cells.sort(key=CellKey.of)
     found.failures.sort(key=CellKey.of)
     return found
@@ -70,10 +73,12 @@ def _listed(folder: Path, found: Found) -> list[Path]:
         return []
 
 
-def _add(path: Path, found: Found) -> None:
+def _add(path: Path, found: Found, histories: bool) -> None:
     try:
         cell = read(path)
     except ResultError as error:
         found.bad.append(BadFile(path, str(error), damaged=not isinstance(error, UnreadableError)))
     else:
+        for stage in cell["stages"].values() if not histories else ():
+            stage["history"] = {}
         (found.cells if cell["status"] == "complete" else found.failures).append(cell)

@@ -20,6 +20,7 @@ __all__ = [
     "SCHEMA",
     "Cell",
     "CodeRecord",
+    "CostRecord",
     "DatasetRecord",
     "Environment",
     "HarnessRecord",
@@ -41,6 +42,7 @@ Name = Annotated[str, Field(max_length=1000, pattern=r"\S")]
 Number = Annotated[float, AllowInfNan(False)]
 Measured = Annotated[float, AllowInfNan(False), Field(ge=-1e100, le=1e100)]
 """A number that means and standard deviations are taken of: its square is finite, too."""
+Amount = Annotated[float, AllowInfNan(False), Field(ge=0, le=1e100)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Few = Field(max_length=100)
 Many = Field(max_length=10_000)
@@ -79,6 +81,9 @@ class DatasetRecord(TypedDict):
     test: Count  # tuples of the split that is measured on
     classes: Count  # of the shared label; 0 where there is none
     modalities: Annotated[list[ModalityRecord], Field(min_length=1), Few]  # in the dataset's order, names distinct
+    primary: NotRequired[
+        Annotated[list[Annotated[list[Name], Field(min_length=3, max_length=3)]], Few]
+    ]  # the main table's columns: metric, task, modality; older files have none
 
 
 ModelRecord = TypedDict(
@@ -147,6 +152,8 @@ class StageRecord(TypedDict):
     collapsed: Annotated[list[Text], Few]  # why it counts as collapsed: a sentence for each skill that is too small
     precision: NotRequired[Word]  # the arithmetic that it was trained in: 'float32', 'bfloat16'
     artefact: Word  # where its weights are: 'stage/<key>'
+    parameters: NotRequired[Count]  # trained ones
+    gflop: NotRequired[Amount | None]  # 10^9 floating-point operations of its training; None where not counted
     history: Annotated[dict[Word, History], Few]  # 'step' and every loss term, equally long; None where not computed
 
 
@@ -159,6 +166,20 @@ class Environment(TypedDict):
     device: NotRequired[Word]
     commit: NotRequired[Word | None]  # git commit as the process started, '-dirty' where files were changed
     finished: NotRequired[Word]  # when, ISO 8601, UTC
+
+
+@strict
+class CostRecord(TypedDict):
+    """What a cell takes of a machine, beside the seconds of its stages, phases and metrics."""
+
+    parameters: Count  # of the whole model
+    gflop: Amount | None  # 10^9 floating-point operations of all training; None where a stage's were not counted
+    calls: Annotated[
+        dict[Word, Annotated[dict[Word, Amount], Many]], Many
+    ]  # phase -> module -> how often it computes for one sample with all its targets; empty where nothing was drawn
+    gflop_per_sample: Amount | None  # of one joint sample of all modalities; None where it could not be drawn
+    memory: Amount | None  # MB (10^6 bytes) at most; None where the system does not say it
+    memory_of: Word  # what that is the memory of: the process or the GPU, and since when
 
 
 @strict
@@ -183,6 +204,7 @@ class Cell(TypedDict):
     stages: Annotated[dict[Word, StageRecord], Few]
     time: Annotated[dict[Word, Number], Many]  # phase -> wall seconds
     calls: Annotated[dict[Word, Annotated[dict[Word, Count], Many]], Many]  # phase -> module -> number of forward calls
+    cost: NotRequired[CostRecord]
     environment: Environment
     samples: Word | None  # the sample file, relative to the runs folder; None where none was kept
 

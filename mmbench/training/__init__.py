@@ -2,6 +2,7 @@
 
 from .checkpoint import Checkpoints
 from .draws import StreamDraws
+from .flops import flops_of_all
 from .frozen import fit
 from .loop import Trainer, learning_rate
 from .sizes import stored_size
@@ -14,6 +15,7 @@ __all__ = [
     "StreamDraws",
     "Trainer",
     "fit",
+    "flops_of_all",
     "learning_rate",
     "stage_trainer",
     "stored_size",

@@ -1,14 +1,16 @@
-"""What a stage changes of a model."""
+"""What a stage trains and changes of a model, and how that is put back into one."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import PluginError
+from ..errors import PluginError, ResultError
 from ..model import Model, Stage
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "put", "size", "trained"]
 
 
 class Changes:
@@ -34,3 +36,29 @@ class Changes:
     def places(self) -> dict[str, Tensor]:
         """The buffers outside, changed or not."""
         return {name: now for name, (now, _) in self.outside.items()}
+
+
+def trained(stage: Stage) -> dict[str, nn.Parameter]:
+    """The parameters that a stage trains, by their names in its module."""
+    return {name: p for name, p in stage.module.named_parameters() if p.requires_grad}
+
+
+def size(stage: Stage) -> int:
+    """How many numbers a stage trains."""
+    return sum(p.numel() for p in trained(stage).values())
+
+
+def put(model: Model, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
+    """Put a stage's tensors into the model. ResultError where they are another model's."""
+    state = model.state_dict(keep_vars=True)
+    own = {id(t) for t in (*stage.module.parameters(), *stage.module.buffers())}
+    wrong = [n for n, tensor in tensors.items() if n not in state or state[n].shape != tensor.shape]
+    wrong += [name for name, tensor in state.items() if id(tensor) in own and name not in tensors]
+    if wrong:
+        raise ResultError(
+            f"the kept stage {stage.name!r} is of another model ({wrong[0]}): its author should name in "
+            "`Stage.settings` all that it depends on; `mmbench cache clear` makes room"
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            state[name].copy_(tensor)

@@ -23,6 +23,7 @@ from ..progress import Advance, Progress
 from .checkpoint import Checkpoints, State
 from .draws import Draws
 from .fitting import MOMENTS, SCALAR, by_prefix, infinities, laid_out, misfit, named, not_finite, window, wrong_course
+from .flops import Flops
 
 __all__ = ["CHECKPOINT_SECONDS", "HISTORY_POINTS", "Course", "Trainer", "learning_rate"]
 
@@ -108,7 +109,12 @@ class Trainer:
         wanted = self.parameters if self.schedule.ema is not None else {}
         self.average = {name: p.detach().clone() for name, p in wanted.items()}
         self.infinite = infinities(named("live", {**self.places(), **self.live()}))
-        self.course, self.window = Course(), _Window()
+        self.course, self.window, self.flops = Course(), _Window(), None
+
+    @property
+    def gflop(self) -> float | None:
+        """10^9 floating-point operations of all steps, each as the first that is made here; None before it."""
+        return None if self.flops is None else self.flops * self.total / 1e9
 
     def run(self, checkpoints: Checkpoints | None, progress: Progress) -> Course:
         """Train to the end, from the newest checkpoint where there is one; the average then replaces the parameters."""
@@ -128,7 +134,7 @@ class Trainer:
         shown = course.steps
         with interrupt_between_steps() as interrupted:
             while course.steps < self.total:
-                self.window.add(self.step(course.steps))
+                self.window.add((self.counted if self.flops is None else self.step)(course.steps))
                 course.steps += 1
                 if course.steps % every == 0 or course.steps == self.total:
                     advance(course.steps - shown, note=f"loss {self._point():.4g}")
@@ -153,6 +159,13 @@ class Trainer:
         self.optim.step()
         if self.average and schedule.ema is not None:
             _move_average(self.average, self.parameters, schedule.ema)
+        return terms
+
+    def counted(self, step: int) -> Mapping[str, Tensor]:
+        """The same step; `flops` then has its floating-point operations."""
+        with Flops() as counter:
+            terms = self.step(step)
+        self.flops = counter.total
         return terms
 
     def _point(self) -> float:

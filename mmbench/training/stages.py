@@ -24,7 +24,7 @@ from ..precision import arithmetic
 from ..progress import Progress
 from ..store.artefacts import Artefact, Artefacts
 from ..tensors import Made, once
-from .changes import Changes
+from .changes import Changes, put, size, trained
 from .checkpoint import Checkpoints
 from .draws import PassDraws
 from .loop import Course, Trainer
@@ -46,6 +46,10 @@ class StageRecord(Course):
     """The arithmetic that it was trained in, 'float32' or 'bfloat16'."""
     artefact: str = ""
     """Where it is kept, 'stage/<key>'; '' if nowhere."""
+    parameters: int = 0
+    """Trained ones."""
+    gflop: float | None = None
+    """10^9 floating-point operations of the whole training; None where they were not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +163,8 @@ def _kept(
     checkpoints = Checkpoints(artefact.folder, progress.say)
     title, parameters = f"{stage.name} of {keeper.owner}", dict(model.named_parameters())
     tensors, facts = once(artefact, make, title, progress, checkpoints.clear, finite=parameters)
-    _put(model, stage, tensors)
-    return StageRecord(**{**facts, "artefact": artefact.name})
+    put(model, stage, tensors)
+    return StageRecord(**{**facts, "artefact": artefact.name, "parameters": size(stage)})
 
 
 def _train_stage(
@@ -180,7 +184,12 @@ def _train_stage(
     stage.module.train()
     course = trainer.run(checkpoints, progress)
     model.eval()
-    record = StageRecord(**asdict(course), precision=_precision(stage.schedule, model.device))
+    record = StageRecord(
+        **asdict(course),
+        precision=_precision(stage.schedule, model.device),
+        parameters=size(stage),
+        gflop=trainer.gflop,
+    )
     if stage.skill:
         _judge(stage, stage.skill(validation), record)
     return {name: tensor.detach().clone() for name, tensor in live().items()}, record
@@ -198,7 +207,7 @@ def stage_trainer(
     return Trainer(
         title=f"train {stage.name}",
         who=f"stage {stage.name!r}",
-        parameters={n: p for n, p in stage.module.named_parameters() if p.requires_grad},
+        parameters=trained(stage),
         schedule=stage.schedule,
         total=stage.schedule.total_steps(len(tuples)),
         draws=PassDraws(seed, stage.name, len(tuples), stage.schedule.batch_size, model.device),
@@ -206,22 +215,6 @@ def stage_trainer(
         live=live,
         places=places,
     )
-
-
-def _put(model: Model, stage: Stage, tensors: Mapping[str, Tensor]) -> None:
-    """Put a stage's tensors into the model."""
-    state = model.state_dict(keep_vars=True)
-    own = {id(t) for t in (*stage.module.parameters(), *stage.module.buffers())}
-    wrong = [n for n, tensor in tensors.items() if n not in state or state[n].shape != tensor.shape]
-    wrong += [name for name, tensor in state.items() if id(tensor) in own and name not in tensors]
-    if wrong:
-        raise ResultError(
-            f"the kept stage {stage.name!r} is of another model ({wrong[0]}): its author should name in "
-            "`Stage.settings` all that it depends on; `mmbench cache clear` makes room"
-        )
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            state[name].copy_(tensor)
 
 
 def _judge(stage: Stage, skill: Mapping[str, float], record: StageRecord) -> None:

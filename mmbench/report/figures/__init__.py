@@ -6,12 +6,15 @@ Matplotlib's figures are made directly, without pyplot: nothing global is change
 from .captions import caption_table
 from .curves import training_curves
 from .grids import given_grid, sample_grid
+from .plates import Kept
 from .spread import seed_spread
-from .style import picture_format, save
+from .style import Width, picture_format, save
 from .trade_off import trade_off
 from .write import write_figures
 
 __all__ = [
+    "Kept",
+    "Width",
     "caption_table",
     "given_grid",
     "picture_format",

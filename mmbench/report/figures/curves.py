@@ -4,40 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from ...progress import one_line
 from ...store import Cell
 from ..comparison import Group, Line
-from .style import ACROSS, new_figure, styled
+from .looks import seed_look
+from .style import TEXT, Width, cut, fit, legend, panels, styled
 
 __all__ = ["training_curves"]
 
+MOST = 6
+"""Panels of a figure: each stage's loss, then as many of its parts as have room."""
+POINTS = 400
+"""Of a curve, at most: more than these no reader sees."""
+NAMED = 10
+"""Seeds that the legend names."""
+BEGINNING = 0.05
+"""Part of the training that does not decide the axis, since losses begin far above where they end."""
 
-def training_curves(group: Group, line: Line) -> Figure | None:
-    """Every loss term over the optimiser's steps: new rows for each stage, a curve for each seed."""
+
+def training_curves(group: Group, line: Line, width: Width = "page") -> Figure | None:
+    """Losses over the optimiser's steps: a panel for each stage's loss and, where there is room, for its parts; a
+    curve for each seed, in the seed's own colour. None if nothing was recorded."""
     cells = group.of(line)
+    shown, more = _chosen(cells)
+    if not shown:
+        return None
+    with styled():
+        across = 2 if width == "column" else 3 if len(shown) % 4 else 4
+        figure, axes = panels(len(shown), width, across, tall=1.15, extra=0.5)
+        for ax, (stage, term) in zip(axes, shown, strict=True):
+            _panel(ax, cells, stage, term)
+        title = f"{cut(group.title(line), 40)} on {group.heading}, budget {group.budget}: training"
+        legend(figure, _handles(cells, more), title)
+    return figure
+
+
+def _chosen(cells: Sequence[Cell]) -> tuple[list[tuple[str, str]], int]:
+    """(stage, term) of each panel, in the order of training, and how many terms are left out."""
     stages = dict.fromkeys(stage for cell in cells for stage in cell["stages"])
     terms = {s: list(dict.fromkeys(t for c in cells for t in _history(c, s) if t != "step")) for s in stages}
-    terms = {stage: found for stage, found in terms.items() if found}
-    if not terms:
-        return None
-    rows = [(stage, found[k : k + ACROSS]) for stage, found in terms.items() for k in range(0, len(found), ACROSS)]
-    across = max(len(found) for _, found in rows)
-    with styled():
-        figure = new_figure(max(2.9 * across, 4.2), 2.1 * len(rows) + 0.5)
-        grid = figure.add_gridspec(len(rows), across)
-        for row, (stage, found) in enumerate(rows):
-            for k, term in enumerate(found):
-                ax = figure.add_subplot(grid[row, k])
-                _curves(ax, cells, stage, term)
-                ax.set_title(one_line(f"{stage}: {term}"), fontsize=9)
-                ax.set_xlabel("optimiser step" if row == len(rows) - 1 else "")
-        title = f"{group.title(line)} on {group.heading}, budget {group.budget}\ntraining, a curve for each seed"
-        figure.suptitle(title, fontsize=11)
-    return figure
+    losses = [(stage, "loss" if "loss" in found else found[0]) for stage, found in terms.items() if found]
+    every = [(stage, term) for stage, found in terms.items() for term in found]
+    parts = [one for one in every if one not in losses and _differs(cells, *one)]
+    chosen = losses[:MOST] + parts[: max(MOST - len(losses), 0)]
+    return [one for one in every if one in chosen], len(losses) + len(parts) - len(chosen)
+
+
+def _differs(cells: Sequence[Cell], stage: str, term: str) -> bool:
+    """Whether a part is another curve than its loss."""
+    return any(term in h and h[term] != h.get("loss") for h in (_history(cell, stage) for cell in cells))
+
+
+def _handles(cells: Sequence[Cell], more: int) -> list[Line2D]:
+    """The seeds, and a word about what is not drawn."""
+    found = []
+    for cell in cells[:NAMED]:
+        colour, stroke = seed_look(cell["seed"])
+        found.append(Line2D([], [], label=f"seed {cell['seed']}", color=colour, linestyle=stroke, linewidth=1))
+    rest = [f"{len(cells) - NAMED} more seeds"] if len(cells) > NAMED else []
+    rest += [f"{more} more terms are in the cells' files"] if more else []
+    return found + [Line2D([], [], label=f"({words})", linestyle="none") for words in rest]
 
 
 def _history(cell: Cell, stage: str) -> Mapping[str, Sequence[float | None]]:
@@ -45,13 +75,31 @@ def _history(cell: Cell, stage: str) -> Mapping[str, Sequence[float | None]]:
     return record["history"] if record else {}
 
 
-def _curves(ax: Axes, cells: Sequence[Cell], stage: str, term: str) -> None:
-    shades = sns.color_palette("crest", max(len(cells), 2))
-    for cell, colour in zip(cells, shades, strict=False):
+def _panel(ax: Axes, cells: Sequence[Cell], stage: str, term: str) -> None:
+    settled: list[float] = []
+    for cell in cells:
         history = _history(cell, stage)
-        if term in history:
-            pairs = zip(history["step"], history[term], strict=True)
-            points = [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
-            steps, values = [x for x, _ in points], [y for _, y in points]
-            ax.plot(steps, values, color=colour, linewidth=1.1, marker="." if len(points) < 10 else "")
-    ax.ticklabel_format(style="sci", scilimits=(-3, 5), axis="both")
+        if term not in history:
+            continue
+        pairs = zip(history["step"], history[term], strict=True)
+        points = [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
+        points = points[:: -(-len(points) // POINTS) or 1]
+        colour, stroke = seed_look(cell["seed"])
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        marker = "." if len(points) < 10 else ""
+        ax.plot(xs, ys, color=colour, linestyle=stroke, linewidth=0.8, marker=marker, markersize=3)
+        settled += ys[int(BEGINNING * len(ys)) :]
+    _limit(ax, settled)
+    ax.set_title(fit(term if stage == term else f"{stage}: {term}", 1.45, TEXT))
+    ax.set_xlabel("optimiser step")
+
+
+def _limit(ax: Axes, settled: Sequence[float]) -> None:
+    """Limits by what comes after the beginning, where that is not flat; ticks that stay few and short."""
+    if settled and max(settled) > min(settled):
+        room = 0.08 * (max(settled) - min(settled))
+        ax.set_ylim(min(settled) - room, max(settled) + room)
+    ax.ticklabel_format(style="sci", scilimits=(-3, 4), axis="both")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(4))
+        axis.get_offset_text().set_fontsize(6)

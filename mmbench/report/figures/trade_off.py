@@ -2,89 +2,113 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from ..columns import Column
 from ..comparison import Group, Line
-from ..paper import COHERENCE
-from .style import MARKERS, bar, handle, legend, line_colours, marker_size, panels, paper_number, styled
+from ..paper import Published
+from .axes import set_axis
+from .looks import Look, looks
+from .marks import arms, handle, line_handles, reference_handles, reference_lines, tag
+from .measures import Measure, Spread, pairs
+from .style import SOFT, TEXT, Width, fit, legend, panels, styled
 
 __all__ = ["trade_off"]
 
+BAR: dict[str, Any] = {"elinewidth": 0.7, "capsize": 0, "linestyle": "none"}
 
-def trade_off(group: Group) -> Figure | None:
+
+def trade_off(group: Group, width: Width = "page") -> Figure | None:
     """Coherence against quality: a panel for each task and judged modality, a point for each model.
 
-    Filled: ours, with a small dot for each seed. Hollow: the paper's. None if no task has both numbers.
+    Filled: ours, with a dot for each seed and bars of one standard deviation over seeds (of a single seed: the 95 %
+    interval over its samples). Hollow: the paper's, with its standard deviation. None if no task has both numbers.
     """
-    pairs = _pairs(group)
-    if not pairs:
+    found = pairs(group)
+    if not found:
         return None
     with styled():
-        figure, axes = panels(len(pairs), width=3.1, height=2.9, extra=0.62)
-        colours = line_colours(group)
-        for ax, (quality, coherence) in zip(axes, pairs, strict=True):
-            for number, line in enumerate(group.lines):
-                _trade_off_point(ax, group, quality, coherence, line, colours[line], MARKERS[number % len(MARKERS)])
-            _trade_off_axes(ax, group, quality, coherence)
-        handles = [handle(group.title(x), colours[x], MARKERS[k % len(MARKERS)]) for k, x in enumerate(group.lines)]
-        if any(
-            group.number("model", c.point, x) and paper_number(group, c.point, x) for _, c in pairs for x in group.lines
-        ):
-            handles.append(handle("paper", "0.35", "o", hollow=True))
+        look = looks(group)
+        rows = -(-len(look) // (3 if width == "column" else 5)) + 1
+        across = 2 if width == "column" else 3 if len(found) % 3 == 0 else 4
+        figure, axes = panels(len(found), width, across, tall=1.5, extra=0.3 + 0.11 * rows)
+        for ax, (quality, coherence) in zip(axes, found, strict=True):
+            _panel(ax, group, quality, coherence, look)
+        handles = line_handles(group, look) + reference_handles(group, [coherence for _, coherence in found])
+        handles += [handle("a seed", Look(SOFT, "o"), size=1.8)] if len(group.seeds) > 1 else []
+        if any(_paper(group, pair, line) for pair in found for line in group.lines):
+            handles.append(handle("paper (hollow)", Look(SOFT, "o"), hollow=True))
         legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality")
     return figure
 
 
-def _pairs(group: Group) -> list[tuple[Column, Column]]:
-    """(quality, coherence) of the same task; the coherence of the same modality if there is one."""
-    pairs = []
-    for quality in (column for column in group.columns if column.higher_is_better is False):
-        same = [c for c in group.columns if c.higher_is_better and c.point[1] == quality.point[1]]
-        same.sort(key=lambda c: (c.metric != COHERENCE, c.point[2] != quality.point[2]))
-        pairs += [(quality, same[0])] if same else []
-    return pairs
+def _panel(ax: Axes, group: Group, quality: Measure, coherence: Measure, look: dict[Line, Look]) -> None:
+    xs: list[float] = []
+    ys: list[float] = []
+    for k, line in enumerate(group.lines):
+        x, y = quality.spread(group, line), coherence.spread(group, line)
+        if x is None or y is None:
+            continue
+        artists = _ours(ax, x, y, look[line])
+        xs, ys = [*xs, *x.values.values()], [*ys, *y.values.values()]
+        if paper := _paper(group, (quality, coherence), line):
+            artists += _published(ax, *paper, look[line])
+            xs, ys = [*xs, paper[0].mean], [*ys, paper[1].mean]
+        tag(artists, k)
+    _frame(ax, group, quality, coherence, xs, ys)
 
 
-def _trade_off_point(
-    ax: Axes, group: Group, quality: Column, coherence: Column, line: Line, colour: Any, marker: str
-) -> None:
-    x, y = group.number("model", quality.point, line), group.number("model", coherence.point, line)
-    if x is None or y is None:
-        return
-    size = marker_size(marker)
-    ours = {"color": colour, "linestyle": "none"}
-    both = [(x.values[x.seeds.index(seed)], y.values[y.seeds.index(seed)]) for seed in x.seeds if seed in y.seeds]
+def _ours(ax: Axes, x: Spread, y: Spread, look: Look) -> list[Artist]:
+    """The mean with its bars, over a dot for each seed."""
+    found: list[Artist] = []
+    both = [seed for seed in x.values if seed in y.values]
     if len(both) > 1:
-        ax.plot(*zip(*both, strict=True), marker=".", markersize=3.5, alpha=0.55, **ours)
-    spread = {"xerr": bar(x.std), "yerr": bar(y.std), "elinewidth": 1, "capsize": 2}
-    ax.errorbar(x.mean, y.mean, marker=marker, markersize=size, markeredgecolor="white", zorder=3, **spread, **ours)
-    if x.paper and y.paper:
-        hollow = {"marker": marker, "markersize": size, "markerfacecolor": "none", "linestyle": "none", "color": colour}
-        ax.plot([x.mean, x.paper.mean], [y.mean, y.paper.mean], color=colour, linewidth=0.6, alpha=0.4, zorder=1)
-        ax.plot(x.paper.mean, y.paper.mean, zorder=2, **hollow)
+        dots = [x.values[seed] for seed in both], [y.values[seed] for seed in both]
+        found += ax.plot(*dots, marker="o", markersize=1.6, markeredgewidth=0, color=look.colour, linestyle="none")
+    bars = {"xerr": _bar(x), "yerr": _bar(y), "color": look.colour, "zorder": 2.5, **BAR}
+    found += _parts(ax.errorbar(x.mean, y.mean, **bars))
+    face = {"marker": look.marker, "fillstyle": look.fill, "markerfacecoloralt": "white"}
+    edge = {"markeredgecolor": "white" if look.fill == "full" else look.colour, "markeredgewidth": 0.4}
+    found += ax.plot(x.mean, y.mean, color=look.colour, markersize=look.size, zorder=3, **face, **edge)
+    return found
 
 
-def _trade_off_axes(ax: Axes, group: Group, quality: Column, coherence: Column) -> None:
-    low, high = ax.get_xlim()
-    values = [v for line in ax.get_lines() for v in np.asarray(line.get_xdata(), dtype=float) if v > 0]
-    if low < high and values and max(values) > 8 * min(values):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.xaxis.set_minor_locator(NullLocator())
-    unit = f" ({coherence.unit})" if coherence.unit else ""
-    ax.set_xlabel(f"{quality.label}  ← better")
-    ax.set_ylabel(f"{coherence.title}{unit}")
-    real = group.number("real", coherence.point)
-    if real:
-        ax.axhline(real.mean, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
-        at = ("axes fraction", "data")
-        ax.annotate("real data", (0.02, real.mean), xycoords=at, fontsize=7, color="0.4", va="bottom")
-    if coherence.unit == "%":
-        ax.set_ylim(0, 104)
+def _published(ax: Axes, x: Published, y: Published, look: Look) -> list[Artist]:
+    spread = {"xerr": _std(x.std), "yerr": _std(y.std), "ecolor": look.colour, "color": look.colour, "zorder": 3.5}
+    face = {"marker": look.marker, "markersize": 1.35 * look.size, "markerfacecolor": "none", "markeredgewidth": 0.8}
+    return _parts(ax.errorbar(x.mean, y.mean, **spread, **face, **BAR))
+
+
+def _frame(ax: Axes, group: Group, quality: Measure, coherence: Measure, xs: list[float], ys: list[float]) -> None:
+    if xs:
+        set_axis(ax, "x", quality, xs, [])
+        set_axis(ax, "y", coherence, ys, [coherence.reference(group, source) for source in ("shuffled", "real")])
+    reference_lines(ax, "x", group, quality)
+    reference_lines(ax, "y", group, coherence)
+    ax.set_title(fit(quality.task, 1.35, TEXT))
+    ax.set(xlabel=f"← {fit(quality.label, 1.2)}", ylabel=f"{fit(coherence.label, 1.0)} →")
+
+
+def _paper(group: Group, pair: tuple[Measure, Measure], line: Line) -> tuple[Published, Published] | None:
+    if any(measure.spread(group, line) is None for measure in pair):
+        return None
+    x, y = (measure.paper(group, line) for measure in pair)
+    return (x, y) if x and y else None
+
+
+def _bar(spread: Spread) -> list[list[float]] | float | None:
+    """One standard deviation over seeds; of a single seed the interval over its samples."""
+    return arms(spread.mean, spread.bounds) if len(spread.values) == 1 else spread.std
+
+
+def _std(std: float) -> float | None:
+    return None if math.isnan(std) else std
+
+
+def _parts(container: ErrorbarContainer) -> list[Artist]:
+    return [artist for artist in container.get_children() if artist is not None]

@@ -4,54 +4,85 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from ...config import digest
-from ...errors import ResultError
 from ...progress import Progress
-from ...store import Cell, read_samples, there
-from ..comparison import Group, Line, groups
+from ...store import Cell
+from ..comparison import Group, groups
 from .captions import caption_table, has_long_texts
 from .curves import training_curves
-from .grids import Samples, given_of, sample_grid
+from .grids import sample_grid
+from .kept import load_samples, tasks_of
+from .plates import given_of
 from .spread import seed_spread
-from .style import save
+from .style import Width, save
 from .trade_off import trade_off
 
-__all__ = ["write_figures"]
+__all__ = ["PICTURES", "write_figures"]
 
+PICTURES = ("png", "svg", "pdf")
+"""The forms in which each figure is written."""
 LONGEST = 96
 """Bytes of a word in a file's name, which has two of them and may have 255."""
 
+Draw = Callable[[], Figure | None]
 
-def write_figures(cells: Iterable[Cell], runs: Path, out: Path, progress: Progress | None = None) -> list[Path]:
-    """Draw all figures of these cells into `out` as PNG and return their paths.
 
-    `runs` holds the sample files; `progress` is told which of them are missing or damaged. Raises ResultError if `out`
-    cannot be written to.
+def write_figures(
+    cells: Iterable[Cell],
+    runs: Path,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    width: Width = "page",
+    forms: Sequence[str] = PICTURES,
+) -> list[Path]:
+    """Draw all figures of these cells into `out`, each in every one of `forms`, as wide as a paper's column or page.
+    Returns their paths.
+
+    `runs` holds the sample files; `progress` is told which of them are missing or damaged, and how far the drawing is.
+    Raises ResultError if `out` cannot be written to.
     """
     progress = progress or Progress()
     written: list[Path] = []
     for stem, group in _stems(groups(cells)).items():
-        for name, figure in _figures(group, runs, progress):
-            written.append(save(figure, out / f"{stem}-{name}.png"))
+        drawings = dict(_drawings(group, runs, progress, width))
+        with progress.phase(f"figures of {group.heading}", len(drawings), "figure") as advance:
+            for name, draw in drawings.items():
+                written += _written(draw, out / f"{stem}-{name}", forms)
+                advance(1)
     return written
 
 
-def _figures(group: Group, runs: Path, progress: Progress) -> Iterator[tuple[str, Figure]]:
-    """(name, figure) of everything there is to draw of a group."""
-    drawn: dict[str, Figure | None] = {"trade-off": trade_off(group), "seeds": seed_spread(group)}
-    samples = _load_samples(group, runs, progress)
-    for task in _tasks(samples.values()):
+def _written(draw: Draw, stem: Path, forms: Sequence[str]) -> list[Path]:
+    """One figure as files; it is let go before the next one is drawn."""
+    figure = draw()
+    if figure is None:
+        return []
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, for all forms
+    return [save(figure, stem.with_name(f"{stem.name}.{form}")) for form in forms]
+
+
+def _drawings(group: Group, runs: Path, progress: Progress, width: Width) -> Iterator[tuple[str, Draw]]:
+    """(name, how to draw it) of everything there may be to draw of a group."""
+    taken: list[str] = ["trade-off", "seeds"]
+    yield "trade-off", partial(trade_off, group, width)
+    yield "seeds", partial(seed_spread, group, width)
+    samples = load_samples(group, runs, progress)
+    for task in tasks_of(samples.values()):
         draw = caption_table if given_of(task) and has_long_texts(samples.values(), task) else sample_grid
-        name = _unlike(f"samples-{_file_word(task.replace('->', '-to-'))}", drawn)
-        drawn[name] = draw(group, task, samples)
+        taken.append(_unlike(f"samples-{_file_word(task.replace('->', '-to-'))}", taken))
+        yield taken[-1], partial(draw, group, task, samples, width)
     for line in group.lines:
-        drawn[_unlike(f"training-{_file_word(group.title(line))}", drawn)] = training_curves(group, line)
-    yield from ((name, figure) for name, figure in drawn.items() if figure is not None)
+        taken.append(_unlike(f"training-{_file_word(group.title(line))}", taken))
+        yield taken[-1], partial(training_curves, group, line, width)
 
 
 def _stems(found: Sequence[Group]) -> dict[str, Group]:
@@ -63,27 +94,6 @@ def _stems(found: Sequence[Group]) -> dict[str, Group]:
         count = sum(other == name or other.startswith(f"{name}-v") for other in stems)
         stems[f"{name}-v{count + 1}" if count else name] = group
     return stems
-
-
-def _load_samples(group: Group, runs: Path, progress: Progress) -> dict[Line, Samples]:
-    """The samples of each line's first seed that has any."""
-    found: dict[Line, Samples] = {}
-    for line in group.lines:
-        paths = [runs / cell["samples"] for cell in group.of(line) if cell["samples"]]
-        try:
-            path = next((path for path in paths if there(path)), None)
-            if path is None:
-                progress.say(f"{group.title(line)} on {group.heading}: no samples in {runs}, left out of the grids")
-            else:
-                found[line] = read_samples(path)
-        except ResultError as error:
-            progress.say(f"{error}; left out of the grids")
-    return found
-
-
-def _tasks(samples: Iterable[Samples]) -> list[str]:
-    """The tasks that some model has samples of, in the order of the files."""
-    return list(dict.fromkeys(key.split("/")[0] for arrays in samples for key in arrays))
 
 
 def _file_word(text: str) -> str:

@@ -215,8 +215,9 @@ def test_the_picture_shows_all_that_was_asked_for(call: Call, engine: type[FakeE
     done = call("sample", "--out", "x.png", "--count", str(count))
     assert done.exit_code == 0
     assert done.stdout.count("name: text") == count, "texts are printed, all of them"
-    made = FakeEngine().sample((), (), count, 0).made
-    figure = given_grid({}, made, "title")
+    sampled = FakeEngine().sample((), (), count, 0)
+    made, key = sampled.made, sampled.key
+    figure = given_grid({}, made, f"{key.model} on {key.dataset}, seed {key.seed}, budget {key.budget}")
     assert len(figure.axes) == 2 * bands
     assert sum(len(ax.images) for ax in figure.axes) == count
     words = [text.get_text().replace("\n", " ") for ax in figure.axes for text in ax.texts]
@@ -224,7 +225,7 @@ def test_the_picture_shows_all_that_was_asked_for(call: Call, engine: type[FakeE
     boxes = [ax.get_position() for ax in figure.axes]
     assert all(0 <= box.y0 < box.y1 <= 1 for box in boxes)
     assert all(one.y0 > other.y1 for one, other in zip(boxes, boxes[1:], strict=False)), "rows lie on each other"
-    assert imread("x.png").shape[0] == pytest.approx(figure.get_figheight() * 150, abs=2)
+    assert imread("x.png").shape[0] == pytest.approx(figure.get_figheight() * 300, abs=2)
 
 
 @pytest.mark.parametrize("typed", ["[bold]x[/bold]", "[/]", ":smile:", "a[0]"])

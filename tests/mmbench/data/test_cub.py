@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.transforms import Resize
 from typer.testing import CliRunner
 
+from mmbench.cells.forecast import Forecast
 from mmbench.cli import app
 from mmbench.data import captions, downloads, records
 from mmbench.data.captioned import held_out
@@ -195,7 +196,8 @@ def test_a_whole_folder_keeps_its_name_where_a_part_were_allowed(tmp_path: Path)
     assert load(tmp_path, allow_partial=True).spec.name == "cub"
 
 
-def test_the_command_line_names_a_part(tmp_path: Path) -> None:
+def test_the_command_line_names_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmbench.engine.hand.forecast", lambda *_: Forecast())  # a step on 64x64 images takes seconds
     write(tmp_path)
     command = ["run", "--dataset", "cub", "--dry-run"]
     for option in ("data-root", "runs", "results"):

@@ -217,5 +217,5 @@ def test_all_leaves_out_what_does_not_fit_the_dataset(home: Path) -> None:
     assert {"mld", "mvae", "nexus"} <= names
     assert "mld_star" not in names
     assert any(line.startswith("mld_star: left out of 'all'") for line in notes.said)
-    asked, _ = runner(home, models=("mld_star",), settings=())
+    asked, _ = runner(home, models=("mld_star",), settings=(), dataset="glyphs_street")
     assert [cell.key.model for cell in asked.plan()] == ["mld_star"], "asked for by name it is run"

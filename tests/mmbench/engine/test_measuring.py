@@ -273,3 +273,28 @@ def test_a_wrong_answer_is_refused(answer, complaint):
     model.generate = lambda *_, **__: answer
     with pytest.raises(PluginError, match=complaint):
         draw(model, {}, ("b",), count=3, generator=torch.Generator())
+
+
+class Cut(Echo):
+    """Sends its rows through the body one by one, and twice those of what is given; a scalar goes through a gate."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = torch.nn.Identity()
+
+    def generate(self, given, targets, *, count, generator):
+        for _ in range(2 if given else 1):
+            for row in torch.zeros(count, 1).split(1):
+                self.body(row)
+        self.gate(torch.tensor(1.0))
+        return super().generate(given, targets, count=count, generator=generator)
+
+
+def test_calls_for_one_sample_do_not_depend_on_how_a_batch_is_cut():
+    sampler = Sampler(model=Cut, seed=0)
+    for given in ((), ("a",)):
+        for size in (1, 30):
+            list(sampler.batches(bench(batch_size=size), given, ("b",), 60))
+            of_sample = sampler.per_sample["a->b" if given else "joint"]
+            rows = 2 if given else 1
+            assert of_sample == {"body": rows + 1 / size, "gate": 1 / size}, "Echo calls the body once more, with a row"

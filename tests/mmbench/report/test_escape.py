@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -44,6 +45,7 @@ WORDS = {
     "plus": "+1+1",
     "at": "@SUM(1)",
     "tab": "\t=1+1",
+    "letters": "naïve 鳥 🐦 Ωß ×±→†‡§…’",
 }
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -111,6 +113,7 @@ def test_latex_has_no_command_that_plain_words_do_not_have(word: str) -> None:
     text, plain = (render(*hostile(w), format="tex") for w in (word, "word"))
     shown = "\n".join(line for line in text.split("\n") if not line.startswith("%"))
     printing = {"textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "textbar"}
+    printing |= {"allowbreak", "parbox", "raggedright", "dag", "ddag", "S", "pm", "times", "ldots"}
     assert commands(shown) - printing <= commands("\n".join(x for x in plain.split("\n") if x[:1] != "%"))
     assert not CONTROL.search(text)
     bare = re.sub(r"\\[{}%_&#$\\]", "", shown)
@@ -137,11 +140,12 @@ def test_latex_typesets_it(tmp_path: Path, word: str) -> None:
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+@pytest.mark.parametrize("format", ["csv", "csv-wide"])
 @pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
-def test_csv_has_one_line_for_each_number_and_no_formula(word: str) -> None:
+def test_csv_has_one_line_for_each_number_and_no_formula(word: str, format: Any) -> None:
     cells, lost = hostile(word)
     cells[0]["model"]["name"] = word
-    text = render(cells, lost, "csv")
+    text = render(cells, lost, format)
     lines = list(csv.reader(io.StringIO(text)))
     assert len({len(line) for line in lines}) == 1
     assert len(lines) == 1 + len(cells[0]["rows"])
@@ -152,11 +156,22 @@ def test_csv_has_one_line_for_each_number_and_no_formula(word: str) -> None:
             assert not value.lstrip().startswith("-") or re.fullmatch(r"-[\d.e+-]+", value)
 
 
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+def test_json_holds_the_words_as_they_are(word: str) -> None:
+    """And nothing in the file controls a terminal."""
+    text = render(*hostile(word), format="json")
+    assert text.isascii()
+    assert not CONTROL.search(text)
+    (group,) = json.loads(text)["groups"]
+    assert group["dataset"] == f"d{word}"
+    assert {line.get("model", f"m{word}") for table in group["tables"] for line in table["lines"]} == {f"m{word}"}
+
+
 def test_numbers_in_the_csv_keep_their_signs() -> None:
     rows = [r | {"value": -r["value"]} for r in mnist_svhn_rows()]
     table = pd.read_csv(io.StringIO(render([cell(rows=rows)], format="csv")))
-    assert table["mean"].dtype == np.float64
-    assert sorted(table["mean"]) == sorted(-float(row["value"]) for row in mnist_svhn_rows())
+    assert table["value"].dtype == np.float64
+    assert sorted(table["value"]) == sorted(-float(row["value"]) for row in mnist_svhn_rows())
 
 
 def test_words_that_need_no_care_come_out_as_they_went_in() -> None:
@@ -191,7 +206,7 @@ def test_figures_of_any_words_are_drawn_below_their_folder(tmp_path: Path, name:
     made[1]["model"] = made[1]["model"] | {"name": f"m{word}/"}  # its title differs, its word in a file's name may not
     for one in made:
         one["rows"] = one["rows"][:4]
-    paths = write_figures(made, tmp_path, tmp_path / "out")
+    paths = write_figures(made, tmp_path, tmp_path / "out", forms=("png",))
     assert len(set(paths)) == len(paths)
     assert {path.parent for path in paths} == {tmp_path / "out"}
     assert all(path.is_file() and path.suffix == ".png" for path in paths)

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from mmbench import store
 from mmbench.errors import ResultError
-from mmbench.report import render
+from mmbench.report import Options, render
 from mmbench.report.comparison import groups
+from mmbench.report.table import tables
 from mmbench.store import Cell
 
 from ..cells import cell, row
@@ -29,7 +31,7 @@ def lines_of(text: str, name: str) -> list[list[str]]:
 
 
 def table(cells: list[Cell]) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(render(cells, format="csv")), keep_default_na=False, na_values=[""])
+    return pd.read_csv(io.StringIO(render(cells, format="csv-wide")), keep_default_na=False, na_values=[""])
 
 
 def pick(frame: pd.DataFrame, **where: Any) -> dict[str, Any]:
@@ -69,17 +71,17 @@ def test_a_share_is_shown_in_percent() -> None:
 def test_the_papers_number_and_the_difference() -> None:
     made = coherence("mld", [80.22, 82.22])  # the paper: 85.22 ± 0.5
     text = render(made)
-    assert lines_of(text, "· paper") == [["· paper", "", "85.22 ± 0.50"]]
-    assert lines_of(text, "· difference") == [["· difference", "", "−4.00"]]
+    assert lines_of(text, "· paper") == [["· paper", "", "85.22 ± 0.5"]]
+    assert lines_of(text, "· ours − paper") == [["· ours − paper", "", "−4.00"]]
     found = pick(table(made), source="model")
     assert (found["paper_table"], found["paper_mean"], found["paper_std"]) == (4, 85.22, 0.5)
-    assert found["difference"] == pytest.approx(-4.0)
+    assert found["ours_minus_paper"] == pytest.approx(-4.0)
 
 
 def test_where_the_paper_contradicts_itself_the_report_says_so() -> None:
     text = render([cell("mvae", rows=[row("fid", "joint", "svhn", 70.0)])])
-    assert "the paper prints 68.9 in Table 1 and 68 in Table 4" in text
-    assert lines_of(text, "· difference") == [["· difference", "", "+2.00"]]
+    assert "the paper prints 68.9 in Table 1 and 68.0 ± 0.99 in Table 4" in text
+    assert lines_of(text, "· ours − paper") == [["· ours − paper", "", "+2.0"]]
 
 
 @pytest.mark.parametrize(
@@ -97,19 +99,22 @@ def test_a_smaller_budget_is_compared_with_a_warning() -> None:
 
 
 def test_bold_knows_the_direction() -> None:
-    def made(model: str, shift: float) -> Cell:
-        rows = [row("coherence", "joint", "mnist+svhn", 50 + shift), row("fid", "joint", "svhn", 50 + shift)]
-        return cell(model, rows=[*rows, row("label_entropy", "joint", "mnist", 2.0 + shift / 100)])
+    def made(model: str, shift: float, seed: int) -> Cell:
+        values = 50 + shift + seed / 100
+        rows = [row("coherence", "joint", "mnist+svhn", values), row("fid", "joint", "svhn", values)]
+        return cell(model, seed, rows=[*rows, row("label_entropy", "joint", "mnist", 2.0 + shift / 100)])
 
-    text = render([made("mvae", 0), made("mld", 5)])
-    assert lines_of(text, "MVAE")[0][2:] == ["50.00", "2.00", "**50.00**"]
-    assert lines_of(text, "MLD")[0][2:] == ["**55.00**", "2.05", "55.00"]
+    text = render([made(model, shift, k) for model, shift in (("mvae", 0), ("mld", 5)) for k in range(3)])
+    (mvae, more), (mld, also) = lines_of(text, "MVAE"), lines_of(text, "MLD")
+    assert mvae[2:] == ["_50.01 ± 0.01_", "**50.01 ± 0.01**"]
+    assert mld[2:] == ["**55.01 ± 0.01**", "_55.01 ± 0.01_"]
+    assert (more[2:], also[2:]) == (["2.00 ± 0.00"], ["2.05 ± 0.00"]), "what is only described has no best"
 
 
 def test_ties_as_printed_are_both_bold_and_one_model_alone_is_not() -> None:
-    text = render(coherence("mvae", [50.001]) + coherence("mld", [50.002]))
-    assert [lines_of(text, name)[0][2] for name in ("MVAE", "MLD")] == ["**50.00**", "**50.00**"]
-    assert "**50" not in render(coherence("mvae", [50.0]))
+    text = render(coherence("mvae", [50.001] * 2) + coherence("mld", [50.002] * 2))
+    assert [lines_of(text, name)[0][2] for name in ("MVAE", "MLD")] == ["**50.00 ± 0.00**"] * 2
+    assert "**50" not in render(coherence("mvae", [50.0, 51.0]))
 
 
 def test_models_stand_in_the_papers_order_and_others_after_them() -> None:
@@ -122,11 +127,11 @@ def test_models_stand_in_the_papers_order_and_others_after_them() -> None:
 def test_the_table_has_the_shape_of_table_1() -> None:
     text = render([cell("mvae", seed) for seed in range(3)])
     heads = [line for line in text.splitlines() if line.startswith("| Model")]
-    names = [part.strip() for head in heads for part in head.strip("|").split("|")]
-    assert [n for n in names if n not in ("Model", "Seeds")] == [
-        *("Joint", "M → S", "S → M", "Entropy(M)"),
-        *("Joint(M) FMD", "Joint(S) FID", "M → S FID", "S → M FMD"),
-        *("S → S", "M → M FMD"),
+    names = [[part.strip() for part in head.strip("|").split("|")][2:] for head in heads]
+    assert names == [
+        ["Joint", "M → S", "S → M", "Joint(M) FMD", "Joint(S) FID", "M → S FID", "S → M FMD"],
+        ["Entropy(M)"],
+        ["S → S", "M → M FMD"],
     ]
     assert "M: mnist, S: svhn" in text
     assert lines_of(text, "Real data")[0][2] == "91.50"
@@ -134,21 +139,50 @@ def test_the_table_has_the_shape_of_table_1() -> None:
     assert lines_of(text, "MVAE")[-1][2:] == ["82.00 ± 1.00", "4.00 ± 1.00"]  # reconstructions: 81 to 83, 3 to 5
 
 
-def test_three_modalities_fit_a_terminal() -> None:
-    names = ["pen", "sign", "name"]
-    rows = [row("coherence", "joint", "pen+sign+name", 50.0)]
-    for given, target in (("pen", "sign"), ("sign", "name"), ("pen+name", "sign"), ("pen+sign", "name")):
-        rows += [row("coherence", f"{given}->{target}", target, 50.0), row("fmd", f"{given}->{target}", target, 123.0)]
-    made = [
-        cell(model, seed, rows=rows, dataset="glyphs", modalities=names)
-        for model in ("mvae", "mld", "a_long_name_of_a_model")
-        for seed in range(2)
+def glyphs() -> list[Cell]:
+    rows = [row("coherence", "joint", "pen+sign+name", 50.0), row("fmd", "joint", "sign", 9.0)]
+    for given, target, value in (("pen", "sign", 10), ("sign", "name", 30), ("pen+name", "sign", 60),
+                                 ("pen+sign", "name", 80)):  # fmt: skip
+        rows += [row("coherence", f"{given}->{target}", target, float(value))]
+        rows += [row("fmd", f"{given}->{target}", target, value + 100.0)] if target == "sign" else []
+    names = ("mvae", "mld", "a_long_name_of_a_model")
+    return [cell(m, k, rows=rows, dataset="glyphs", modalities=["pen", "sign", "name"]) for m in names for k in (0, 1)]
+
+
+def test_three_modalities_are_summarised_by_the_number_of_given_ones() -> None:
+    text = render(glyphs())
+    (head,) = [line for line in text.splitlines() if line.startswith("| Model ") and "Joint" in line]
+    labels = [part.strip() for part in head.strip("|").split("|")][2:]
+    assert labels == ["Joint", "1 given", "2 given", "Joint(S) FMD", "P → S FMD", "P+N → S FMD"]
+    assert [part.strip("*") for part in lines_of(text, "MLD")[0][2:5]] == [
+        *("50.00 ± 0.00", "20.00 ± 0.00", "70.00 ± 0.00")  # (10 + 30) / 2, (60 + 80) / 2
     ]
-    text = render(made)
-    assert max(len(line) for line in text.splitlines() if line[:1] == "|") <= 118
-    head = " ".join(line for line in text.splitlines() if line.startswith("| Model"))
-    order = ["Joint", "P → S ", "S → N ", "P+S → N ", "P+N → S ", "P → S FMD", "P+N → S FMD"]
-    assert [head.index(label) for label in order] == sorted(head.index(label) for label in order)
+    assert "'1 given' is the mean over all tasks with one given modality" in text
+
+
+def test_distances_of_several_judges_are_never_averaged() -> None:
+    """FMD has the scale of its modality's judge; of three modalities its columns stay apart, in their order."""
+    names = ["a", "b", "c"]
+    rows = [row("fmd", "joint", name, 10.0**k, judge=name) for k, name in enumerate(names)]
+    rows += [row("fmd", f"{x}->{y}", y, 7.0, judge=y) for x in reversed(names) for y in reversed(names) if x != y]
+    rows += [row("fid", "joint", name, 1.0 + k) for k, name in enumerate(names)]
+    (group,) = groups([cell("mvae", 0, rows=rows, dataset="views", modalities=names)])
+    main, further, *_ = tables(group)
+    assert [column.label for column in main.columns] == ["Joint FID"]
+    assert [entry.number.mean for entry in main.lines[0].entries if entry] == [2.0]
+    assert [column.label for column in further.columns] == [
+        *("Joint(A) FMD", "Joint(B) FMD", "Joint(C) FMD", "1 given → A FMD", "1 given → B FMD", "1 given → C FMD")
+    ]
+
+
+def test_every_task_is_shown_on_request() -> None:
+    def labels(options: Options) -> list[str]:
+        heads = [line for line in render(glyphs(), options=options).splitlines() if line.startswith("| Model ")]
+        return [part.strip() for head in heads for part in head.strip("|").split("|")]
+
+    tasks = ["P → S", "S → N", "P+S → N", "P+N → S"]
+    assert [label for label in labels(Options(all=True)) if label in tasks] == tasks
+    assert not set(tasks) & set(labels(Options()))
 
 
 @pytest.mark.parametrize(
@@ -180,9 +214,9 @@ def test_the_batch_size_and_a_missing_metric_do_not_part_cells() -> None:
     made = [cell("mvae", 0), cell("mvae", 1, protocol=protocol | {"batch_size": 5}), *coherence("mld", [50.0])]
     assert len(groups(made)) == 1
     text = render(made)
-    assert lines_of(text, "MLD")[1][2:] == ["–"] * 4  # its distances
+    assert lines_of(text, "MLD")[0][3:] == ["–"] * 6  # all but its joint coherence
     fewer = [cell("mvae", 0), *coherence("mvae", [0, 50.0])[1:]]
-    assert lines_of(render(fewer), "MVAE")[1][2] == "12.00 (n=1)"
+    assert lines_of(render(fewer), "MVAE")[0][5] == "12.00 (n=1)"
 
 
 def test_two_configurations_are_two_lines_with_what_differs() -> None:
@@ -225,7 +259,7 @@ def test_reference_points_of_the_data_are_counted_once() -> None:
     assert len(found[found["source"] == "reconstruction"]) == 4
 
 
-@pytest.mark.parametrize("format", ["md", "csv", "tex"])
+@pytest.mark.parametrize("format", ["md", "csv", "csv-wide", "tex", "json"])
 def test_the_same_files_give_the_same_bytes(tmp_path: Path, format: Any) -> None:
     made = [cell(model, seed) for model in ("mld", "mvae", "other") for seed in range(3)]
     for one in made:
@@ -283,21 +317,31 @@ def test_a_report_needs_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-def second(model: str, first: float, other: float) -> Cell:
-    """A cell whose M -> S coherence is read by two judges."""
-    rows = [
-        row("coherence", "mnist->svhn", "svhn", first),
-        row("coherence_second", "mnist->svhn", "svhn", other, higher_is_better=True, unit="%", judge="wide 95.0 %"),
-    ]
-    return cell(model, rows=rows)
+def second(model: str, first: float, other: float, noise: float = 0.0) -> list[Cell]:
+    """Cells whose M -> S coherence is read by two judges."""
+    found = []
+    for seed in range(3):
+        shift = noise * (seed - 1) * (-1 if model == "mld" else 1)
+        rows = [
+            row("coherence", "mnist->svhn", "svhn", first + shift),
+            row("coherence_second", "mnist->svhn", "svhn", other + shift, higher_is_better=True, unit="%",
+                judge="wide 95.0 %"),
+        ]  # fmt: skip
+        found.append(cell(model, seed, rows=rows))
+    return found
 
 
 def test_an_order_that_flips_with_the_judge_is_flagged() -> None:
-    text = render([second("mvae", 50.0, 60.0), second("mld", 55.0, 58.0), second("mopoe", 20.0, 21.0)])
+    text = render([*second("mvae", 50.0, 60.0), *second("mld", 55.0, 58.0), *second("mopoe", 20.0, 21.0)])
     (line,) = [line for line in text.splitlines() if "in the other order" in line]
     assert "MVAE and MLD" in line
-    assert "(-5.00 and +2.00 points apart)" in line
-    assert "in the other order" not in render([second("mvae", 50.0, 60.0), second("mld", 55.0, 65.0)])
+    assert "(-5.00 [-5.00, -5.00] and +2.00 [+2.00, +2.00] points apart)" in line
+    assert "in the other order" not in render([*second("mvae", 50.0, 60.0), *second("mld", 55.0, 65.0)])
+
+
+def test_an_order_of_which_no_judge_is_sure_does_not_flip() -> None:
+    """0.01 points apart, and seeds 2 points: that is no order."""
+    assert "in the other order" not in render([*second("mvae", 50.0, 60.01, 1.0), *second("mld", 50.01, 60.0, 1.0)])
 
 
 def test_a_metric_that_was_left_out_is_named_with_what_to_do() -> None:
@@ -305,9 +349,55 @@ def test_a_metric_that_was_left_out_is_named_with_what_to_do() -> None:
     assert "CLIP-S is left out: no weights: give --weights-root. Then: mmbench evaluate --dataset mnist_svhn" in text
 
 
-def test_intervals_of_one_seed_stand_in_the_csv() -> None:
-    made = cell(rows=[row("coherence", "joint", "mnist+svhn", 50.0, interval=[47.5, 52.5])])
-    found = pick(table([made]), source="model")
+def test_intervals_of_one_seed_are_its_samples_those_of_several_are_of_their_mean() -> None:
+    def made(values: list[float]) -> list[Cell]:
+        return [
+            cell(seed=k, rows=[row("coherence", "joint", "mnist+svhn", v, interval=[v - 2.5, v + 2.5])])
+            for k, v in enumerate(values)
+        ]
+
+    found = pick(table(made([50.0])), source="model")
     assert (found["interval_low"], found["interval_high"]) == (47.5, 52.5)
-    two = [cell(seed=k, rows=[row("coherence", "joint", "mnist+svhn", 50.0, interval=[47.5, 52.5])]) for k in (0, 1)]
-    assert np.isnan(float(pick(table(two), source="model")["interval_low"]))
+    assert lines_of(render(made([50.0])), "MVAE")[0][2] == "50.00 [47.50, 52.50]"
+    values = [50.0, 52.0, 57.0]
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    found = pick(table(made(values)), source="model")
+    assert (found["interval_low"], found["interval_high"]) == pytest.approx((low, high))
+    assert "[" not in lines_of(render(made(values)), "MVAE")[0][2]
+    shown = render(made(values), options=Options(intervals="t"))
+    assert lines_of(shown, "MVAE")[0][2] == f"53.00 ± 3.61 [{low:.2f}, {high:.2f}]"
+    low, high = stats.bootstrap((values,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    shown = render(made(values), options=Options(intervals="bootstrap"))
+    assert lines_of(shown, "MVAE")[0][2] == f"53.00 ± 3.61 [{low:.2f}, {high:.2f}]"
+
+
+def test_every_seed_stands_in_the_csv() -> None:
+    made = coherence("mvae", [38.2, 41.9, 40.4]) + coherence("mld", [80.0])
+    long = pd.read_csv(io.StringIO(render(made, format="csv")))
+    assert [(r["model"], int(r["seed"]), r["value"]) for r in long.to_dict("records")] == [
+        *(("mvae", 0, 38.2), ("mvae", 1, 41.9), ("mvae", 2, 40.4), ("mld", 0, 80.0))
+    ]
+    wide = pick(table(made), model="mvae")
+    assert [wide["seed 0"], wide["seed 1"], wide["seed 2"]] == [38.2, 41.9, 40.4]
+    assert np.isnan(pick(table(made), model="mld")["seed 1"])
+
+
+def test_of_like_notes_every_number_is_shown() -> None:
+    """Whichever is the worst: of samples without a class the most, of too few samples the least."""
+    made = [
+        cell("mvae", k, rows=[row("fid", "joint", "svhn", 50.0, note=f"{n} of 400 samples are of no class")])
+        for k, n in enumerate((176, 21, 366, 98))
+    ]
+    assert "Joint(S) FID: 21 to 366 of 400 samples are of no class (4 such notes)." in render(made)
+
+
+def test_a_reference_point_has_no_deviation_over_seeds() -> None:
+    """It is the data's; where it was measured differently, that is said."""
+    made = [
+        cell("mvae", k, rows=[row("coherence", "joint", "mnist+svhn", v, source=s)
+                              for s, v in (("model", 50.0), ("real", 91.0 + k))])
+        for k in (0, 1)
+    ]  # fmt: skip
+    text = render(made)
+    assert lines_of(text, "Real data")[0][2] == "91.50"
+    assert "Real data's Coherence Joint differs between cells, 91 to 92: their mean is shown." in text

@@ -122,6 +122,24 @@ def test_a_failure_stands_until_the_cell_is_complete(tmp_path: Path) -> None:
     assert store.existing(tmp_path, CellKey.of(failed))
 
 
+def test_histories_may_be_left_out_of_what_is_read(tmp_path: Path) -> None:
+    store.write(tmp_path, cell())
+    (whole,), (light,) = (store.gather(tmp_path, histories=kept).cells for kept in (True, False))
+    assert whole["stages"]["elbo"]["history"]["loss"] == [5.0, 4.0]
+    assert light["stages"]["elbo"]["history"] == {}
+    assert light["rows"] == whole["rows"]
+
+
+@pytest.mark.parametrize(
+    "primary", [[["fid", "joint"]], [["fid", "joint", ""]], [["fid", "joint", "svhn", "x"]], "fid"]
+)
+def test_the_columns_of_a_main_table_are_three_words_each(tmp_path: Path, primary: Any) -> None:
+    made = cell()
+    made["dataset"]["primary"] = primary
+    with pytest.raises(ResultError, match="primary"):
+        store.write(tmp_path, made)
+
+
 def test_cells_are_sorted_and_chosen_by_dataset(tmp_path: Path) -> None:
     for seed in (10, 2, 1):
         store.write(tmp_path, cell("mld", seed))

@@ -1,0 +1,180 @@
+"""What figures show of a table: its points, or with many modalities their means over the tasks of one kind."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ...store import RowRecord
+from ..columns import Column
+from ..comparison import Group, Line, Number
+from ..paper import COHERENCE, SECOND_JUDGE, Point, Published, metric_title
+from .style import cut
+
+__all__ = ["Measure", "Spread", "measures", "pairs"]
+
+MOST = 8
+"""Panels of single tasks; of more, tasks with equally many given modalities are averaged."""
+LONG = 14
+"""Characters of a modality's name in a title."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One line's numbers over its seeds."""
+
+    values: dict[int, float]
+    """By seed."""
+    sampled: tuple[float, float] | None
+    """95 % interval over the samples of a single seed, where one was measured."""
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values.values())
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over seeds; NaN for one."""
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else math.nan
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """95 % interval: of the mean over seeds (Student's t), or of one seed's samples; NaN where there is none."""
+        if len(self.values) == 1:
+            return self.sampled or (math.nan, math.nan)
+        from scipy.stats import t
+
+        half = float(t.ppf(0.975, len(self.values) - 1)) * self.std / math.sqrt(len(self.values))
+        return self.mean - half, self.mean + half
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One panel's number: a metric of one task and modality, or its mean over several tasks."""
+
+    metric: str
+    unit: str
+    higher_is_better: bool
+    given: int
+    """How many modalities are given."""
+    target: str
+    """The judged modality; '' for the mean over all of them."""
+    points: tuple[Point, ...]
+    task: str
+    """In print: 'Joint', 'MNIST → SVHN', '2 given → Sign'."""
+
+    @property
+    def label(self) -> str:
+        return metric_title(self.metric) + (f" ({self.unit})" if self.unit else "")
+
+    def spread(self, group: Group, line: Line) -> Spread | None:
+        """Over the seeds that have every point; None where none has."""
+        found = [group.number("model", point, line) for point in self.points]
+        if any(number is None for number in found):
+            return None
+        numbers = [dict(zip(n.seeds, n.values, strict=True)) for n in found if n]
+        seeds = [seed for seed in numbers[0] if all(seed in number for number in numbers)]
+        values = {seed: statistics.fmean(number[seed] for number in numbers) for seed in seeds}
+        return Spread(values, _sampled(found)) if values else None
+
+    def paper(self, group: Group, line: Line) -> Published | None:
+        number = group.number("model", self.points[0], line) if len(self.points) == 1 else None
+        return number.paper if number else None
+
+    def reference(self, group: Group, source: str) -> float | None:
+        """The real or the shuffled data's; for shuffled data that were not measured, one in so many classes."""
+        numbers = [group.number(source, point) for point in self.points]
+        if all(numbers):
+            return statistics.fmean(number.mean for number in numbers if number)
+        classes = group.dataset["classes"]
+        guessed = source == "shuffled" and self.metric == COHERENCE and self.given and classes
+        return 100 / classes if guessed else None
+
+
+def measures(group: Group) -> list[Measure]:
+    """What has a better side, without numbers that repeat another's: ratios of them, a second judge's."""
+    columns = [c for c in group.columns if c.higher_is_better is not None and not _repeats(group, c)]
+    single = [_measure(group, [column], column.point[2]) for column in columns]
+    if sum(not m.higher_is_better for m in single) <= MOST and len(single) <= 2 * MOST:
+        return single
+    found = _averaged(group, columns, by_target=True)
+    many = sum(not m.higher_is_better for m in found) > MOST
+    return _averaged(group, columns, by_target=False) if many else found
+
+
+def pairs(group: Group) -> list[tuple[Measure, Measure]]:
+    """(quality, coherence) of the same task; the coherence of the same modality if there is one."""
+    found, shown = [], measures(group)
+    for quality in (m for m in shown if not m.higher_is_better):
+        same = [m for m in shown if m.higher_is_better and m.given == quality.given and _same_task(m, quality)]
+        same.sort(key=lambda m: (m.metric != COHERENCE, m.target != quality.target))
+        found += [(quality, same[0])] if same else []
+    return found
+
+
+def _same_task(one: Measure, other: Measure) -> bool:
+    tasks, others = ({point[1] for point in m.points} for m in (one, other))
+    return bool(tasks & others) if one.given == 0 or "" in (one.target, other.target) else tasks == others
+
+
+def _averaged(group: Group, columns: Iterable[Column], *, by_target: bool) -> list[Measure]:
+    """The columns of one metric with equally many given modalities (and one judged) as one measure."""
+    kinds: dict[tuple[str, int, str], list[Column]] = {}
+    for column in columns:
+        target = column.point[2] if by_target else ""
+        kinds.setdefault((column.metric, _given(column.point[1]), target), []).append(column)
+    metrics, names = list(dict.fromkeys(metric for metric, _, _ in kinds)), group.names.modalities
+
+    def place(kind: tuple[str, int, str]) -> tuple[int, int, int]:
+        return metrics.index(kind[0]), kind[1], names.index(kind[2]) if kind[2] in names else len(names)
+
+    return [_measure(group, kinds[kind], kind[2]) for kind in sorted(kinds, key=place)]
+
+
+def _measure(group: Group, columns: list[Column], target: str) -> Measure:
+    first = columns[0]
+    given = _given(first.point[1])
+    task = _task(group, first.point) if len(columns) == 1 else _kind(group, given, target)
+    points = tuple(column.point for column in columns)
+    return Measure(first.metric, first.unit, bool(first.higher_is_better), given, target, points, task)
+
+
+def _task(group: Group, point: Point) -> str:
+    """'Joint', 'Joint: MNIST', 'MNIST → SVHN'."""
+    given, arrow, _ = point[1].partition("->")
+    target = "+".join(cut(group.names.long(name), LONG) for name in point[2].split("+"))
+    if arrow:
+        return f"{'+'.join(cut(group.names.long(name), LONG) for name in given.split('+'))} → {target}"
+    return "Joint" if "+" in point[2] else f"Joint: {target}"
+
+
+def _kind(group: Group, given: int, target: str) -> str:
+    """'2 given → Sign', 'Joint, mean over modalities'."""
+    name = cut(group.names.long(target), LONG) if target else "mean"
+    return f"{given} given → {name}" if given else f"Joint: {name}"
+
+
+def _given(task: str) -> int:
+    return len(task.partition("->")[0].split("+")) if "->" in task else 0
+
+
+def _repeats(group: Group, column: Column) -> bool:
+    """Whether a number says again what another of the same metric says: by the second judge, or as a ratio to what a
+    reference autoencoder has."""
+    if column.metric == SECOND_JUDGE:
+        return True
+    rows = {c.point: _row(group, c) for c in group.columns if c.point[1:] == column.point[1:]}
+    own = rows[column.point]
+    alike = [row for row in rows.values() if row["plugin"] == own["plugin"] and not row["reference"]]
+    return bool(own["reference"] and alike)
+
+
+def _row(group: Group, column: Column) -> RowRecord:
+    return next(n.row for line in group.lines if (n := group.number("model", column.point, line)))
+
+
+def _sampled(found: list[Number | None]) -> tuple[float, float] | None:
+    only = found[0] if len(found) == 1 else None
+    return None if only is None or math.isnan(only.interval[0]) else only.interval

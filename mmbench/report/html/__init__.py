@@ -1,0 +1,5 @@
+"""A report as one page of HTML that loads nothing from anywhere."""
+
+from .page import page
+
+__all__ = ["page"]

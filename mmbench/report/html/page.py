@@ -1,0 +1,106 @@
+"""Cells as one page of HTML: its text is escaped, its style, its script and its pictures are in it.
+
+A policy in the page itself (Content-Security-Policy) forbids every request, and every script but the page's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ...progress import Progress, one_line
+from ...store import Cell, Found
+from ..comparison import Group, groups
+from ..words import failure
+from .overview import overview
+from .sections import section
+
+__all__ = ["page"]
+
+NOTHING = "There are no finished cells yet: run `mmbench run --model mld --dataset glyphs`, then `mmbench report`."
+
+
+def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
+    """The whole page. `runs` holds the sample files; `progress` is told which are missing, and how far the work is."""
+    progress = progress or Progress()
+    shown = groups(found.cells)
+    failed = [_failed_of(group, found.failures) for group in shown]
+    sections = []
+    with progress.phase("page", len(shown), "table") as advance:
+        for number, (group, lost) in enumerate(zip(shown, failed, strict=True)):
+            sections.append(section(group, lost, number, runs, progress))
+            advance(1)
+    here = [cell for lost in failed for cell in lost]
+    script = _own("page.js")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=_title(shown),
+            lead=_lead(found, shown),
+            version=metadata.version("mmbench"),
+            style=Markup(_own("page.css")),
+            script=Markup(script),
+            script_hash=_hash(script),
+            overview=overview(shown, failed),
+            sections=sections,
+            lost=[failure(cell) for cell in found.failures if cell not in here],
+            bad=[f"{bad.reason}." for bad in found.bad],
+        )
+    )
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("mmbench.report.html", "")
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Whatever is printed stands on one line and controls nothing; our own pieces of HTML stay as they are."""
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _own(name: str) -> str:
+    return resources.files("mmbench.report.html").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """What the policy calls a script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def _failed_of(group: Group, failures: Sequence[Cell]) -> list[Cell]:
+    place = group.dataset["name"], group.cells[0]["budget"]
+    return [cell for cell in failures if (cell["dataset"]["name"], cell["budget"]) == place]
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
+def _title(shown: Sequence[Group]) -> str:
+    names = list(dict.fromkeys(group.heading for group in shown))
+    return f"mmbench report: {', '.join(names)}" if 0 < len(names) < 4 else "mmbench report"
+
+
+def _lead(found: Found, shown: Sequence[Group]) -> str:
+    if not shown:
+        return NOTHING
+    models = {cell["model"]["name"] for cell in found.cells}
+    days = sorted({cell["environment"].get("finished", "")[:10] for cell in found.cells} - {""})
+    when = f", finished {' to '.join(dict.fromkeys((days[0], days[-1])))}" if days else ""
+    counts = (len(found.cells), "cell"), (len(models), "model"), (len({g.dataset["name"] for g in shown}), "dataset")
+    cells, kinds, data = (_counted(*count) for count in counts)
+    said = f"{cells} of {kinds} on {data}{when}"
+    lost = [_counted(len(found.failures), "failed cell")] if found.failures else []
+    lost += [f"{_counted(len(found.bad), 'bad file')}, left out"] if found.bad else []
+    return f"{said}. {'; '.join(lost)}{'.' if lost else ''}".strip()

@@ -1,0 +1,132 @@
+"""One group of comparable cells as a section of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from ...progress import Progress
+from ...store import Cell
+from ..claims import claims
+from ..comparison import Group, Line
+from ..figures.curves import training_curves
+from ..figures.kept import load_samples
+from ..figures.looks import looks
+from ..figures.plates import Kept
+from ..figures.spread import seed_spread
+from ..figures.trade_off import trade_off
+from ..table import tables as report_tables
+from ..warnings import warnings
+from ..words import about, chosen, footnotes
+from . import tables
+from .parts import Folded, Part, Section, Verdict
+from .pictures import grids, narrow, plot
+
+__all__ = ["section"]
+
+TRADE_OFF = (
+    "Better lies up and to the left. Filled: our mean over seeds, with a dot for each seed and bars of one standard "
+    "deviation (of a single seed: the 95 % interval over its samples). Hollow: the paper's number, with its standard "
+    "deviation where it prints one. Distances stand on a logarithmic axis."
+)
+SPREAD = (
+    "Circles: seeds. Bar: their mean, with its 95 % interval (Student's t; of a single seed, over its samples). Grey "
+    "diamonds: the paper's numbers."
+)
+CURVES = 24
+"""Models whose training is drawn; a page of hundreds would be slow to make and to open."""
+TRAINING = "Losses over the optimiser's steps, a curve for each seed; what comes first may lie above the axis."
+
+
+def section(group: Group, failed: Sequence[Cell], number: int, runs: Path, progress: Progress) -> Section:
+    """Everything that there is to show of a group; `progress` is told which samples are missing."""
+    ident = f"group-{number}"
+    found = looks(group)
+    parts = [
+        _numbers(group, ident),
+        _trade_off(group, ident),
+        _claims(group),
+        _samples(group, ident, load_samples(group, runs, progress)),
+        _seeds(group, ident),
+        _training(group, ident),
+        _judged(group, ident),
+        Part("costs", "Cost", tables=[tables.costs(group, ident, list(found.values()))]),
+        _settings(group, ident),
+    ]
+    title = f"{group.heading}, budget {group.budget}{chosen(group)}"
+    lead = f"{len(group.lines)} {_word('model', len(group.lines))}, seeds {', '.join(map(str, group.seeds))}; "
+    lead += f"{len(group.cells)} {_word('cell', len(group.cells))}. {about(group)[0]}"
+    names = [group.title(line) for line in group.lines]
+    shown = [part for part in parts if not part.empty]
+    return Section(ident, title, lead, names, list(found.values()), warnings(group, failed), shown)
+
+
+def _word(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _names(group: Group) -> str:
+    return ", ".join(group.title(line) for line in group.lines)
+
+
+def _numbers(group: Group, ident: str) -> Part:
+    notes = footnotes(group, report_tables(group, main=True)[0])
+    return Part("numbers", "Results", notes, tables.main(group, ident, list(looks(group).values())))
+
+
+def _trade_off(group: Group, ident: str) -> Part:
+    alt = f"Coherence against quality of {_names(group)}; the tables have the numbers"
+    drawn = plot(partial(trade_off, group), f"{ident}-trade-off-plot", alt, TRADE_OFF)
+    return Part("trade-off", "Coherence against quality", plots=[drawn] if drawn else [])
+
+
+def _claims(group: Group) -> Part:
+    return Part("claims", "The paper's claims on this data", claims=[Verdict.of(claim) for claim in claims(group)])
+
+
+def _samples(group: Group, ident: str, kept: Mapping[Line, Kept]) -> Part:
+    """Joint generation and what is made of one modality; the rest is folded."""
+    found = grids(group, ident, kept)
+    rest = [grid for task, grid in found if not _plain(task)]
+    folded = [Folded("Reconstructions, and several modalities given", grids=rest)] if rest else []
+    shown = [grid for task, grid in found if _plain(task)]
+    return Part("samples", "Samples under the same conditions", grids=shown, folded=folded)
+
+
+def _plain(task: str) -> bool:
+    given, _, target = task.partition("->")
+    return "+" not in given and given != target
+
+
+def _seeds(group: Group, ident: str) -> Part:
+    alt = f"Every seed's numbers of {_names(group)}; the table below has them"
+    drawn = plot(partial(seed_spread, group), f"{ident}-seeds-plot", alt, SPREAD)
+    folded = [Folded("Each seed's numbers", tables=tables.seeds(group, ident, list(looks(group).values())))]
+    return Part("seeds", "Seeds", plots=[drawn] if drawn else [], folded=folded)
+
+
+def _training(group: Group, ident: str) -> Part:
+    folded = []
+    for k, line in enumerate(group.lines[:CURVES]):
+        alt = f"Training of {group.title(line)}: losses over the optimiser's steps"
+        if drawn := narrow(partial(training_curves, group, line), f"{ident}-training-{k}", alt, TRAINING):
+            folded.append(Folded(group.title(line), plots=[drawn], line=k))
+    more = len(group.lines) - CURVES
+    words = [f"Those of {more} more models: `mmbench report --figures FOLDER` draws them."] if more > 0 else []
+    return Part("training", "Training curves", words, folded=folded)
+
+
+def _judged(group: Group, ident: str) -> Part:
+    data, own = tables.references(group, ident), tables.reconstructions(group, ident, list(looks(group).values()))
+    folded = [Folded("Real data and shuffled tuples", tables=[data])] if data else []
+    folded += [Folded("Reconstructions: the bound that its decoders set to each model", tables=[own])] if own else []
+    return Part("judges", "Judges and reference points", tables=[tables.judges(group, ident)], folded=folded)
+
+
+def _settings(group: Group, ident: str) -> Part:
+    folded = [
+        Folded("Settings of the models", tables=[tables.settings(group, ident)]),
+        Folded("Environment", tables=[tables.environment(group, ident)]),
+    ]
+    return Part("settings", "Settings and environment", about(group), folded=folded)

@@ -1,0 +1,297 @@
+"""The report as a page: what a reader finds on it, that it loads nothing, and that words stay words."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mmbench import store
+from mmbench.cli import app
+from mmbench.progress import Progress, one_line
+from mmbench.report.html import page
+from mmbench.store import BadFile, Cell, Found, read_samples
+
+from ..cells import cell, keep_samples, mnist_svhn_rows, row
+from .test_escape import CONTROL, WORDS, hostile
+
+VOID = {"meta", "img", "input", "br", "link", "path", "use", "rect", "image", "hr"}
+
+
+@dataclass
+class Element:
+    tag: str
+    attrs: dict[str, str]
+    inside: list[Element] = field(default_factory=list)
+    text: str = ""
+
+    def all(self, tag: str) -> list[Element]:
+        found = [self] if self.tag == tag else []
+        return found + [e for child in self.inside for e in child.all(tag)]
+
+    def words(self) -> str:
+        return " ".join((self.text + " " + " ".join(child.words() for child in self.inside)).split())
+
+
+class Tree(HTMLParser):
+    """The elements of a page; AssertionError where a tag is closed that is not open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self.open = [self.root]
+        self.feed(text)
+        self.close()
+        assert [e.tag for e in self.open] == [""], "all is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self.open[-1].inside.append(element)
+        if tag not in ("meta", "img", "input", "br", "hr"):
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].inside.append(Element(tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open[-1].tag == tag
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].text += data
+
+
+def tree(text: str) -> Element:
+    return Tree(text).root
+
+
+def every(element: Element) -> list[Element]:
+    return [element, *(e for child in element.inside for e in every(child))]
+
+
+def grid(element: Element) -> list[list[str]]:
+    """The words of a table, row by row."""
+    return [[c.words() for c in tr.inside if c.tag in ("th", "td")] for tr in element.all("tr")]
+
+
+def captioned(root: Element, words: str) -> Element:
+    return next(t for t in root.all("table") if any(words in c.words() for c in t.all("caption")))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def found(runs: Path) -> Found:
+    made = [cell(model, seed) for model in ("mvae", "mld", "own") for seed in range(3)]
+    made = [one for one in made if (one["model"]["name"], one["seed"]) != ("own", 2)]
+    for one in made:
+        keep_samples(runs, one)
+        one["environment"] |= {"commit": "abc1234", "finished": f"2026-11-2{one['seed']}T10:00:00+00:00"}
+    lost = [
+        cell("own", 2, status="failed", reason="it fell over", rows=[]),
+        cell("m", dataset="d", status="failed", rows=[]),
+    ]
+    return Found(made, lost, [BadFile(Path("x"), "x.json is damaged: delete it")])
+
+
+@pytest.fixture(scope="module")
+def text(found: Found, runs: Path) -> str:
+    return page(found, runs)
+
+
+@pytest.fixture(scope="module")
+def root(text: str) -> Element:
+    return tree(text)
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own_script(
+    root: Element, text: str, found: Found, runs: Path
+) -> None:
+    for element in every(root):
+        for name, value in element.attrs.items():
+            if name in ("src", "href", "xlink:href", "data", "poster", "action", "srcset"):
+                assert value.startswith(("#", "data:image/png;base64,")), (element.tag, value)
+            assert not name.startswith("on"), "no script in attributes"
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & {e.tag for e in every(root)}
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+    (policy,) = [m.attrs["content"] for m in root.all("meta") if m.attrs.get("http-equiv") == "Content-Security-Policy"]
+    (script,) = root.all("script")
+    digest = base64.b64encode(hashlib.sha256(script.text.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert page(found, runs) == text, "the same files give the same bytes"
+
+
+def test_names_are_unique_and_links_lead_somewhere(root: Element) -> None:
+    names = Counter(e.attrs["id"] for e in every(root) if "id" in e.attrs)
+    assert [name for name, count in names.items() if count > 1] == []
+    links = [e.attrs.get("href", "") or e.attrs.get("xlink:href", "") for e in every(root)]
+    assert {link[1:] for link in links if link} <= set(names)
+    shown = {e.attrs.get("aria-labelledby", "") for e in every(root)} - {""}
+    assert shown <= set(names)
+
+
+def test_tables_say_what_they_are_and_pictures_what_they_show(root: Element) -> None:
+    assert root.all("html")[0].attrs["lang"] == "en"
+    for table in root.all("table"):
+        assert len([c for c in table.all("caption") if c.words()]) == 1
+        assert all(th.attrs.get("scope") in ("col", "row", "colgroup") for th in table.all("th"))
+    for th in (
+        th for t in root.all("table") if "sortable" in t.attrs.get("class", "") for th in t.all("thead")[0].all("th")
+    ):
+        assert th.attrs["scope"] == "colgroup" or (th.attrs["aria-sort"] == "none" and len(th.all("button")) == 1)
+    assert all(img.attrs["alt"] for img in root.all("img"))
+    assert all(svg.attrs["role"] == "img" and svg.attrs["aria-label"] for svg in root.all("svg"))
+    assert len(root.all("h1")) == len(root.all("main")) == 1
+    assert root.all("body")[0].inside[0].attrs["href"] == "#main"
+
+
+def test_the_overview_says_what_was_compared_when_by_what_and_what_is_missing(root: Element) -> None:
+    (head, line) = grid(captioned(root, "What was compared"))
+    said = dict(zip(head, line, strict=True))
+    assert said == {
+        "Data": "MNIST_SVHN", "Budget": "paper", "Models": "MVAE, MLD, own", "Seeds": "0, 1, 2", "Cells": "8",
+        "Missing": "own seed 2", "Failed": "1", "Stale": "none", "Finished": "2026-11-20 to 2026-11-22",
+        "Code": "abc1234",
+    }  # fmt: skip
+    words = root.all("main")[0].words()
+    assert "it fell over" in words
+    assert "x.json is damaged: delete it" in words
+
+
+def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
+    bodies = {}
+    for body in captioned(root, "Coherence").all("tbody"):
+        rows = grid(body)
+        bodies[rows[0][0]] = rows
+    assert bodies["MVAE"][0][2] == "41.00 ± 1.00"  # 40, 41, 42
+    assert bodies["own"][0][2] == "40.50 ± 0.71"
+    assert bodies["Real data"][0][2] == "91.50"
+    seeds = {rows[0]: rows for rows in grid(captioned(root, "each seed: Coherence"))[2:]}
+    assert seeds["MLD, seed 1"][1] == "41.00"
+    cost = {rows[0]: rows for rows in grid(captioned(root, "cost"))[2:]}
+    assert cost["MLD"][:3] == ["MLD", "3", "1 s"]
+
+
+def test_the_best_is_bold_and_what_chance_reaches_is_marked(tmp_path: Path) -> None:
+    """Over three seeds; of one seed nothing is compared."""
+    values = {"mvae": 9.0, "mld": 80.0, "own": 70.0}
+    chance = row("coherence", "joint", "mnist+svhn", 10.0, source="shuffled")
+
+    def made(seeds: int) -> list[Cell]:
+        rows = {
+            (m, k): [row("coherence", "joint", "mnist+svhn", v + k / 10), chance]
+            for m, v in values.items()
+            for k in range(seeds)
+        }
+        return [cell(model, seed, own) for (model, seed), own in rows.items()]
+
+    table = captioned(tree(page(Found(made(3)), tmp_path)), "Coherence")
+    assert [strong.words() for strong in table.all("strong")] == ["80.10 ± 0.10"]
+    assert [second.words() for second in table.all("u")] == ["70.10 ± 0.10"]
+    assert [td.words() for td in table.all("td") if "‡" in td.words()] == ["9.10 ± 0.10 ‡"]
+    assert not captioned(tree(page(Found(made(1)), tmp_path)), "Coherence").all("strong")
+
+
+def test_the_command_line_writes_the_page_and_figures_of_a_columns_width(tmp_path: Path) -> None:
+    store.write(tmp_path / "results", cell("mvae"))
+    places = ("--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs"))
+    out, figures = tmp_path / "report.html", tmp_path / "figures"
+    more = ("--format", "html", "--out", str(out), "--figures", str(figures), "--width", "column")
+    done = CliRunner().invoke(app, ("report", *places, *more))
+    assert done.exit_code == 0, done.output
+    assert "MVAE" in tree(out.read_text(encoding="utf-8")).words()
+    assert b'width="234pt"' in (figures / "mnist_svhn-paper-trade-off.svg").read_bytes()
+
+
+def test_grids_show_all_models_under_the_same_conditions(root: Element, found: Found, runs: Path) -> None:
+    shown = captioned(root, "Mnist → svhn, seed 0")
+    assert [rows[0] for rows in grid(shown)][1:] == ["given: mnist", "MVAE", "MLD", "own"]
+    images = shown.all("img")
+    content = base64.b64decode(images[1].attrs["src"].partition(",")[2])
+    picture = np.asarray(Image.open(io.BytesIO(content)))
+    first = read_samples(runs / next(str(c["samples"]) for c in found.cells if c["model"]["name"] == "mvae"))
+    expected = np.round(first["mnist->svhn/target/svhn"][2] * 255).transpose(1, 2, 0)
+    assert np.abs(picture[:, 2 * 33 : 2 * 33 + 32, :3].astype(float) - expected).max() <= 1
+    words = captioned(root, "Mnist → name")
+    assert [li.words() for li in words.all("li")][4:8] == ["one", "∅", "a bird with a long red beak", "é"]
+
+
+def test_parts_of_plots_say_whose_they_are(root: Element) -> None:
+    """So that a page hides them with the model."""
+    plots = [svg for svg in root.all("svg") if "Coherence against quality" in svg.attrs["aria-label"]]
+    assert len(plots) == 2, "one for wide screens, one for narrow ones"
+    for svg in plots:
+        assert {e.attrs["data-line"] for e in every(svg) if "data-line" in e.attrs} == {"0", "1", "2"}
+        styles = " ".join(e.attrs.get("style", "") for e in every(svg))
+        assert "var(--ink)" in styles
+        assert "#ffffff" not in styles, "the page's own ground, dark or light"
+
+
+def test_words_stay_words(tmp_path: Path) -> None:
+    """The elements are those of a page of plain words, and the words themselves can be read on it."""
+    word = " ".join([*WORDS.values(), "{{ 7 * 7 }} {% raw %} \"quoted\" 'too' --> ]]> </style></title></script>"])
+    roots = []
+    for each in (word, ("plain words " * 99)[: len(word)]):
+        made, lost = hostile(each)
+        made[0]["samples"] = f"samples/{len(roots)}.npz"
+        keep_samples(tmp_path, made[0])
+        text = page(Found(made, lost, [BadFile(Path("x"), each)]), tmp_path)
+        assert not CONTROL.search(text)
+        roots.append(tree(text))
+    counted, expected = (Counter(e.tag for e in every(root) if not inside_plot(root, e)) for root in roots)
+    assert counted == expected
+    assert " ".join(one_line(word).split()) in roots[0].words()
+
+
+def inside_plot(root: Element, element: Element) -> bool:
+    """Plots have an element for each letter of ticks and titles: they may differ."""
+    if not hasattr(root, "plots"):
+        root.plots = {id(e) for svg in root.all("svg") for e in every(svg)}  # type: ignore[attr-defined]
+    return id(element) in root.plots  # type: ignore[attr-defined]
+
+
+def test_a_plot_shows_a_name_that_looks_like_markup_as_it_is(tmp_path: Path) -> None:
+    name = 'id="x" #ffffff url(#a) <b>'
+    made: list[Cell] = [cell(name, seed) for seed in range(2)]
+    root = tree(page(Found(made), tmp_path))
+    svg = next(svg for svg in root.all("svg") if "Coherence against quality" in svg.attrs["aria-label"])
+    assert any(name in text.words() for text in svg.all("text"))
+
+
+def test_several_groups_have_a_section_each_and_no_cells_a_sentence(tmp_path: Path) -> None:
+    made = [cell("mvae"), cell("mvae", dataset="other", budget="smoke")]
+    root = tree(page(Found(made), tmp_path))
+    titles = [h.words() for h in root.all("h2")]
+    assert titles == ["Overview", "MNIST_SVHN, budget paper", "OTHER, budget smoke"]
+    empty = tree(page(Found(), tmp_path))
+    assert "There are no finished cells yet: run `mmbench run" in empty.words()
+
+
+def test_missing_samples_and_progress_are_told(tmp_path: Path) -> None:
+    class Heard(Progress):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def say(self, message: str) -> None:
+            self.said.append(message)
+
+    heard = Heard()
+    rows = [row("coherence", "joint", "mnist+svhn", 50.0)]
+    page(Found([cell("mvae", 0, rows), cell("mld", 0, mnist_svhn_rows())]), tmp_path, heard)
+    assert len(heard.said) == 2
+    assert all("no samples in" in said for said in heard.said)
