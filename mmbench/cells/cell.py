@@ -39,10 +39,9 @@ class CellWork:
 
     def __init__(self, plan: CellPlan, shop: Workshop, *, may_train: bool) -> None:
         self.plan, self.shop, self.may_train = plan, shop, may_train
-        self.request, self._said = shop.request, set[str]()
-        self.choice = Choice(plan, shop.request, self.say)
-        self.work = ""
+        self.request, self._said, self.work = shop.request, set[str](), ""
         """What has to be written, half a sentence, known after `settled`."""
+        self.choice = Choice(plan, shop.request, self.say)
 
     @property
     def left_out(self) -> Mapping[str, str]:
