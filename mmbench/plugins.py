@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import IO, Any, TypeVar, cast, overload
 
 from .errors import PluginError, deed, near
+from .untouched import untouched
 
 __all__ = ["DATASETS", "METRICS", "MODELS", "Plugin", "available", "find", "label", "load"]
 
@@ -200,12 +201,13 @@ def _at_ease() -> Iterator[Callable[[], str]]:
     """A module is imported inside without our command line and input, which are not its own; yields what tells what it
     said.
 
-    What it prints comes out after, unless it asks to end the program. The working directory stays what it is.
+    What it prints comes out after, unless it asks to end the program. The working directory, and what else belongs to
+    the whole process (`untouched`), stay what they are.
     """
     streams, folder = (_Held(sys.stdout), _Held(sys.stderr)), _working_directory()
     before, sys.argv, typed, sys.stdin = sys.argv, sys.argv[:1], sys.stdin, io.StringIO()
     try:
-        with redirect_stdout(cast(IO[str], streams[0])), redirect_stderr(cast(IO[str], streams[1])):
+        with untouched(), redirect_stdout(cast(IO[str], streams[0])), redirect_stderr(cast(IO[str], streams[1])):
             yield lambda: " ".join(stream.held.getvalue() for stream in streams)
     except SystemExit:
         for stream in streams:

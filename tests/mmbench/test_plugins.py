@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
+import locale
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmbench.data.dataset import DatasetSource
 from mmbench.errors import PluginError
@@ -255,3 +258,39 @@ def test_names_of_installed_plugins_do_not_touch_the_path(monkeypatch: pytest.Mo
 
 def test_label_is_the_name_in_results() -> None:
     assert (label("mld"), label("my_package:MyModel")) == ("mld", "my_package.MyModel")
+
+
+GREEDY = """
+import locale, os, signal, sys, torch
+os.umask(0o077)
+sys.setrecursionlimit(5000)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+locale.setlocale(locale.LC_ALL, 'C')
+torch.set_default_dtype(torch.float64)
+torch.set_grad_enabled(False)
+torch.set_default_device('meta')
+torch.use_deterministic_algorithms(True)
+class Greedy: pass
+"""
+
+
+def test_what_belongs_to_the_whole_process_stays(site: Path) -> None:
+    """Another cell follows in the same process: its numbers, files and interruptions are its own."""
+
+    def state() -> tuple[object, ...]:
+        mask = os.umask(0o022)
+        os.umask(mask)
+        handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+        of_torch = torch.get_default_dtype(), torch.is_grad_enabled(), torch.empty(1).device
+        strict = torch.are_deterministic_algorithms_enabled()
+        return mask, sys.getrecursionlimit(), locale.setlocale(locale.LC_ALL), handlers, of_torch, strict
+
+    install(site, "greedy", module=GREEDY, greedy="greedy:Greedy")
+    before = state()
+    assert load(MODELS, "greedy").__name__ == "Greedy"
+    assert state() == before
+    (site / "fails.py").write_text(GREEDY + "raise RuntimeError")
+    with pytest.raises(PluginError):
+        load(MODELS, "fails:Greedy")
+    assert state() == before
