@@ -131,15 +131,17 @@ def _said(gap: Gap) -> str:
 
 
 def _left_out(group: Group) -> list[str]:
-    """A line for each metric that some cells lack."""
+    """A line for each metric that some cells lack, with what to type where that can help: not where it has nothing to
+    measure on these data, or gave no number."""
     reasons = {name: reason for cell in group.cells for name, reason in cell["left_out"].items()}
     whole = group.dataset["name"].removesuffix("_partial")
     flag = "" if whole == group.dataset["name"] else " --allow-partial"
-    return [
-        f"{metric_title(name)} is left out: {reason.rstrip('.')}. Then: mmbench evaluate --dataset "
-        f"{whole}{flag} --metrics {name}."
-        for name, reason in reasons.items()
-    ]
+    lines = []
+    for name, reason in reasons.items():
+        vain = reason.startswith(("it measures nothing on ", "it gave no number on "))
+        then = "" if vain else f" Then: mmbench evaluate --dataset {whole}{flag} --metrics {name}."
+        lines.append(f"{metric_title(name)} is left out: {reason.rstrip('.')}.{then}")
+    return lines
 
 
 def _references(group: Group) -> list[str]:

@@ -170,3 +170,17 @@ def test_the_csv_has_all_of_it() -> None:
     assert (line["stale"], line["changed"], line["commit"], line["split"]) == (True, "width=64", "aaa", "test")
     assert line["identity"] == "a1b2c3d4+a1b2c3d4"
     assert line["code"] == groups([stale])[0].lines[0].code
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("its weights are missing; put them into a folder", True),
+        ("it measures nothing on Toy: the data have no class labels", False),
+        ("it gave no number on Toy; tell its author", False),
+    ],
+)
+def test_what_to_type_stands_where_it_can_help(reason: str, told: bool) -> None:
+    (line,) = [x for x in render([cell("mvae", left_out={"fid": reason})]).splitlines() if "is left out" in x]
+    assert reason.partition(";")[0] in line
+    assert ("mmbench evaluate --dataset" in line) == told
