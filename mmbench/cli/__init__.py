@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import sys
-from typing import Any, NoReturn
+from importlib import metadata
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -18,7 +19,7 @@ from .look import check, data_app, list_
 from .report import report
 from .run import evaluate, run
 from .sample import sample
-from .terminal import hold_open, lead_nowhere, say
+from .terminal import hold_open, lead_nowhere, say, tell
 
 __all__ = ["app", "main"]
 
@@ -48,6 +49,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        tell(f"mmbench {metadata.version('mmbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """What stands before a verb."""
+
+
 for verb in (run, evaluate, sample, report, check, doctor):
     app.command()(verb)
 app.command(name="list")(list_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import threading
 from collections.abc import Callable
@@ -244,3 +245,8 @@ def test_what_users_typed_is_printed_as_it_is(
 def test_words_do_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.say("a\x1b[2Jb\x07\nc\rd")
     assert capsys.readouterr().err == "a [2Jb \nc d\n"
+
+
+def test_the_version_is_that_of_the_distribution(call: Call) -> None:
+    done = call("--version")
+    assert (done.exit_code, done.stdout) == (0, f"mmbench {importlib.metadata.version('mmbench')}\n")
