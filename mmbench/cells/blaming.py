@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 
 from ..errors import MemoryShortageError, MmbenchError, PluginError, deed
+from ..training import flops
 
 __all__ = ["blaming"]
 
-LIBRARY = str(Path(torch.__file__).parent)
+THEIRS = (str(Path(torch.__file__).parent), flops.__file__)
+"""Where nobody who wrote a plugin looks: torch, and what counts its operations and so stands between."""
 
 
 @contextmanager
@@ -44,5 +46,5 @@ def _is_shortage(error: BaseException) -> bool:
 def _place(error: BaseException) -> str:
     """'my_net.py:12': the innermost line that is not torch's."""
     frames = traceback.extract_tb(error.__traceback__)
-    frame = [f for f in frames if not f.filename.startswith(LIBRARY)][-1]
+    frame = [f for f in frames if not f.filename.startswith(THEIRS)][-1]
     return f"{Path(frame.filename).name}:{frame.lineno}"

@@ -133,7 +133,7 @@ def test_each_failure_has_its_sentence_and_the_other_cell_is_computed(home: Path
     for name, (words, place) in (LEFT_OUT | FAILED).items():
         assert words in reasons[name]
         assert "\n" not in reasons[name]
-        assert f"(faulty.py:{PLACES[place]})" in reasons[name] if place else True
+        assert not place or f"(faulty.py:{PLACES[place]})" in reasons[name], reasons[name]
         assert name in (reasons[name] if place else name)
         assert any(f"faulty:{name}" in line or f"faulty.{name} seed 0: FAILED" in line for line in notes.said)
     assert "smaller batch" in reasons["MemoryInLoss"]
