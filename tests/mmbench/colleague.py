@@ -63,6 +63,7 @@ def in_a_process(code: str, *arguments: str, cwd: Path, home: Path) -> Any:
     """What code prints, as JSON, in a process of its own, which may call `become()`."""
     env = os.environ | {"HOME": str(home), "MPLCONFIGDIR": str(home), "OMP_NUM_THREADS": "1"}
     parts = (".", "baselines", "mld", "evaluation", "tests/mmbench")
+    env.pop("MMBENCH_DATA", None)  # whoever it becomes may not read them, nor start this Python to look
     env["PYTHONPATH"] = os.pathsep.join(str(ROOT / part) for part in parts)
     command = [sys.executable, "-B", "-c", f"from colleague import become\n{code}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, timeout=500)
