@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, takewhile
-from typing import Literal
+from typing import Literal, get_args
 from unicodedata import normalize
 
 from .errors import ConfigError, near
@@ -20,6 +20,7 @@ LONGEST = 40
 JOINT = "joint"
 """The task with nothing given."""
 Likelihood = Literal["laplace", "gaussian", "categorical"]
+KINDS: tuple[str, ...] = get_args(Likelihood)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Modality:
         _check_name(self.name)
         if not self.shape or min(self.shape) < 1:
             raise ConfigError(f"modality {self.name!r}: every extent of its shape must be >= 1, got {self.shape}")
+        _check_numbers(self)
         if self.is_text != bool(self.vocabulary):
             raise ConfigError(f"modality {self.name!r}: a vocabulary goes with the categorical likelihood only")
 
@@ -161,6 +163,19 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"a modality's name has at most {LONGEST} letters, got {len(name)}: {name[:LONGEST]}...")
     if name == JOINT or name in _taken():
         raise ConfigError(f"a modality cannot be called {name!r}, a word of tasks or of torch's modules: rename it")
+
+
+def _check_numbers(modality: Modality) -> None:
+    """Raise ConfigError for what no likelihood or latent can be made of."""
+    who = f"modality {modality.name!r}"
+    if modality.likelihood not in KINDS:
+        raise ConfigError(f"{who} has no likelihood {modality.likelihood!r}; {near(modality.likelihood, KINDS)}")
+    if not 0 < modality.scale < math.inf:
+        raise ConfigError(f"{who}: scale must be > 0 and finite, got {modality.scale}")
+    if not 0 <= modality.weight < math.inf:
+        raise ConfigError(f"{who}: weight must be >= 0 and finite, got {modality.weight}")
+    if modality.latent < 1:
+        raise ConfigError(f"{who}: latent must be >= 1, got {modality.latent}")
 
 
 @cache

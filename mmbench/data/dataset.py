@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..modality import DatasetSpec
 from ..seeding import generator
-from .soundness import LEAST, check_split
+from .soundness import LEAST, check_split, check_tensors
 from .validation import apart, hold_out
 
 __all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
@@ -41,10 +41,13 @@ class Split:
     labels: Tensor | None = None
 
     def __post_init__(self) -> None:
+        check_tensors(self.items, self.index, self.labels)
         if self.index.ndim != 2 or self.index.shape[1] != len(self.items):
             raise DataError(f"index must be (N, {len(self.items)}), got {tuple(self.index.shape)}")
-        if self.labels is not None and len(self.labels) != len(self.index):
-            raise DataError(f"{len(self.index)} tuples but {len(self.labels)} labels")
+        if self.labels is not None and tuple(self.labels.shape) != (len(self.index),):
+            raise DataError(
+                f"{len(self.index)} tuples but labels of shape {tuple(self.labels.shape)}: one each, please"
+            )
 
     def __len__(self) -> int:
         return len(self.index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from ..modality import DatasetSpec, Modality
 if TYPE_CHECKING:
     from .dataset import Split
 
-__all__ = ["LEAST", "check_split"]
+__all__ = ["LEAST", "check_split", "check_tensors"]
 
 LEAST = 2
 """Tuples of a split: one is held out of the training tuples, and a covariance needs two samples."""
@@ -34,8 +35,18 @@ def check_split(spec: DatasetSpec, split: Split, part: str, least: int = LEAST) 
         _check_range(f"{where}: the labels", split.labels, spec.classes or int(split.labels.max()) + 1)
 
 
+def check_tensors(items: Mapping[str, object], index: object, labels: object) -> None:
+    """Raises DataError where one of them is no tensor: NumPy's arrays have other methods."""
+    named = {**{f"items of {name}": value for name, value in items.items()}, "index": index}
+    for name, value in (named if labels is None else {**named, "labels": labels}).items():
+        if not isinstance(value, Tensor):
+            raise DataError(f"the {name} must be a torch.Tensor, not {type(value).__name__}: use torch.as_tensor")
+
+
 def _check_items(what: str, modality: Modality, items: Tensor) -> None:
     """Shape, type and range of the items of one modality."""
+    if not len(items):
+        raise DataError(f"{what} has no items at all: check that its files were found")
     if tuple(items.shape[1:]) != modality.shape:
         raise DataError(f"{what} has shape {tuple(items.shape[1:])}, not {modality.shape}")
     if modality.is_text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -60,6 +61,14 @@ def test_a_text_ends_at_its_first_end() -> None:
         ({"shape": (3, 0, 2)}, "every extent of its shape must be >= 1"),
         ({"vocabulary": ("a",)}, "vocabulary goes with the categorical likelihood only"),
         ({"likelihood": "categorical"}, "vocabulary goes with the categorical likelihood only"),
+        ({"likelihood": "laplce"}, "has no likelihood 'laplce'; did you mean 'laplace'"),
+        ({"scale": 0.0}, "scale must be > 0 and finite, got 0.0"),
+        ({"scale": -1.0}, "scale must be > 0"),
+        ({"scale": math.nan}, "scale must be > 0 and finite, got nan"),
+        ({"scale": math.inf}, "scale must be > 0 and finite, got inf"),
+        ({"weight": math.nan}, "weight must be >= 0 and finite, got nan"),
+        ({"weight": -1.0}, "weight must be >= 0"),
+        ({"latent": 0}, "latent must be >= 1, got 0"),
     ],
 )
 def test_impossible_modalities_are_refused(change: dict[str, object], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy
 import pytest
 import torch
 from PIL import features
@@ -108,6 +109,26 @@ def test_one_class_and_classes_without_tuples_are_data() -> None:
 def test_impossible_labels_are_refused(labels: torch.Tensor, said: str) -> None:
     with pytest.raises(DataError, match=f"pinned, training tuples: {said}"):
         replace(pinned(), train=changed(numbered(20), labels=labels))
+
+
+def test_labels_of_another_shape_are_refused() -> None:
+    with pytest.raises(DataError, match=r"20 tuples but labels of shape \(20, 2\)"):
+        changed(numbered(20), labels=torch.zeros(20, 2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("field", ["items", "index", "labels"])
+def test_what_is_no_tensor_is_refused(field: str) -> None:
+    array = numpy.zeros((20, 2), int)
+    with pytest.raises(DataError, match=r"must be a torch\.Tensor, not ndarray: use torch\.as_tensor"):
+        changed(numbered(20), **{field: {"a": array, "b": array} if field == "items" else array})
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_no_items_at_all_are_refused(kind: torch.dtype) -> None:
+    train = numbered(20)
+    items = {**train.items, "b": torch.zeros(0, 1, 2, 2, dtype=kind)}
+    with pytest.raises(DataError, match="pinned, training tuples: b has no items at all"):
+        replace(pinned(), train=changed(train, items=items))
 
 
 @pytest.mark.parametrize("wrong", [20, -1])
