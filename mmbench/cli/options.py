@@ -42,7 +42,10 @@ def path_option(*names: str, **more: Any) -> Any:
 
 
 def _path(typed: str | Path) -> Path:
-    """Raises ConfigError for the home of nobody: no folder named '~' is made."""
+    """Raises ConfigError for the home of nobody: no folder named '~' is made; and for nothing, which is what a shell
+    makes of a variable that is not set, and would be the folder one is in."""
+    if not os.fspath(typed):
+        raise ConfigError("a path is empty (a variable that is not set?): name a file or folder, or . for this folder")
     path = os.path.expanduser(typed)
     home = path.partition("/")[0]
     if home.startswith("~") and not os.path.lexists(home):

@@ -20,6 +20,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from ..errors import BusyError, DataError
+from ..store.destinations import check_folder
 from ..store.files import set_aside
 from ..store.locks import exclusive
 from .sources import md5_of
@@ -96,6 +97,7 @@ class Fetch:
 @contextmanager
 def downloading(dataset: str, root: Path) -> Iterator[Fetch]:
     """A fetch to a data root, one at a time; failures become one sentence, a silent server has failed after 30 s."""
+    check_folder(root)
     before, fetch = socket.getdefaulttimeout(), Fetch()
     socket.setdefaulttimeout(TIMEOUT)
     try:

@@ -6,6 +6,7 @@ Every file of a known MD5 is checked each time it is read (0.2 s per 100 MB): a 
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def locate(root: Path, *candidates: str, dataset: str, advice: str = "") -> Path
     for candidate in candidates:
         if is_there(root / candidate):
             return root / candidate
+    if os.path.lexists(root) and not root.is_dir():
+        raise DataError(
+            f"{root} is no folder: point --data-root (or MMBENCH_DATA) at the one that has {candidates[0]}."
+        )
     advice = advice or f"run `mmbench data fetch {dataset} --data-root {pasted(root)}`"
     raise DataError(
         f"{candidates[0]} is missing under {root}; {advice}, "

@@ -146,6 +146,15 @@ def test_a_tilde_is_home_in_every_path(call: Call, tmp_path: Path) -> None:
     assert str(tmp_path / "home" / "runs") in listed.stdout
 
 
+@pytest.mark.parametrize(
+    "line", ["report --results=", "report --out=", "cache clear --runs=", "data verify flowers --data-root="]
+)
+def test_an_empty_path_is_not_the_folder_one_is_in(call: Call, tmp_path: Path, line: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert "a path is empty (a variable that is not set?)" in refused(call(*line.split()))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_every_path_option_knows_home() -> None:
     """None was forgotten: whatever the command line turns into a path goes through one function."""
     commands = list(app.registered_commands)

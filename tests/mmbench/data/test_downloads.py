@@ -18,7 +18,7 @@ import pytest
 from mmbench.data import downloads
 from mmbench.data.archives import unpack
 from mmbench.data.downloads import Fetch, download, downloading, of_md5
-from mmbench.errors import DataError
+from mmbench.errors import DataError, StorageError
 
 
 @pytest.mark.parametrize("error", [URLError("no route"), RuntimeError("Error:\nTried a\nTried b"), TimeoutError()])
@@ -27,6 +27,14 @@ def test_a_failed_download_is_one_sentence(tmp_path: Path, error: Exception) -> 
         raise error
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"tiny could not be downloaded to {tmp_path}: ")
+
+
+def test_a_root_that_cannot_be_made_is_no_fault_of_the_network(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("mine")
+    for root in (tmp_path / "x", tmp_path / "x" / "y"):
+        with pytest.raises(StorageError, match="is a file in the way: move it"), downloading("d", root):
+            pytest.fail("it was begun")
+    assert (tmp_path / "x").read_text() == "mine"
 
 
 def test_downloads_have_a_timeout_of_their_own(tmp_path: Path) -> None:

@@ -70,5 +70,11 @@ def test_locate_takes_the_first_place_that_has_the_file(tmp_path: Path) -> None:
     assert locate(tmp_path, "x", "b/x", dataset="d") == tmp_path / "x"
 
 
+def test_a_file_in_place_of_the_data_root_is_no_missing_download(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("mine")
+    with pytest.raises(DataError, match=r"x is no folder: point --data-root .* at one with a/b\.$"):
+        locate(tmp_path / "x", "a/b", dataset="d")
+
+
 def test_check_md5_accepts_the_right_content(tmp_path: Path) -> None:
     check_md5(tmp_path / "f", b"abc", "900150983cd24fb0d6963f7d28e17f72", root=tmp_path, dataset="d")
