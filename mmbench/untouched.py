@@ -6,6 +6,7 @@ import locale
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,16 +18,18 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Umask, locale, recursion limit and handlers of signals; of torch the default type and device, gradients and
-    determinism."""
+    """Umask, locale, recursion limit, handlers of signals and where the three streams lead; of torch the default type
+    and device, gradients and determinism. A warning that was made an error is a warning again."""
     mask = os.umask(0o077)
     os.umask(mask)
     place, depth = locale.setlocale(locale.LC_ALL), sys.getrecursionlimit()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    back = _torch()
+    back, reconnect, strict = _torch(), _streams(), list(warnings.filters)
     try:
         yield
     finally:
+        reconnect()
+        warnings.filters[:] = [rule for rule in warnings.filters if rule[0] != "error" or rule in strict]  # type: ignore[index]
         os.umask(mask)
         sys.setrecursionlimit(depth)
         with suppress(locale.Error):
@@ -36,6 +39,26 @@ def untouched() -> Iterator[None]:
                 with suppress(ValueError):  # in another thread nobody can have set one either
                     signal.signal(number, handler)
         back()
+
+
+def _streams() -> Callable[[], None]:
+    """What leads the numbers 0, 1 and 2 back to where they lead now, whoever closes them; until then 0 gives nothing:
+    what a user types is not a module's to read."""
+    kept: dict[int, int] = {}
+    for number in range(3):
+        with suppress(OSError):
+            kept[number] = os.dup(number)
+    if 0 in kept:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+
+    def back() -> None:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+
+    return back
 
 
 def _torch() -> Callable[[], None]:

@@ -275,6 +275,31 @@ class Greedy: pass
 """
 
 
+STREAMS = """
+import os, warnings
+assert os.read(0, 9) == b'', 'what a user typed'
+os.close(0), os.close(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+warnings.simplefilter('error')
+class Greedy: pass
+"""
+
+
+def test_streams_lead_where_they_did_and_warnings_stay_warnings(tmp_path: Path) -> None:
+    """A pipe's reader, which is not this program, sees what is said after; the next module finds its streams."""
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.py").write_text(STREAMS)
+    code = (
+        "import os, sys, warnings; from mmbench.plugins import MODELS, load; load(MODELS, 'first:Greedy'); "
+        "load(MODELS, 'second:Greedy'); os.write(1, b'out'); os.write(2, b'err'); warnings.warn('w'); "
+        "print(os.read(0, 9))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, input=b"typed", capture_output=True)
+    assert done.stdout == b"outb'typed'\n", done.stderr
+    assert done.stderr.startswith(b"err")
+    assert b"UserWarning: w" in done.stderr
+
+
 def test_what_belongs_to_the_whole_process_stays(site: Path) -> None:
     """Another cell follows in the same process: its numbers, files and interruptions are its own."""
 
