@@ -7,12 +7,13 @@ from functools import lru_cache
 from typing import Literal
 
 from .. import store
-from ..errors import ResultError
+from ..errors import DamagedError, ResultError
 from ..metric import Bench, Metric
 from ..model import Model
 from ..networks import Networks
 from ..seeding import seeded_init
 from ..store.schema import Cell
+from ..tensors import finished
 from ..training import StageRecord, train
 from .choosing import Choice
 from .cost import cost_record
@@ -21,6 +22,7 @@ from .measuring import groups, measure, targets
 from .memory import Peak
 from .plan import CellPlan
 from .record import cell_record, metric_records
+from .sampling import Sampler, title
 from .shown import keep_shown, labelled, shown_lack, shown_name
 from .workshop import Workshop
 
@@ -100,9 +102,8 @@ class CellWork:
             return "it has to be computed"
         if lacking:
             return f"{', '.join(lacking)} has to be measured"
-        if wrong := shown_lack(self.plan, self.shop, cell):
-            return f"{wrong} and have to be drawn anew"
-        return "more samples have to be kept" if self._samples_lack(cell) else ""
+        wrong = shown_lack(self.plan, self.shop, cell)
+        return f"{wrong} and have to be drawn anew" if wrong else self._samples_lack(cell)
 
     def trained(self) -> tuple[Model, dict[str, StageRecord]]:
         """The cell's model, from its kept stages where they are there."""
@@ -173,13 +174,24 @@ class CellWork:
         if metrics:
             store.write(self.request.results, cell)
 
-    def _samples_lack(self, cell: Cell) -> bool:
-        """Whether samples shall be kept that are not yet."""
+    def _samples_lack(self, cell: Cell) -> str:
+        """Which samples shall be kept that are not yet, half a sentence; '' for none."""
         if not self.request.keep:
-            return False
+            return ""
         bench = self.shop.bench(self.plan.protocol)
         source, (made, own) = sampler(self.plan, self.shop, _no_model, _kept(cell)), groups(bench)
-        return any(source.lacks(bench, group[0].given, targets(group)) for group in [*made, *own])
+        wanted = ((group[0].given, targets(group)) for group in [*made, *own])
+        return next((_lack(source, *names) for names in wanted if source.lacks(bench, *names)), "")
+
+
+def _lack(source: Sampler, given: Sequence[str], wanted: Sequence[str]) -> str:
+    """What has to be done for the samples of a condition, half a sentence that names a damaged file."""
+    assert source.shelf
+    try:
+        finished(source.shelf.artefact(given, wanted))
+    except DamagedError as error:
+        return f"{error} and its samples have to be kept anew"
+    return f"more samples ({title(given, wanted)}) have to be kept as {source.format}"
 
 
 def _no_model() -> Model:

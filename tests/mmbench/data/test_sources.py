@@ -72,7 +72,7 @@ def test_locate_takes_the_first_place_that_has_the_file(tmp_path: Path) -> None:
 
 def test_a_file_in_place_of_the_data_root_is_no_missing_download(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("mine")
-    with pytest.raises(DataError, match=r"x is no folder: point --data-root .* at one with a/b\.$"):
+    with pytest.raises(DataError, match=r"x is no folder: point --data-root .* at the one that has a/b\.$"):
         locate(tmp_path / "x", "a/b", dataset="d")
 
 

@@ -161,6 +161,32 @@ def test_what_cannot_be_mended_where_nothing_can_be_written_is_named(
     assert contents(home) == before
 
 
+@pytest.mark.parametrize("damage", ["damaged", "fewer", "png"])
+def test_kept_samples_that_have_to_be_written_are_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """Where nothing can be written: the damaged file, else the condition."""
+    cards = [path for path in (home / "runs/artefacts/samples").glob("*/card.json") if "joint by" in path.read_text()]
+    tensors = cards[0].parent / "tensors.safetensors"
+    if damage == "damaged":
+        tensors.write_bytes(b"no tensors")
+    if damage == "png":
+        next((home / "runs").rglob("joint/*/00001.png")).unlink()
+    before = contents(home)
+
+    def refuse(folder: Path) -> None:
+        raise StorageError(f"{folder} cannot be written to (Read-only file system): name another folder")
+
+    monkeypatch.setattr(inventory, "check_writable", refuse)
+    count = 6 if damage == "fewer" else 5
+    with pytest.raises(StorageError) as caught:
+        Engine(asked(home, models=("mvae",), keep=count, keep_format="png")).evaluate()
+    what = f"{tensors} is damaged (" if damage == "damaged" else "more samples (joint) have to be kept as png, but "
+    assert str(caught.value).startswith(f"mvae seed 0: {what}")
+    assert f"but {home}/results cannot be written to" in str(caught.value)
+    assert contents(home) == before
+
+
 def test_a_sample_file_that_may_not_be_read_is_not_drawn_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, before = Path.read_bytes, contents(home)
 
