@@ -68,6 +68,7 @@ def sample(
     check_file(out)
     picture_format(out)
     _check_apart(out, given or ())
+    _check_once(given or ())
     asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
     sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
@@ -75,6 +76,13 @@ def sample(
     for name, values in sampled.made.items():
         if values.dtype.kind == "U":
             tell("\n".join(f"{name}: {one_line(text)}" for text in values.tolist()))
+
+
+def _check_once(given: Sequence[str]) -> None:
+    """Raise ConfigError where a modality is given twice: one of the two would not be heeded."""
+    names = [setting.partition("=")[0] for setting in given]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise ConfigError(f"{twice} is given {names.count(twice)} times: give it once, a sample has one {twice}")
 
 
 def _check_apart(out: Path, given: Sequence[str]) -> None:

@@ -200,6 +200,12 @@ def test_a_picture_is_never_drawn_over_what_is_given(call: Call, engine: type[Fa
     assert call("sample", "--given", "name=" + "seven " * 100, "--out", "x.png").exit_code == 0, "a text is no file"
 
 
+def test_a_modality_that_is_given_twice_is_refused(call: Call, engine: type[FakeEngine]) -> None:
+    said = refused(call("sample", "--given", "b=x", "--given", "a=y", "--given", "b=z", "--out", "x.png"))
+    assert said == "b is given 2 times: give it once, a sample has one b"
+    assert not Path("x.png").exists()
+
+
 def test_samples_that_memory_cannot_hold_are_refused_before_the_model() -> None:
     image = Modality(name="image", shape=(3, 1024, 1024), network="own", latent=4)
     text = Modality(name="text", shape=(4,), network="own", latent=4, likelihood="categorical", vocabulary=("a", "b"))
