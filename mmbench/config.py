@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from .errors import ConfigError, near
+from .mistakes import MISSING, mistake
 
 __all__ = [
     "BUDGETS",
@@ -149,12 +150,10 @@ def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
     try:
         config = TypeAdapter(cls).validate_python(dict(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
+        cause = error.errors()[0].get("ctx", {}).get("error")
         if isinstance(cause, ConfigError):
             raise cause from None
-        where = ".".join(str(p) for p in first["loc"] if not str(p).startswith(("function-", "union")))
-        raise ConfigError(f"{where} = {first['input']!r} will not do: {first['msg'].lower()}") from None
+        raise ConfigError(_refusal("", error, dict(data))) from None
     _refuse_unknown(data, to_json(config))
     return config
 
@@ -236,9 +235,17 @@ def _check_value(path: str, kind: Any, value: Any) -> None:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise ConfigError(f"{path} = {value!r} will not do: {error.errors()[0]['msg'].lower()}") from None
+        raise ConfigError(_refusal(path, error, value)) from None
     except PydanticUserError:
         return  # a type of a stranger's that pydantic does not know
+
+
+def _refusal(path: str, error: ValidationError, value: Any) -> str:
+    where, wrong, remedy = mistake(error, value)
+    full = ".".join(filter(None, (path, where)))
+    if remedy == MISSING:
+        return f"{full} {MISSING}"
+    return f"{full} = {wrong} will not do: {remedy}" if full else f"these settings do not go together: {remedy}"
 
 
 def canonical(data: Any) -> str:

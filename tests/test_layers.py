@@ -24,7 +24,9 @@ ALLOWED = {
 STOREYS = (  # rooms of mmbench, from the ground up: each may import from its own storey and those below
     {"errors", "seeding", "untouched"},
     {"interrupt"},
-    {"config", "modality", "progress", "plugins"},
+    {"progress", "plugins"},
+    {"mistakes"},
+    {"config", "modality"},
     {"store", "likelihoods", "networks", "precision"},
     {"tensors"},
     {"data"},

@@ -31,7 +31,10 @@ class MMVAEConfig(BetaVAEConfig):
 
 
 class MMVAE(MultimodalVAE[MMVAEConfig]):
-    """q(z | X) = 1/M sum_m q(z | x_m); each z reconstructs all modalities."""
+    """MMVAE as the paper has it: a mixture of Gaussian experts with a stratified ELBO.
+
+    q(z | X) = 1/M sum_m q(z | x_m); each z reconstructs all modalities.
+    """
 
     Config = MMVAEConfig
 

@@ -30,7 +30,10 @@ class MoPoEConfig(BetaVAEConfig):
 
 
 class MoPoE(MultimodalVAE[MoPoEConfig]):
-    """Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S."""
+    """MoPoE-VAE: a mixture of the products of experts of all subsets of the modalities.
+
+    Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S.
+    """
 
     Config = MoPoEConfig
 

@@ -39,7 +39,9 @@ class MVAEConfig(BetaVAEConfig):
 
 
 class MVAE(MultimodalVAE[MVAEConfig]):
-    """Sub-sampled ELBO: the full set, each single modality, and k random subsets in between.
+    """MVAE: a product of experts, trained on the ELBOs of a few subsets of the modalities.
+
+    Sub-sampled ELBO: the full set, each single modality, and k random subsets in between.
 
     q(z | x_S) = p(z) prod_{m in S} q(z | x_m): the prior is always one of the experts.
     """

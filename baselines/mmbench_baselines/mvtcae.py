@@ -40,7 +40,10 @@ class MVTCAEConfig(BetaVAEConfig):
 
 
 class MVTCAE(MultimodalVAE[MVTCAEConfig]):
-    """Total-correlation objective with q(z | X) ~ prod_m q(z | x_m)."""
+    """MVTCAE: a product of experts that is held close to each expert (total correlation).
+
+    q(z | X) ~ prod_m q(z | x_m).
+    """
 
     Config = MVTCAEConfig
 

@@ -68,7 +68,9 @@ class NexusConfig(BetaVAEConfig):
 
 
 class Nexus(MultimodalVAE[NexusConfig]):
-    """Two levels, trained by one optimiser; the detached z_m keep the nexus' gradients out of the lower level.
+    """NEXUS: a VAE for each modality, and above them a VAE of their latents.
+
+    Two levels, trained by one optimiser; the detached z_m keep the nexus' gradients out of the lower level.
 
     A buffer counts the training steps for the KL warm-up, so a resumed run goes on where it stopped. How many steps the
     warm-up has is known from the schedule; if that counts epochs, from the training set, when the stage is prepared.

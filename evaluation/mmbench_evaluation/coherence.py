@@ -66,12 +66,13 @@ class _Tally:
 
 
 class Coherence(Metric):
-    """Joint and conditional coherence, in %, over all samples (a micro average), with Wilson's 95 % interval.
+    """Do the modalities of a sample speak of the same class? Joint, and every subset to every other modality.
 
-    Joint samples are independent. Those of a conditional task are not (`intervals`): an image that stands in 20 test
-    tuples is given 20 times, and its samples are a cluster. The row of real data rests on the real targets instead,
-    each of which is read 20 times; so these are looked at too, and the wider interval counts. Where all that is given
-    is a text that says its class, the samples are independent.
+    In %, over all samples (a micro average), with Wilson's 95 % interval. Joint samples are independent. Those of a
+    conditional task are not (`intervals`): an image that stands in 20 test tuples is given 20 times, and its samples
+    are a cluster. The row of real data rests on the real targets instead, each of which is read 20 times; so these are
+    looked at too, and the wider interval counts. Where all that is given is a text that says its class, the samples
+    are independent.
 
     Joint generation also gives, for each of its modalities, the row 'label_entropy': the entropy in nats of the classes
     that the modality's judge read, those of no class left out; ln K where all K classes are equally frequent. A task

@@ -19,7 +19,7 @@ __all__ = ["FID"]
 
 
 class FID(Frechet):
-    """Fréchet distance on 2,048 features of Inception, for every image of three channels.
+    """Fréchet distance of colour images, on the 2,048 features of Inception.
 
     Values under different resize rules or different counts are not comparable: both stand in the row.
     """

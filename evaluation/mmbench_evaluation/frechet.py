@@ -233,7 +233,7 @@ class _Unit:
 
 
 class FMD(Frechet):
-    """Fréchet distance on the features of the judge, and its ratio to that of the reference autoencoder.
+    """Fréchet distance of images, on the features of the judge, and its ratio to that of the reference autoencoder.
 
     The row 'fmd_ratio' has no scale: the FMD divided by `unit_distance`. It is left out where the reference
     autoencoder has collapsed.

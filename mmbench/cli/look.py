@@ -1,4 +1,4 @@
-"""mmbench list, check and data: what is installed, whether it keeps the contract, whether its files are there."""
+"""mmbench check and data: whether a model keeps the contract, whether the files of a dataset are there."""
 
 from __future__ import annotations
 
@@ -11,27 +11,23 @@ import typer
 
 from .. import plugins
 from .options import AllowPartial, DataRoot
-from .terminal import show, tell
+from .terminal import tell
 
 if TYPE_CHECKING:
     from ..data.dataset import DatasetSource
 
-__all__ = ["check", "data_app", "list_"]
+__all__ = ["check", "data_app"]
 
 data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_args_is_help=True)
 
 
-def list_() -> None:
-    """List the installed models, datasets and metrics, and who brought them."""
-    groups = (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS))
-    found = [(kind, plugin) for kind, group in groups for plugin in plugins.available(group).values()]
-    show(("kind", "name", "class", "from"), [(kind, p.name, p.value, p.source) for kind, p in found])
-
-
 def check(
-    model: Annotated[str, typer.Argument(help="An installed model, or module:Class.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", hidden=True)],
 ) -> None:
-    """Does a model keep the contract? A line for each check; exit code 1 if one fails."""
+    """Does a model keep the contract? A line for each check; exit code 1 if one fails.
+
+    MODEL is an installed model, or module:Class.
+    """
     from ..checks import run_checks
 
     plugins.find(plugins.MODELS, model)
@@ -46,21 +42,21 @@ def check(
 
 @data_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    name: Annotated[str, typer.Argument(metavar="DATASET", hidden=True)],
     data_root: DataRoot = Path("data"),
 ) -> None:
-    """Bring a dataset's files to the data root and verify them."""
+    """Bring a dataset's files to the data root and verify them; 'mmbench list --datasets' names them."""
     with _source(name) as source:
         tell(source.fetch(data_root))
 
 
 @data_app.command()
 def verify(
-    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    name: Annotated[str, typer.Argument(metavar="DATASET", hidden=True)],
     data_root: DataRoot = Path("data"),
     allow_partial: AllowPartial = False,
 ) -> None:
-    """Check a dataset's files."""
+    """Check a dataset's files; 'mmbench list --datasets' names them."""
     with _source(name) as source:
         source.allow_partial = allow_partial
         tell(source.verify(data_root))

@@ -32,13 +32,17 @@ def run(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help="Installed models (mld,mvae), 'all', or module:Class; may be given several times."
+            "--model",
+            metavar="NAMES",
+            help="Installed models (mld,mvae), 'all', or module:Class; may be given several times.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds: 5 means seeds 0 to 4.")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, metavar="N", help="Number of seeds: 5 means seeds 0 to 4.")
+    ] = 1,
     seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", min=0, help="This seed, instead of --seeds; may be given several times."),
+        typer.Option("--seed", min=0, metavar="K", help="This seed, instead of --seeds; may be given several times."),
     ] = None,
     budget: Annotated[
         Budget | None,
@@ -114,10 +118,12 @@ def run(
 def evaluate(
     *,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Cells of this model only; may be given several times.")
+        list[str] | None,
+        typer.Option("--model", metavar="NAMES", help="Cells of this model only; may be given several times."),
     ] = None,
     seed: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="Cells of this seed only; may be given several times.")
+        list[int] | None,
+        typer.Option("--seed", min=0, metavar="K", help="Cells of this seed only; may be given several times."),
     ] = None,
     budget: Annotated[Budget | None, typer.Option("--budget", help="Cells of this budget only.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,

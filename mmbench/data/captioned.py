@@ -84,6 +84,13 @@ class CaptionedImages(DatasetSource):
         spec = self._spec(json.loads(said["vocabulary"]), whole)
         return Dataset(spec, train, test, _unseen(train))
 
+    def lacks(self, root: Path) -> str:
+        try:
+            self._present(root)
+        except DataError as error:
+            return str(error)
+        return ""
+
     def fetch(self, root: Path) -> str:
         with suppress(DataError):
             return self.verify(root)

@@ -175,6 +175,11 @@ class DatasetSource(ABC):
         Raises DataError, with what to do, where a file is missing or damaged.
         """
 
+    def lacks(self, root: Path) -> str | None:
+        """What is missing under `root`, one sentence with what to do; '' for nothing, None where only `verify` knows.
+        For lists: files are looked for and not read, nothing is downloaded."""
+        return "" if type(self).verify is DatasetSource.verify else None
+
     def fetch(self, root: Path) -> str:
         """Bring the files to `root` and verify them; returns a sentence that says what was done."""
         return f"{self.title} is drawn, not downloaded: nothing to fetch."
