@@ -70,6 +70,9 @@ class Places:
     """Where everything is, and which dataset."""
 
     dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs"
+    views: Annotated[
+        int | None, typer.Option("--views", help="Use the first N views of PolyMNIST, as a dataset NAME_N.")
+    ] = None
     data_root: DataRoot = Path("data")
     results: Results = Path("results")
     runs: Runs = Path("runs")
