@@ -81,7 +81,6 @@ class MLDConfig:
 
         The smaller budgets train fewer steps and sample along a shorter path; architecture and objective stay.
         """
-        family = recipes.family(dataset)
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
-        score, networks, sampler = recipes.score(dataset, budget), recipes.NETWORKS[family], recipes.SAMPLERS[budget]
-        return cls(autoencoders=autoencoders, score=score, **networks, **sampler)
+        score, networks = recipes.score(dataset, budget), recipes.networks(dataset, budget)
+        return cls(autoencoders=autoencoders, score=score, **networks, **recipes.SAMPLERS[budget])
