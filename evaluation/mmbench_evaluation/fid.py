@@ -40,7 +40,7 @@ class FID(Frechet):
         return inception(bench)
 
     @classmethod
-    def dim(cls, modality: Modality) -> int:
+    def dim(cls, bench: Bench, modality: Modality) -> int:
         return FEATURES
 
     @classmethod

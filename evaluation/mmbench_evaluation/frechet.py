@@ -1,7 +1,8 @@
 """Fréchet distances between real and generated images, by the moments of their features.
 
-`FMD` takes the features of the suite's own classifiers (320 numbers for 28x28 images, 500 for 32x32). They have no
-scale: compare distances under one judge only, or their ratios to that of a reference autoencoder. FID is in `fid`.
+`FMD` takes the features of the suite's own classifiers (LeNet's are 320 numbers for 28x28 images, 500 for 32x32). They
+have no scale: compare distances under one judge only, or their ratios to that of a reference autoencoder. FID is in
+`fid`.
 
 Reference: Bounoua et al., Appendix B.2.2.
 """
@@ -25,9 +26,9 @@ from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import Made, once
 
-from .classifiers import LeNet, judge, judges_keep
+from .classifiers import judge, judges_keep
 from .identity import hex8
-from .judge_networks import too_small
+from .judge_networks import judge_network, too_small
 from .moments import Moments
 from .reference import reference_autoencoder, reference_keeps
 
@@ -73,8 +74,8 @@ class Frechet(Metric):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._made: dict[tuple[Task, str], Moments] = {}
-        self._last: tuple[Tensor, Tensor] | None = None
-        """Images and their features: the real ones come once for each task."""
+        self._last: dict[str, tuple[Tensor, Tensor]] = {}
+        """Modality -> the last images and their features: the real ones come once for each task."""
 
     @classmethod
     @abstractmethod
@@ -105,13 +106,13 @@ class Frechet(Metric):
             for source in cls._sources(bench, modality):
                 known = {"data": bench.dataset.fingerprint, "metric": cls.name, "modality": modality.name}
                 if not bench.artefacts.holds("statistics", {**known, "source": source}):
-                    dim = cls.dim(modality)
+                    dim = cls.dim(bench, modality)
                     found[f"statistics/{cls.name}/{modality.name}/{source}"] = Kept(8 * dim * (dim + 1))
         return found
 
     @classmethod
     @abstractmethod
-    def dim(cls, modality: Modality) -> int:
+    def dim(cls, bench: Bench, modality: Modality) -> int:
         """Number of features."""
 
     @classmethod
@@ -146,10 +147,10 @@ class Frechet(Metric):
 
     def _watched(self, modality: str, x: Tensor) -> Tensor:
         """Features of a batch; the same tensor is not looked at twice in a row."""
-        if self._last and self._last[0].data_ptr() == x.data_ptr() and self._last[0].shape == x.shape:
-            return self._last[1]
-        self._last = x, self._extracted(modality, x)
-        return self._last[1]
+        last = self._last.get(modality)
+        if last is None or last[0].data_ptr() != x.data_ptr() or last[0].shape != x.shape:
+            last = self._last[modality] = x, self._extracted(modality, x)
+        return last[1]
 
     def _extracted(self, modality: str, x: Tensor) -> Tensor:
         extractor = self.extractor(self.bench, modality)
@@ -256,8 +257,8 @@ class FMD(Frechet):
         return judge(bench, modality)
 
     @classmethod
-    def dim(cls, modality: Modality) -> int:
-        return LeNet(modality.shape, 2).dim
+    def dim(cls, bench: Bench, modality: Modality) -> int:
+        return judge_network(bench.dataset.spec)(modality.shape, 2).dim
 
     @classmethod
     def _judges_keep(cls, bench: Bench, modality: Modality) -> dict[str, Kept]:

@@ -82,9 +82,12 @@ class LatentDiffusionConfig:
 
         The smaller budgets train fewer steps and sample along a shorter path; architecture and objective stay.
         """
-        family = recipes.family(dataset)
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
-        score, networks, sampler = recipes.score(dataset, budget), recipes.NETWORKS[family], recipes.SAMPLERS[budget]
+        score, networks, sampler = (
+            recipes.score(dataset, budget),
+            recipes.networks(dataset, budget),
+            recipes.SAMPLERS[budget],
+        )
         own = {f.name for f in fields(cls)}
         rows = {name: value for name, value in {**networks, **sampler}.items() if name in own}
         return cls(autoencoders=autoencoders, score=score, **rows)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.modality import subsets
+from mmbench.modality import FEW, subsets
 from mmbench.seeding import derive
 
 from .latents import Layout
@@ -126,8 +126,8 @@ def score_skills(
     conditions: Sequence[tuple[str, ...]] | None = None,
 ) -> dict[str, float]:
     """1 - loss / loss of the answer 0, on held-out standardised latents z (n, D): 'skill' of a joint step, 'skill given
-    x' of the others, and 'best skill', the largest of them (NaN where one of them is). The others are all proper
-    subsets, or `conditions`.
+    x' of the others, and 'best skill', the largest of them (NaN where one of them is). The others are `conditions`, or
+    all proper subsets; of more than three modalities those with one given, and those with all but one.
 
     The times are drawn one from each n-th of [0, 1], the noise is the generator's, both the same for every choice of A2
     and for the answer 0, so that the skills differ by what is given alone.
@@ -136,7 +136,9 @@ def score_skills(
     t = (torch.arange(n, device=z.device) + torch.rand(n, generator=generator, device=z.device)) / n
     t, eps = t.clamp(min=T_MIN), torch.randn(z.shape, generator=generator, device=z.device)
     skills = {}
-    for given in ((), *(proper_subsets(layout.names) if conditions is None else conditions)):
+    every = proper_subsets(layout.names)
+    told = every if len(layout.names) <= FEW else [s for s in every if len(s) in (1, len(layout.names) - 1)]
+    for given in ((), *(told if conditions is None else conditions)):
         name = f"skill given {' and '.join(given)}" if given else "skill"
         answers: tuple[Network, Network] = network, lambda r, tau: torch.zeros_like(r)
         loss, nothing = (float(masked_multi_time_loss(o, z, t, eps, given, layout, sde)) for o in answers)

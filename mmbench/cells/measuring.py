@@ -29,6 +29,7 @@ from .blaming import blaming
 from .export import as_array
 from .references import references
 from .sampling import Sampler, title
+from .tasks import measured_tasks
 
 __all__ = ["KEPT", "Measurement", "begun", "groups", "measure", "targets", "wanted"]
 
@@ -80,7 +81,7 @@ def measure(sampler: Sampler, bench: Bench, metrics: Metrics, *, figures: bool =
 
 def groups(bench: Bench) -> tuple[list[list[Task]], list[list[Task]]]:
     """Tasks that are sampled together since they share what is given; then each modality's reconstruction."""
-    tasks = bench.dataset.spec.tasks()
+    tasks = measured_tasks(bench.dataset.spec, bench.protocol)
     made = [[task for task in tasks if task.given == given] for given in dict.fromkeys(task.given for task in tasks)]
     return made, [[Task((name,), (name,))] for name in bench.dataset.spec.names]
 
@@ -157,10 +158,11 @@ def _references(bench: Bench, metrics: Metrics, result: Measurement) -> None:
     """The rows of the reference points; they belong to the data, so a process measures them once."""
     fresh = {name: metric for name, metric in metrics.items() if not bench.memory.knows(_ReferenceRows, name)}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in fresh}
+    tasks = measured_tasks(bench.dataset.spec, bench.protocol)
     for point in references(bench, fresh):
         chosen = {name: begun(name, metric, bench) for name, metric in point.metrics.items()}
         for start, rows, batch in point.samples:
-            _feed(chosen, bench.dataset.spec.tasks(), batch, rows, start, result)
+            _feed(chosen, tasks, batch, rows, start, result)
         for name, lines in _collect(chosen, point.source, point.data, result).items():
             found[name] += lines
     for name, lines in found.items():

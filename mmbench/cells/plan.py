@@ -11,12 +11,14 @@ from .. import plugins, store
 from ..config import Precision, Protocol, check_settings, digest, flat, override, to_json
 from ..data.dataset import Dataset
 from ..errors import ConfigError, MmbenchError, PluginError
+from ..modality import FEW
 from ..model import Model
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
 from .blaming import blaming
 from .data_record import modality_record
 from .request import expanded, split_settings
+from .tasks import check_subsets
 from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner", "load_model"]
@@ -88,12 +90,15 @@ class Planner:
     @cached_property
     def protocol(self) -> Protocol:
         """How new cells are measured."""
-        return override(self._recipe, self.protocol_settings)
+        protocol = override(self._recipe, self.protocol_settings)
+        check_subsets(self.shop.dataset.spec, protocol)
+        return protocol
 
     @property
     def _recipe(self) -> Protocol:
         spec = self.shop.dataset.spec
-        return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count)
+        terms = {"judge_share": spec.judge_share, "many": len(spec.names) > FEW}
+        return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count, **terms)
 
     def plan(self) -> list[CellPlan]:
         """Every cell of the request; a model that fails here is told of and left out, the others are planned.

@@ -22,6 +22,7 @@ from ..modality import Modality
 from ..seeding import generator
 from .blaming import blaming
 from .sampling import batches
+from .tasks import measured_tasks
 
 __all__ = ["Floor", "Reference", "evaluation_order", "floor", "references", "wanted"]
 
@@ -72,8 +73,8 @@ def references(bench: Bench, metrics: Metrics) -> Iterator[Reference]:
 def wanted(bench: Bench, metric: type[Metric]) -> int:
     """The most tuples that a metric measures of any task."""
     with blaming(str(getattr(metric, "name", metric.__qualname__))):
-        made = metric(bench)
-        return min(len(bench.order), max(index(made.wants(task)) for task in bench.dataset.spec.tasks()))
+        made, tasks = metric(bench), measured_tasks(bench.dataset.spec, bench.protocol)
+        return min(len(bench.order), max(index(made.wants(task)) for task in tasks))
 
 
 def floor(bench: Bench, count: int) -> Floor:

@@ -70,6 +70,10 @@ class Places:
     """Where everything is, and which dataset."""
 
     dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="See 'mmbench list'.")] = "glyphs"
+    views: Annotated[
+        int | None,
+        typer.Option("--views", metavar="N", help="Use the first N views of PolyMNIST, as a dataset NAME_N."),
+    ] = None
     data_root: DataRoot = Path("data")
     results: Results = Path("results")
     runs: Runs = Path("runs")

@@ -163,6 +163,11 @@ class DatasetSource(ABC):
     """One line for `mmbench list`."""
     default_budget: ClassVar[str] = "laptop"
     """The budget of `mmbench run` where none is named; the paper's own datasets say 'paper'."""
+    view_counts: ClassVar[Sequence[int]] = ()
+    """How many of its modalities may be asked for, where there is a choice (`views`)."""
+    views: int | None = None
+    """Set before `load`, to one of `view_counts`: so many of the modalities, the first ones; None for all. Fewer than
+    all are a dataset with a name of its own."""
     allow_partial: bool = False
     """Set before `load`: whether a part of the files will do. What is then loaded has a name of its own."""
     say: Callable[[str], None] = staticmethod(lambda _: None)

@@ -77,10 +77,16 @@ class Names:
         given, arrow, target = task.partition("->")
         return f"{self.short(given)} → {self.short(target)}" if arrow else one_line(task.capitalize())
 
+    def _label(self, task: str, modality: str) -> str:
+        """The task's title; where several modalities are generated from what is given, of the judged one alone."""
+        given, arrow, targets = task.partition("->")
+        several = arrow and modality != targets and modality in targets.split("+")
+        return self.task_title(f"{given}->{modality}" if several else task)
+
     def column(self, row: RowRecord) -> Column:
         """The column that a row's number stands in."""
         metric, task, modality = point = (row["metric"], row["task"], row["modality"])
-        label, title, unit = self.task_title(task), one_line(metric_title(metric)), one_line(row["unit"])
+        label, title, unit = self._label(task, modality), one_line(metric_title(metric)), one_line(row["unit"])
         better = row["higher_is_better"]
         if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
