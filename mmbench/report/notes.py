@@ -104,7 +104,7 @@ def _quality(group: Group, table: Table) -> Iterator[str]:
     for column in table.columns:
         if column.higher_is_better is False:
             targets = [point[2] for point in column.over] or [column.point[2]]
-            judged.setdefault(metric_title(column.metric), {}).update(
+            judged.setdefault(group.names.metric(column.metric), {}).update(
                 dict.fromkeys(group.names.short(target) for target in targets)
             )
     if judged:

@@ -99,9 +99,9 @@ def model_rank(model: str) -> int:
     return order.index(model) if model in order else len(order)
 
 
-def metric_title(metric: str) -> str:
-    """A metric's name in print."""
-    return METRICS.get(metric, metric.replace("_", " ").capitalize())
+def metric_title(metric: str, declared: str = "") -> str:
+    """A metric's name in print; of those that are not the suite's what their plugins declare, if anything."""
+    return METRICS.get(metric, declared or metric.replace("_", " ").capitalize())
 
 
 def metric_digits(metric: str) -> int:
