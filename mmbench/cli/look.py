@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import plugins
+from ..errors import PluginError, near
 from .options import AllowPartial, DataRoot
 from .terminal import show, tell
 
@@ -29,19 +30,31 @@ def list_() -> None:
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="An installed model, or module:Class.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed model or metric, or module:Class.")],
 ) -> None:
-    """Does a model keep the contract? A line for each check; exit code 1 if one fails."""
-    from ..checks import run_checks
+    """Does a model or a metric keep its contract? A line for each check; exit code 1 if one fails."""
+    from ..checks import run_checks, run_metric_checks
 
-    plugins.find(plugins.MODELS, model)
     failed = 0
-    for result in run_checks(model):
+    for result in (run_metric_checks if _is_metric(name) else run_checks)(name):
         tell(result.line())
         failed += not result.ok
     if failed:
         tell(f"{failed} failed")
         raise typer.Exit(1)
+
+
+def _is_metric(name: str) -> bool:
+    """Whether a name is a metric's; else it is a model's. Raises PluginError for an unknown one."""
+    from ..metric import Metric
+
+    models, metrics = (plugins.available(group) for group in (plugins.MODELS, plugins.METRICS))
+    if ":" in name:
+        found = plugins.load(plugins.METRICS, name)
+        return isinstance(found, type) and issubclass(found, Metric)
+    if name not in models and name not in metrics:
+        raise PluginError(f"there is no model or metric {name!r}; {near(name, [*models, *metrics])}")
+    return name not in models
 
 
 @data_app.command()
