@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import near
 from .metric import Metric, Quantity, Row
+from .modality import Task
 
 __all__ = ["GROUPS", "declaration_fault", "declared", "row_fault"]
 
@@ -70,20 +71,26 @@ def _are_bounds(bounds: Any) -> bool:
     return low < high  # false for NaN, too
 
 
-def row_fault(metric: type[Metric], row: Row, tasks: Collection[str], modalities: Collection[str]) -> str:
-    """What is wrong with a row beside its types, in one sentence; '' for nothing.
-
-    Arguments:
-        tasks: names of all tasks of the protocol.
-        modalities: the dataset's.
-    """
-    if row.task not in tasks:
-        return f"{row.metric} of a task {row.task!r} that the data do not have; {near(row.task, tasks)}"
+def row_fault(metric: type[Metric], row: Row, modalities: Collection[str]) -> str:
+    """What is wrong with a row beside its types, in one sentence; '' for nothing. `modalities` are the dataset's."""
+    if not _is_task(row.task, modalities):
+        known = ", ".join(modalities)
+        return (
+            f"{row.metric} of a task {row.task!r} that the data do not have; name it by Task.name: 'joint', or 'a->b', "
+            f"'a+b->c' of {known}"
+        )
     unknown = [name for name in row.modality.split("+") if name not in modalities]
     if unknown:
         return f"{row.metric} of a modality {unknown[0]!r} that the data do not have; {near(unknown[0], modalities)}"
     quantity = declared(metric).get(row.metric)
     return _strays(row, quantity) if quantity else ""
+
+
+def _is_task(name: str, modalities: Collection[str]) -> bool:
+    """Whether it is joint generation, or given modalities and targets, none of them twice on a side."""
+    sides = [side.split("+") for side in name.split("->")]
+    whole = len(sides) == 2 and all(len(set(side)) == len(side) and set(side) <= set(modalities) for side in sides)
+    return whole or name == Task((), ()).name
 
 
 def _strays(row: Row, quantity: Quantity) -> str:

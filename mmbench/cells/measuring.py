@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import MmbenchError
+from ..errors import MmbenchError, UnavailableError
 from ..metric import Bench, Metric
 from ..modality import Task
 from ..model import Batch
@@ -58,7 +58,8 @@ def measure(sampler: Sampler, bench: Bench, metrics: Metrics, *, figures: bool =
     """Draw samples for every task of the dataset and measure them and the reference points.
 
     Every metric must have been prepared. `figures` asks for the first samples of each task, whatever the metrics want.
-    A metric that fails is left out of the rows; where all of them fail, the first one's error is raised.
+    A metric that fails is left out of the rows; where all of them do, the first one's error is raised, but
+    for those that lack something (UnavailableError).
     """
     toll = Toll(dict.fromkeys(metrics, 0.0))
     result = Measurement(metric_seconds=toll.seconds, failed=toll.failed)
@@ -66,15 +67,16 @@ def measure(sampler: Sampler, bench: Bench, metrics: Metrics, *, figures: bool =
         _references(bench, metrics, toll, result)
     made, own = groups(bench)
     for tasks, source in ((made, "model"), (own, "reconstruction")):
-        panel = Panel(bench, metrics, toll, chain(*made, *own))
+        panel = Panel(bench, metrics, toll)
         if source == "model" and panel.examines():
             with clock(result.seconds, "examine the model"):
                 panel.examine(sampler.model())
         for group in tasks:
             _generate(sampler, bench, panel, group, result, figures)
         result.rows += chain(*panel.rows(source).values())
-    if metrics and len(toll.failed) == len(metrics):
-        raise next(iter(toll.failed.values()))
+    failed = [error for error in toll.failed.values() if not isinstance(error, UnavailableError)]
+    if failed and len(toll.failed) == len(metrics):
+        raise failed[0]
     result.rows = [row for row in result.rows if row["plugin"] not in toll.failed]
     result.calls, result.per_sample = sampler.calls, sampler.per_sample
     return result
@@ -133,9 +135,8 @@ def _references(bench: Bench, metrics: Metrics, toll: Toll, result: Measurement)
         if not bench.memory.knows(_ReferenceRows, name):
             fresh[name] = metric
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in fresh}
-    every = list(chain(*groups(bench)))
     for point in references(bench, fresh, toll.of):
-        panel = Panel(bench, point.metrics, toll, chain(*every))
+        panel = Panel(bench, point.metrics, toll)
         for start, rows, batch in point.samples:
             panel.feed(bench.dataset.spec.tasks(), batch, rows, start)
         for name, lines in panel.rows(point.source, point.data).items():

@@ -56,11 +56,10 @@ class Panel:
 
     Arguments:
         toll: those that failed before are not asked again.
-        tasks: all that the protocol knows, from whatever source of samples.
     """
 
-    def __init__(self, bench: Bench, metrics: Metrics, toll: Toll, tasks: Iterable[Task]) -> None:
-        self.metrics, self.toll, self.tasks = metrics, toll, [task.name for task in tasks]
+    def __init__(self, bench: Bench, metrics: Metrics, toll: Toll) -> None:
+        self.metrics, self.toll = metrics, toll
         self.bench, self.most = bench, dict[str, int]()
         self._instances: dict[str, Metric] = {}
         for name, metric in metrics.items():
@@ -121,7 +120,7 @@ class Panel:
     def _checked(self, name: str, row: Any) -> dict[str, Any]:
         """A row as a cell's file holds it; PluginError where it is not what its metric declares."""
         line = as_line(name, row)
-        if wrong := stray(self.metrics[name], row, self.tasks, self.bench.dataset.spec.names):
+        if wrong := stray(self.metrics[name], row, self.bench.dataset.spec.names):
             raise PluginError(f"{name}: {wrong}; tell its author")
         return line
 

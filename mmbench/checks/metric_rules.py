@@ -74,7 +74,7 @@ def check_rows(subject: MetricSubject) -> None:
         refuse(not isinstance(row, Row), f"compute must return a list of Row, got a {type(row).__name__}")
         what = f"{row.metric} of {row.task} ({row.modality})"
         refuse(not math.isfinite(row.value), f"{what} is {row.value} for perfect samples")
-        wrong = row_fault(subject.cls, row, [task.name for task in subject.tasks()], subject.spec.names)
+        wrong = row_fault(subject.cls, row, subject.spec.names)
         refuse(bool(wrong), wrong)
     points = [(row.metric, row.task, row.modality) for row in rows]
     twice = [point for point in points if points.count(point) > 1]
@@ -103,7 +103,10 @@ def check_repeats(subject: MetricSubject) -> None:
 @METRIC_CHECKS.add("rows")
 def check_untouched(subject: MetricSubject) -> None:
     """It leaves samples and the global random state as they are."""
-    metric, task = subject.cls(subject.bench), next(t for t in subject.tasks() if subject.cls(subject.bench).wants(t))
+    metric = subject.cls(subject.bench)
+    task = next((task for task in subject.tasks() if metric.wants(task)), None)
+    if task is None:
+        return
     rows = subject.bench.order[:20]
     samples = Constructed(subject.stage, "perfect").samples(task, rows)
     copies = {name: x.clone() for name, x in samples.items()}

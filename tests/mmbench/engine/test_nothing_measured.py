@@ -195,7 +195,7 @@ def test_an_odd_row_is_blamed_on_its_metric(home: Path, case: str) -> None:
 
     data, toll = toys()[1], Toll()
     bench = Bench(data, Protocol(), torch.device("cpu"), torch.arange(4), home, Artefacts(home), Progress())
-    assert Panel(bench, {"mute": Odd}, toll, data.spec.tasks()).rows("model") == {}
+    assert Panel(bench, {"mute": Odd}, toll).rows("model") == {}
     said = str(toll.failed["mute"])
     assert said.startswith("mute")
     assert "\n" not in said
