@@ -70,7 +70,10 @@ class LinearProbe(Metric):
 
     @classmethod
     def unfit(cls, dataset: DatasetSpec) -> str:
-        return "" if dataset.classes else "the data have no class labels"
+        if not dataset.classes:
+            return "the data have no class labels"
+        said = next((m.name for m in dataset.modalities if m.classes), "")
+        return f"the text {said!r} says the class, so every joint representation may hold it" if said else ""
 
     def wants(self, task: Task) -> int:
         return 0

@@ -8,7 +8,7 @@ shuffled     the perfect samples, each modality in an order of its own: right al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from ..data.dataset import Dataset, Split
 from ..modality import DatasetSpec, Modality, Task
 from ..seeding import generator
 
-__all__ = ["DRAWS", "Constructed", "Stage", "captioned", "labelled", "scenes"]
+__all__ = ["DRAWS", "Constructed", "Stage", "captioned", "labelled", "pictured", "scenes"]
 
 TRAIN, TEST = 600, 240
 """Tuples."""
@@ -80,7 +80,7 @@ class Constructed:
 
 def scenes() -> tuple[Stage, ...]:
     """The datasets that metrics are checked on, the richest first."""
-    return labelled(), captioned()
+    return labelled(), pictured(), captioned()
 
 
 def labelled() -> Stage:
@@ -93,6 +93,19 @@ def labelled() -> Stage:
     )  # fmt: skip
     spec = DatasetSpec(name="bars", title="the toy of bars", modalities=modalities, classes=CLASSES)
     return _staged(spec, _bars)
+
+
+def pictured() -> Stage:
+    """The same without the word."""
+    words = labelled()
+    spec = replace(
+        words.data.spec, name="bars2", title="the toy of two bars", modalities=words.data.spec.modalities[:2]
+    )
+    train, test, *fresh = (
+        Split({name: part.items[name] for name in spec.names}, part.index[:, :2], part.labels)
+        for part in (words.data.train, words.data.test, *words.fresh)
+    )
+    return replace(words, data=Dataset(spec, train, test), fresh=tuple(fresh))
 
 
 def captioned() -> Stage:
