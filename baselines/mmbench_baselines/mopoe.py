@@ -5,7 +5,7 @@ Reference: Sutter, Daunhawer and Vogt, "Generalized multimodal ELBO", ICLR 2021.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,9 @@ from mmbench.model import Batch
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig
+from .evidence import Evident
 from .experts import Gaussian, kl_to_standard, mixture, product
-from .vae import MultimodalVAE, report, total
+from .vae import report, total
 
 __all__ = ["MoPoE", "MoPoEConfig"]
 
@@ -29,7 +30,7 @@ class MoPoEConfig(BetaVAEConfig):
     model = "mopoe"
 
 
-class MoPoE(MultimodalVAE[MoPoEConfig]):
+class MoPoE(Evident[MoPoEConfig]):
     """Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S."""
 
     Config = MoPoEConfig
@@ -46,7 +47,7 @@ class MoPoE(MultimodalVAE[MoPoEConfig]):
             experts: q(z | x_m) of all modalities.
             eps: standard normal (B, latent), the noise of z.
         """
-        q = [self.subset_posterior({m: experts[m] for m in S}) for S in subsets(self.dataset.names)]
+        q = self.posteriors(experts)
         nlls = self.nll(batch, mixture(q).sample(eps))
         divergence = total(kl_to_standard(q_S) for q_S in q) / len(q)
         loss = self.weighted(nlls) + self.config.beta * divergence
@@ -55,6 +56,13 @@ class MoPoE(MultimodalVAE[MoPoEConfig]):
     def subset_posterior(self, experts: Mapping[str, Gaussian]) -> Gaussian:
         """q_S, the product of the experts in S; the prior is one more expert of the full set only (their code)."""
         return product(experts.values(), prior=len(experts) == len(self.dataset.names))
+
+    def posteriors(self, experts: Mapping[str, Gaussian]) -> list[Gaussian]:
+        """q_S of every subset."""
+        return [self.subset_posterior({m: experts[m] for m in S}) for S in subsets(self.dataset.names)]
+
+    def components(self, batch: Batch) -> Sequence[Gaussian]:
+        return self.posteriors(self.encode(batch))
 
     def infer(self, given: Batch, noise: Noise) -> Tensor:
         return self.subset_posterior(self.encode(given)).sample(noise.normal(self.config.latent))
