@@ -26,7 +26,7 @@ from mmbench.seeding import generator
 
 from .intervals import Clustered, shared_items
 
-__all__ = ["Likelihood"]
+__all__ = ["LogLikelihood"]
 
 SAMPLES = 100
 """K."""
@@ -35,10 +35,10 @@ TUPLES = 1000
 BATCH = 20
 
 
-class Likelihood(Metric):
+class LogLikelihood(Metric):
     """The mean of ln p(x_1, ..., x_M) over test tuples, in nats; the row's judge says how many samples it rests on."""
 
-    name: ClassVar[str] = "likelihood"
+    name: ClassVar[str] = "log_likelihood"
     higher_is_better: ClassVar[bool | None] = True
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     unit: ClassVar[str] = "nats"

@@ -23,7 +23,7 @@ from mmbench.modality import DatasetSpec, Modality, Task
 
 from .intervals import Clustered, shared_items
 
-__all__ = ["Reconstruction", "ssim"]
+__all__ = ["ReconstructionError", "ssim"]
 
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
@@ -48,7 +48,7 @@ def _windowed(x: Tensor) -> Tensor:
     return conv2d(conv2d(flat, line.view(1, 1, -1, 1)), line.view(1, 1, 1, -1)).view(*x.shape[:2], -1)
 
 
-class Reconstruction(Metric):
+class ReconstructionError(Metric):
     """Rows 'mse' (1000 times the mean squared error of a pixel in [0, 1]) and 'ssim' of each image that the model is
     given and makes again.
 
@@ -56,7 +56,7 @@ class Reconstruction(Metric):
     samples.
     """
 
-    name: ClassVar[str] = "reconstruction"
+    name: ClassVar[str] = "reconstruction_error"
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, 1000.0)
     quantities: ClassVar[Mapping[str, Quantity]] = {

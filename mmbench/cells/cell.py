@@ -76,8 +76,9 @@ class CellWork:
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
-            more = self._samples_lack(cell)
-            return "extended" if self._extend(cell, bench, metrics, redraw) or more else "skipped"
+            return (
+                "extended" if bool(self._samples_lack(cell)) | self._extend(cell, bench, metrics, redraw) else "skipped"
+            )
         self._whole(bench, metrics)
         return "complete"
 
@@ -158,8 +159,7 @@ class CellWork:
         store.write(self.request.results, cell)
 
     def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> bool:
-        """Measure more of a complete cell, and draw the figures' samples anew; nothing else in its file changes.
-        Whether there is anything new."""
+        """Measure more of a complete cell, and draw the figures' samples anew; whether anything of it is new."""
 
         @lru_cache
         def model() -> Model:

@@ -97,7 +97,7 @@ def test_reconstructions_and_single_targets_are_not_asked_for(judged: MakeBench)
     assert metric.wants(Task((), ("grey", "colour", "word"))) == 0
 
 
-@pytest.mark.parametrize("name", ["agreement", "reconstruction", "likelihood", "linear_probe"])
+@pytest.mark.parametrize("name", ["agreement", "reconstruction_error", "log_likelihood", "linear_probe"])
 def test_they_pass_their_checks(name: str) -> None:
     results = check_metric(name)
     assert all(result.passed for result in results), [result.line() for result in results]

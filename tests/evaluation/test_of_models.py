@@ -13,9 +13,9 @@ from torch import Tensor
 from mmbench.errors import PluginError, UnavailableError
 from mmbench.metric import Bench
 from mmbench.modality import Task
-from mmbench_evaluation.likelihood import Likelihood
+from mmbench_evaluation.likelihood import LogLikelihood
 from mmbench_evaluation.probe import LinearProbe, fitted
-from mmbench_evaluation.reconstruction import Reconstruction, ssim
+from mmbench_evaluation.reconstruction import ReconstructionError, ssim
 
 from .conftest import MakeBench
 
@@ -62,14 +62,14 @@ def test_the_probe_is_scikit_learns() -> None:
 
 def test_likelihoods_are_averaged_over_the_first_tuples(make_bench: MakeBench) -> None:
     bench = make_bench(quality_count=50)
-    metric = Likelihood(bench)
+    metric = LogLikelihood(bench)
     metric.examine(Fake(values=lambda batch: batch["grey"].mean(dim=(1, 2, 3))))  # type: ignore[arg-type]
     (row,) = metric.compute()
     assert row.value == pytest.approx(bench.real("grey", 50).double().mean().item(), rel=1e-6)
     assert (row.count, row.unit, row.judge) == (50, "nats", "importance sampling, 100 samples a tuple")
 
 
-@pytest.mark.parametrize(("metric", "word"), [(Likelihood, "likelihood"), (LinearProbe, "representation")])
+@pytest.mark.parametrize(("metric", "word"), [(LogLikelihood, "likelihood"), (LinearProbe, "representation")])
 def test_a_model_without_the_ability_is_left_out(make_bench: MakeBench, metric: Any, word: str) -> None:
     with pytest.raises(UnavailableError, match=f"Fake offers no {word}"):
         metric(make_bench()).examine(Fake())
@@ -78,7 +78,7 @@ def test_a_model_without_the_ability_is_left_out(make_bench: MakeBench, metric: 
 @pytest.mark.parametrize(
     ("metric", "model"),
     [
-        (Likelihood, Fake(values=lambda batch: torch.zeros(3))),
+        (LogLikelihood, Fake(values=lambda batch: torch.zeros(3))),
         (LinearProbe, Fake(lambda batch: torch.zeros(len(batch["grey"])))),
         (LinearProbe, Fake(lambda batch: torch.full((len(batch["grey"]), 2), math.nan))),
     ],
@@ -119,7 +119,7 @@ def test_ssim_against_its_definition() -> None:
 
 def test_reconstructions_are_compared_with_what_was_given(make_bench: MakeBench) -> None:
     bench: Bench = make_bench(quality_count=60)
-    metric, task = Reconstruction(bench), Task(("grey",), ("grey",))
+    metric, task = ReconstructionError(bench), Task(("grey",), ("grey",))
     assert metric.wants(task) == 60
     assert metric.wants(Task(("word",), ("word",))) == metric.wants(Task((), ("grey",))) == 0
     for rows in bench.order[:60].split(25):

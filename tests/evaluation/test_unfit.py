@@ -19,8 +19,8 @@ TINY = replace(GREY, name="tiny", shape=(1, 8, 8))
 PAIRS = {"clip_s", "caption_match"}
 INCEPTION = {"fid", "kid", "prdc_inception"}
 JUDGED = {"fmd", "prdc"}
-ANY = {"likelihood"}
-PIXELS = {"reconstruction", *ANY}
+ANY = {"log_likelihood"}
+PIXELS = {"reconstruction_error", *ANY}
 CASES = {
     "grey digits": ((GREY, OTHER), 2, {"coherence", "linear_probe", *JUDGED, *PIXELS}),
     "images too small for the judges": ((GREY, TINY), 2, {"linear_probe", *PIXELS}),

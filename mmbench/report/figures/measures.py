@@ -73,6 +73,16 @@ class Measure:
     def label(self) -> str:
         return self.title + (f" ({self.unit})" if self.unit else "")
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """The metric, and 'joint' or '2 given': how other papers name what they average."""
+        return self.metric, f"{self.given} given" if self.given else "joint"
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it speaks of all modalities, not of one."""
+        return not self.target or "+" in self.target
+
     def spread(self, group: Group, line: Line) -> Spread | None:
         """Over the seeds that have every point; None where none has."""
         found = [group.number("model", point, line) for point in self.points]
