@@ -30,7 +30,7 @@ STOREYS = (  # rooms of mmbench, from the ground up: each may import from its ow
     {"store", "likelihoods", "networks", "precision"},
     {"tensors"},
     {"data"},
-    {"model", "metric"},
+    {"model", "metric", "bench", "declared", "abilities"},
     {"training"},
     {"report", "checks", "cells", "health"},
     {"engine"},

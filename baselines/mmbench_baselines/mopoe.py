@@ -5,7 +5,7 @@ Reference: Sutter, Daunhawer and Vogt, "Generalized multimodal ELBO", ICLR 2021.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,9 @@ from mmbench.model import Batch
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig
+from .evidence import Evident
 from .experts import Gaussian, kl_to_standard, product, stratified, subset_products
-from .vae import MultimodalVAE, report
+from .vae import report
 
 __all__ = ["MoPoE", "MoPoEConfig"]
 
@@ -28,7 +29,7 @@ class MoPoEConfig(BetaVAEConfig):
     model = "mopoe"
 
 
-class MoPoE(MultimodalVAE[MoPoEConfig]):
+class MoPoE(Evident[MoPoEConfig]):
     """MoPoE-VAE: a mixture of the products of experts of all subsets of the modalities.
 
     Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S.
@@ -62,6 +63,10 @@ class MoPoE(MultimodalVAE[MoPoEConfig]):
     def subset_posterior(self, experts: Mapping[str, Gaussian]) -> Gaussian:
         """q_S, the product of the experts in S; the prior is one more expert of the full set only (their code)."""
         return product(experts.values(), prior=len(experts) == len(self.dataset.names))
+
+    def components(self, batch: Batch) -> Sequence[Gaussian]:
+        q = self.posteriors(self.encode(batch))
+        return [Gaussian(*part) for part in zip(q.mu, q.logvar, strict=True)]
 
     def infer(self, given: Batch, noise: Noise) -> Tensor:
         return self.subset_posterior(self.encode(given)).sample(noise.normal(self.config.latent))

@@ -164,6 +164,13 @@ class Nexus(MultimodalVAE[NexusConfig]):
         everything = torch.ones(len(noise), len(z), dtype=torch.bool, device=self.device)
         return self.nexus_posterior(z, everything).sample(noise.normal(self.config.latent))
 
+    @torch.no_grad()
+    def represent(self, batch: Batch) -> Tensor:
+        """The mean of q(c | z), inferred from the means of all q(z_m | x_m): (B, latent)."""
+        z = {m: q.mu for m, q in self.encode(batch).items()}
+        everything = torch.ones(len(next(iter(z.values()))), len(z), dtype=torch.bool, device=self.device)
+        return self.nexus_posterior(z, everything).mu
+
     def nexus_posterior(self, z: Mapping[str, Tensor], keep: Tensor) -> Gaussian:
         """q(c | z): the mean of the kept messages, encoded. z: (B, latent of m) each; keep: bool (B, number of z)."""
         messages = torch.stack([full_precision(self.messages[m](z_m)) for m, z_m in z.items()], dim=1)

@@ -224,10 +224,12 @@ def accuracy(judge: Judge, split: Split, modality: str) -> float:
 
 
 def _remembered(bench: Bench, modality: str, purpose: str, kind: str, build: Network) -> Judge:
-    def make() -> Judge:
-        return _appoint(bench, bench.dataset.spec.modality(modality), purpose, kind, build)
+    whole = bench.whole
 
-    return bench.memory.recall(Judge, (purpose, modality), make)
+    def make() -> Judge:
+        return _appoint(whole, whole.dataset.spec.modality(modality), purpose, kind, build)
+
+    return whole.memory.recall(Judge, (purpose, modality), make)
 
 
 def _network(name: str) -> Network:

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mmbench.metric import Bench, Kept, Metric, Row
+from mmbench.metric import Bench, Kept, Metric, Quantity, Row
 from mmbench.modality import DatasetSpec, Task
 
 from .classifiers import UNREADABLE, Judge, judge, judges_keep, second_judge
@@ -84,7 +84,13 @@ class Coherence(Metric):
     higher_is_better: ClassVar[bool | None] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
     unit: ClassVar[str] = "%"
+    group: ClassVar[str] = "coherence"
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "coherence_second": Quantity(bounds=(0.0, 100.0), higher_is_better=True, group="coherence"),
+        "label_entropy": Quantity(bounds=(0.0, float("inf")), higher_is_better=None, group="diversity"),
+    }
     paired: ClassVar[bool] = True
+    tells: ClassVar[tuple[str, ...]] = ("collapsed", "shuffled")
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from mmbench.metric import Bench
+from mmbench.metric import Bench, Cost, Extractor
 from mmbench.modality import DatasetSpec, Modality
 
-from .frechet import Extractor, Frechet
+from .frechet import Frechet
 from .inception import FEATURES, inception, lacking
 
 __all__ = ["FID"]
@@ -25,6 +25,7 @@ class FID(Frechet):
     """
 
     name: ClassVar[str] = "fid"
+    cost: ClassVar[Cost] = "dear"
     slow: ClassVar[bool] = True
 
     @classmethod

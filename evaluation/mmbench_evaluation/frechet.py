@@ -14,13 +14,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from mmbench.config import canonical
-from mmbench.metric import Bench, Kept, Metric, Row
+from mmbench.metric import Bench, Extractor, Kept, Metric, Quantity, Row
 from mmbench.modality import DatasetSpec, Modality, Task
 from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
@@ -32,31 +32,10 @@ from .judge_networks import judge_network, too_small
 from .moments import Moments
 from .reference import reference_autoencoder, reference_keeps
 
-__all__ = ["FMD", "Extractor", "Frechet"]
+__all__ = ["FMD", "Frechet"]
 
 READ = 1000
 """Real images that are gathered at once."""
-
-
-class Extractor(Protocol):
-    """A frozen network that gives features: a judge, or Inception."""
-
-    batch: int
-    """Images that it looks at once."""
-
-    @property
-    def name(self) -> str:
-        """In print, as the row's judge."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """What its features depend on: a checksum of its weights, and how images are prepared."""
-        ...
-
-    def features(self, x: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] -> (B, D) on the CPU."""
-        ...
 
 
 class Frechet(Metric):
@@ -68,6 +47,8 @@ class Frechet(Metric):
 
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    group: ClassVar[str] = "quality"
+    tells: ClassVar[tuple[str, ...]] = ("collapsed",)
     slow: ClassVar[bool] = False
     """Whether features take so long that their progress is shown."""
 
@@ -241,6 +222,9 @@ class FMD(Frechet):
     """
 
     name: ClassVar[str] = "fmd"
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "fmd_ratio": Quantity(bounds=(0.0, float("inf")), higher_is_better=False, group="quality")
+    }
 
     @classmethod
     def unfit(cls, dataset: DatasetSpec) -> str:

@@ -209,6 +209,11 @@ class MLD(Model):
         """Standardised latents of the batch's modalities."""
         return {name: self._standardiser(name)(self._encode(name, x)) for name, x in batch.items()}
 
+    @torch.no_grad()
+    def represent(self, batch: Batch) -> Tensor:
+        """The standardised latents of all modalities, in their order: (B, D)."""
+        return self.layout.concat(self._latents(batch))
+
     def _encode(self, name: str, x: Tensor) -> Tensor:
         return self._autoencoder(name).encode(x)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import plugins
+from ..errors import PluginError, near
 from .options import AllowPartial, DataRoot
 from .terminal import tell
 
@@ -22,22 +23,34 @@ data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_a
 
 
 def check(
-    model: Annotated[str, typer.Argument(metavar="MODEL", hidden=True)],
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
 ) -> None:
-    """Does a model keep the contract? A line for each check; exit code 1 if one fails.
+    """Does a model or a metric keep its contract? A line for each check; exit code 1 if one fails.
 
-    MODEL is an installed model, or module:Class.
+    NAME is an installed model or metric, or module:Class.
     """
-    from ..checks import run_checks
+    from ..checks import run_checks, run_metric_checks
 
-    plugins.find(plugins.MODELS, model)
     failed = 0
-    for result in run_checks(model):
+    for result in (run_metric_checks if _is_metric(name) else run_checks)(name):
         tell(result.line())
         failed += not result.ok
     if failed:
         tell(f"{failed} failed")
         raise typer.Exit(1)
+
+
+def _is_metric(name: str) -> bool:
+    """Whether a name is a metric's; else it is a model's. Raises PluginError for an unknown one."""
+    from ..metric import Metric
+
+    models, metrics = (plugins.available(group) for group in (plugins.MODELS, plugins.METRICS))
+    if ":" in name:
+        found = plugins.load(plugins.METRICS, name)
+        return isinstance(found, type) and issubclass(found, Metric)
+    if name not in models and name not in metrics:
+        raise PluginError(f"there is no model or metric {name!r}; {near(name, [*models, *metrics])}")
+    return name not in models
 
 
 @data_app.command()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..modality import FEW
 from .columns import Column
 from .comparison import Group
-from .paper import COHERENCES, DISTANCES, OWN_SCALE, SECOND_JUDGE, Point, metric_title
+from .paper import COHERENCES, DISTANCES, OWN_SCALE, SECOND_JUDGE, Point
 
 __all__ = ["absent", "further_columns", "main_columns"]
 
@@ -48,14 +48,14 @@ def further_columns(group: Group, everything: bool = False) -> list[tuple[str, l
     runs: dict[str, list[Column]] = {}
     for column in columns:
         runs.setdefault(column.metric, []).append(column)
-    return [(_title(run[0]), run) for run in runs.values()]
+    return [(_title(group, run[0]), run) for run in runs.values()]
 
 
 def absent(group: Group) -> list[str]:
     """The labels of primary columns that no cell has: 'CLIP-S Joint'."""
     known = {column.point for column in group.columns}
     lacking = [point for point in _named(group) if point not in known]
-    return [f"{metric_title(metric)} {group.names.task_title(task)}" for metric, task, _ in lacking]
+    return [f"{group.names.metric(metric)} {group.names.task_title(task)}" for metric, task, _ in lacking]
 
 
 def _known(group: Group) -> dict[Point, Column]:
@@ -99,8 +99,9 @@ def _named(group: Group) -> list[tuple[str, str, str]]:
 
 
 def _coherence(columns: Sequence[Column]) -> list[Column]:
-    """Those of the first kind of coherence that was measured, else of the first metric that is better when higher."""
-    found = [c.metric for c in columns if c.higher_is_better and c.metric != SECOND_JUDGE]
+    """Those of the first kind of coherence that was measured, else of the first metric that is better when higher and
+    does not declare that it speaks of something else."""
+    found = [c.metric for c in columns if c.is_coherence and c.metric != SECOND_JUDGE]
     kind = next((metric for metric in (*COHERENCES, *found) if metric in found), None)
     return [column for column in columns if column.metric == kind]
 
@@ -132,7 +133,7 @@ def _mean(group: Group, kind: tuple[str, int, str], columns: Sequence[Column]) -
     metric, given, target = kind
     what = f"{given} given" if given else "Joint"
     label = f"{what} → {group.names.short(target)}" if target else what
-    named = f"{label} {metric_title(metric)}" if columns[0].higher_is_better is False else label
+    named = f"{label} {group.names.metric(metric)}" if columns[0].higher_is_better is False else label
     point = (metric, f"{given} given" if given else "joint", target or MEAN)
     return replace(columns[0], point=point, label=named, short=label, over=tuple(column.point for column in columns))
 
@@ -143,8 +144,8 @@ def _given(column: Column) -> int:
     return len(given.split("+")) if arrow else 0
 
 
-def _title(column: Column) -> str:
+def _title(group: Group, column: Column) -> str:
     """'FMD ratio (↓)', 'Label entropy (nats)'."""
     if column.higher_is_better is False:
-        return f"{metric_title(column.metric)} ({f'{column.unit} ' if column.unit else ''}↓)"
+        return f"{group.names.metric(column.metric)} ({f'{column.unit} ' if column.unit else ''}↓)"
     return column.heading
