@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from mmbench.config import Budget, Precision, Schedule
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
 from . import recipes
-from .moves import Sampler
+from .moves import Kind, Sampler
 from .schedule import TimePath
 
 __all__ = ["LatentDiffusionConfig", "MLDConfig"]
@@ -25,6 +25,9 @@ class LatentDiffusionConfig:
     A subclass calls LatentDiffusionConfig.__post_init__(self) from its own: the bare super() does not know a class with
     slots.
     """
+
+    kinds: ClassVar[Collection[Kind]] = get_args(Kind)
+    """The samplers that the model can go by; where a recipe has another, it goes along its path."""
 
     autoencoders: Mapping[str, Schedule]
     """Training of each modality's autoencoder (Table 2)."""
@@ -83,14 +86,12 @@ class LatentDiffusionConfig:
         The smaller budgets train fewer steps and sample along a shorter path; architecture and objective stay.
         """
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
-        score, networks, sampler = (
-            recipes.score(dataset, budget),
-            recipes.networks(dataset, budget),
-            recipes.SAMPLERS[budget],
-        )
         own = {f.name for f in fields(cls)}
-        rows = {name: value for name, value in {**networks, **sampler}.items() if name in own}
-        return cls(autoencoders=autoencoders, score=score, **rows)
+        rows = {**recipes.networks(dataset, budget), **recipes.SAMPLERS[budget]}
+        if rows.get("sampler", Sampler()).kind not in cls.kinds:
+            del rows["sampler"]
+        rows = {name: value for name, value in rows.items() if name in own}
+        return cls(autoencoders=autoencoders, score=recipes.score(dataset, budget), **rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,12 +33,14 @@ two of them differ by their noise, and not by what a solver of second order make
 class MLDInpaintConfig(LatentDiffusionConfig):
     """Settings of MLD-Inpaint: those of MLD but the probability of a joint step; every step is one."""
 
+    kinds = KINDS
+
     def __post_init__(self) -> None:
         LatentDiffusionConfig.__post_init__(self)
-        if self.sampler.kind not in KINDS:
+        if self.sampler.kind not in self.kinds:
             raise ConfigError(
                 f"sampler.kind {self.sampler.kind!r} compares two answers of the network, which in-painting's fresh "
-                f"noise on the given part spoils; take one of {', '.join(KINDS)}"
+                f"noise on the given part spoils; take one of {', '.join(self.kinds)}"
             )
 
 

@@ -76,9 +76,8 @@ class CellWork:
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
-            return (
-                "extended" if bool(self._samples_lack(cell)) | self._extend(cell, bench, metrics, redraw) else "skipped"
-            )
+            anew = bool(self._samples_lack(cell)) | self._extend(cell, bench, metrics, redraw)
+            return "extended" if anew else "skipped"
         self._whole(bench, metrics)
         return "complete"
 
@@ -129,11 +128,9 @@ class CellWork:
         if not self.may_train:
             raise ResultError(f"{how}: compute it anew with `mmbench run --stale rerun`, or go back to that code")
         told = f"{self.plan.who}: {how}"
-        if self.request.stale == "rerun":
-            self.say(f"{told}; it is computed anew")
-            return True
-        self.say(f"{told}; kept as it is, --stale rerun computes it anew")
-        return False
+        anew = self.request.stale == "rerun"
+        self.say(f"{told}; {'it is computed anew' if anew else 'kept as it is, --stale rerun computes it anew'}")
+        return anew
 
     def _whole(self, bench: Bench, metrics: Mapping[str, type[Metric]]) -> None:
         """Train, measure and write the cell."""

@@ -263,11 +263,15 @@ def test_one_training_of_the_autoencoders_serves_all_three(tmp_path):
 
 
 def test_they_differ_from_mld_in_what_is_ablated_alone():
-    """Recipes at every budget but p_joint; the network's size but for its times."""
+    """Recipes at every budget but p_joint, and the laptop's sampler, by which in-painting cannot go; the network's size
+    but for its times."""
     for budget in ("smoke", "laptop", "paper"):
         mld = {name: value for name, value in asdict(MLD.recipe(SPEC, budget)).items() if name != "p_joint"}
-        for cls in (MLDUni, MLDInpaint):
-            assert asdict(cls.recipe(SPEC, budget)) == mld
+        assert asdict(MLDUni.recipe(SPEC, budget)) == mld
+        along = override(MLD.recipe(SPEC, budget), ["sampler.kind=path"]) if budget == "laptop" else None
+        path = mld if along is None else {**mld, "sampler": asdict(Sampler())}
+        assert asdict(MLDInpaint.recipe(SPEC, budget)) == path
+    assert MLDInpaint.recipe(SPEC, "laptop").calls == 205
     sizes = {cls: {n: tuple(p.shape) for n, p in build(cls).score.named_parameters()} for cls in ALL}
     assert sizes[MLD] == sizes[MLDUni]
     assert {n for n in sizes[MLD] if sizes[MLD][n] != sizes[MLDInpaint][n]} == {"embed.0.weight"}

@@ -111,13 +111,12 @@ def test_calls(sampler, calls):
 # --------------------------------------------------------------------------------- as settings
 
 
-def test_the_papers_path_is_the_default_of_the_longer_budgets():
-    assert MLDConfig.recipe(SPEC, "smoke").calls == 35
-    for budget in ("paper", "laptop"):
-        config = MLDConfig.recipe(SPEC, budget)
-        assert config.sampler == Sampler() == Sampler(kind="path")
-        assert config.calls == config.path.calls
-    assert MLDConfig.recipe(SPEC).path == TimePath(steps=250, jump=10, resample=10)
+def test_the_papers_path_is_the_default_of_its_budget_alone():
+    assert [MLDConfig.recipe(SPEC, budget).calls for budget in ("smoke", "laptop")] == [35, 40]
+    config = MLDConfig.recipe(SPEC)
+    assert config.sampler == Sampler() == Sampler(kind="path")
+    assert config.calls == config.path.calls
+    assert config.path == TimePath(steps=250, jump=10, resample=10)
 
 
 def test_settings_that_do_nothing_are_known_and_refused():

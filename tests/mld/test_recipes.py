@@ -118,7 +118,8 @@ def test_shorter_budgets(cls: type[Model], name: str, budget: Budget) -> None:
     decay = 1e-6 if name == "cub" else 0.0
     assert config.autoencoders == {m: short(*row, decay=decay) for m, row in autoencoders.items()}
     assert config.score == short(*score)
-    assert path(config) == (45, 5, 5) if budget == "laptop" else config.calls == 35
+    assert config.calls == (40 if budget == "laptop" else 35)
+    assert budget == "smoke" or path(config) == (45, 5, 5), "what sampler.kind=path goes along"
     assert config.sampling_precision == "auto"
 
 

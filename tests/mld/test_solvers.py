@@ -8,6 +8,7 @@ import torch
 
 from mmbench.seeding import Noise
 from mmbench_mld.moves import FEW_CALLS, Langevin, Move, Restart, Sampler
+from mmbench_mld.recipes import FORTY
 from mmbench_mld.schedule import VPSDE
 from mmbench_mld.solvers import walk
 
@@ -265,6 +266,7 @@ FEW_SDE = replace(FEW_CALLS, kind="sde2m")
 BIAS = {
     "few calls": (FEW_CALLS, 0.001, (-1.03, -0.12, 1.81, -0.55)),
     "few calls, SDE": (FEW_SDE, 1e-4, (2.75, 3.18, 15.11, 9.71)),
+    "40 calls of the laptop": (FORTY, 1e-4, (-22.11, -24.17, -13.55, -5.60)),
     "20 calls": (Sampler(kind="dpm2m", steps=20), 0.006, (2.39, 2.25, 1.67, -4.56)),
     "20 calls, SDE": (Sampler(kind="sde2m", steps=20), 1e-4, (5.79, 5.49, 4.41, -4.92)),
     "20 calls, first order": (Sampler(kind="ddim", steps=20), 0.006, (-20.64, -20.70, -20.95, -23.90)),
