@@ -12,7 +12,7 @@ from ..claims import claims
 from ..comparison import Group, Line
 from ..figures.curves import training_curves
 from ..figures.kept import load_samples
-from ..figures.looks import looks
+from ..figures.looks import Look, looks
 from ..figures.plates import Kept
 from ..figures.spread import seed_spread
 from ..figures.trade_off import trade_off
@@ -51,7 +51,7 @@ def section(group: Group, failed: Sequence[Cell], number: int, runs: Path, progr
         _seeds(group, ident),
         _training(group, ident),
         _judged(group, ident),
-        Part("costs", "Cost", tables=[tables.costs(group, ident, list(found.values()))]),
+        _costs(group, ident, list(found.values())),
         _settings(group, ident),
     ]
     title = f"{group.heading}, budget {group.budget}{chosen(group)}"
@@ -122,6 +122,11 @@ def _judged(group: Group, ident: str) -> Part:
     folded = [Folded("Real data and shuffled tuples", tables=[data])] if data else []
     folded += [Folded("Reconstructions: the bound that its decoders set to each model", tables=[own])] if own else []
     return Part("judges", "Judges and reference points", tables=[tables.judges(group, ident)], folded=folded)
+
+
+def _costs(group: Group, ident: str, look: Sequence[Look]) -> Part:
+    stages = Folded("Training of each stage", tables=[tables.stages(group, ident, look)])
+    return Part("costs", "Cost", tables=[tables.costs(group, ident, look)], folded=[stages])
 
 
 def _settings(group: Group, ident: str) -> Part:
