@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
+OBJECTS = 100_000
+"""New objects between two looks for garbage: cells are many small ones, and none of them is in a circle."""
 Words = list[str] | None
 SEVERAL = "a,b; may be given several times."
 
@@ -83,6 +86,7 @@ def report(
     from .. import store
     from ..report import render
 
+    gc.set_threshold(OBJECTS)
     _check(results, out, figures, shown.compare)
     found = _read(results, shown.selection(), histories=figures is not None or format == "html")
     options, other = _options(shown, results)

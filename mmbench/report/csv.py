@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ResultError
 from .comparison import Group
+from .costs import cost_numbers
 from .escape import csv_cell
 from .numbers import Number
 from .options import Options
@@ -50,13 +51,13 @@ def csv(found: Iterable[Group], options: Options, *, wide: bool = False) -> str:
     writer = library.DictWriter(out, head, restval="", lineterminator="\n")
     writer.writeheader()
     for group in found:
-        for record in _wide(group, options) if wide else _long(group):
+        for record in _wide(group, options) if wide else _long(group, options):
             writer.writerow({name: _cell(value) for name, value in record.items()})
     return out.getvalue()
 
 
-def _long(group: Group) -> Iterator[dict[str, Any]]:
-    for source, number in _in_order(group):
+def _long(group: Group, options: Options) -> Iterator[dict[str, Any]]:
+    for source, number in _in_order(group, options):
         record = _record(group, source, number)
         for k, value in enumerate(number.values):
             low, high = (number.sampled[k] or ("", "")) if number.sampled else ("", "")
@@ -66,7 +67,7 @@ def _long(group: Group) -> Iterator[dict[str, Any]]:
 
 def _wide(group: Group, options: Options) -> Iterator[dict[str, Any]]:
     entries = _entries(group, options)
-    for source, number in _in_order(group):
+    for source, number in _in_order(group, options):
         low, high = number.interval
         record = _record(group, source, number) | {"mean": number.mean, "std": number.std, "n": len(number.values)}
         record |= {"seeds": " ".join(map(str, number.seeds)), "interval_low": low, "interval_high": high}
@@ -74,8 +75,9 @@ def _wide(group: Group, options: Options) -> Iterator[dict[str, Any]]:
         yield record | _concluded(entries.get(_key(source, number))) | _published(number)
 
 
-def _in_order(group: Group) -> list[tuple[str, Number]]:
-    """Models as in the table, then reconstructions, real and shuffled data; points in the order of the columns."""
+def _in_order(group: Group, options: Options) -> list[tuple[str, Number]]:
+    """Models as in the table, then reconstructions, real and shuffled data; points in the order of the columns. With
+    everything, costs come last."""
     rank = {line.owner: k for k, line in enumerate(group.lines)}
     points = {column.point: k for k, column in enumerate(group.columns)}
 
@@ -83,7 +85,8 @@ def _in_order(group: Group) -> list[tuple[str, Number]]:
         source, owner, point = item[0]
         return SOURCES.index(source), rank.get(owner, -1), points.get(point, len(points)), point
 
-    return [(key[0], n) for key, n in sorted(group.numbers.items(), key=place)]
+    costs = [("cost", number) for number in cost_numbers(group)] if options.all else []
+    return [(key[0], n) for key, n in sorted(group.numbers.items(), key=place)] + costs
 
 
 def _key(source: str, number: Number) -> tuple[str, ...]:

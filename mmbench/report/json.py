@@ -12,6 +12,7 @@ from ..store import Cell
 from .claims import claims
 from .columns import Column
 from .comparison import Group
+from .costs import CELL_COSTS, STAGE_COSTS, CostLine, cost_lines, stage_lines
 from .numbers import Number
 from .options import Options
 from .table import Entry, Table, TableLine, tables
@@ -48,7 +49,16 @@ def _group(group: Group, failed: Sequence[Cell], options: Options) -> dict[str, 
         "notes": footnotes(group, found[0], options),
         "tables": [_table(group, table) for table in found],
         "claims": [asdict(claim) for claim in claims(group)],
+        "costs": [_cost(line) for line in [*cost_lines(group), *stage_lines(group)]],
     }
+
+
+def _cost(line: CostLine) -> dict[str, Any]:
+    """Of a line, or of one of its stages; the units are those of `costs`."""
+    record = {"title": line.title, "model": line.line.model, "hash": line.line.hash, "code": line.line.code}
+    units = {cost.metric: cost.unit for cost in (*CELL_COSTS, *STAGE_COSTS)}
+    found = {name: {"unit": units[name], **_plain(number)} for name, number in line.numbers.items()}
+    return record | {"stage": line.stage or None, "of": found}
 
 
 def _table(group: Group, table: Table) -> dict[str, Any]:
@@ -96,8 +106,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def _beside(number: Number | None) -> dict[str, Any] | None:
     """Other results' number."""
-    if number is None:
-        return None
+    return None if number is None else _plain(number)
+
+
+def _plain(number: Number) -> dict[str, Any]:
     return {"mean": number.mean, "std": _known(number.std), "by_seed": {str(k): v for k, v in number.by_seed.items()}}
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import groupby
 
 from ..store import Cell
 from .claims import claims
 from .comparison import Group
+from .costs import CELL_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
 from .escape import tex, tex_comment, tex_label
 from .options import Options
 from .pieces import pieces, split
@@ -45,6 +47,7 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     made += [_list(f"Warnings on {title}", [*warnings(group, failed), *(other.said if other else ())])]
     if not options.main:
         made += [_list(f"The paper's claims on {title}", claim_lines(claims(group), LATEX))]
+    made += _costs(group, title) if options.all else []
     return "\n\n".join([tex_comment(f"{title}. Needs the package booktabs."), *filter(None, made)])
 
 
@@ -91,9 +94,14 @@ def _labels(table: Table) -> list[str]:
 
 def _float(group: Group, table: Table, number: int, notes: Sequence[str], options: Options) -> str:
     width = _width(table, options)
-    kind = "table" if width <= COLUMN else "table*"
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
     title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}: {table.title}."
+    return _framed(title, f"{label}-{number}", width, _tabular(table, options), notes)
+
+
+def _framed(title: str, label: str, width: float, lines: Iterable[str], notes: Sequence[str]) -> str:
+    """A tabular of so many points as a float."""
+    kind = "table" if width <= COLUMN else "table*"
     wide = (
         "" if width <= PAGE else f"This table is {width:.0f} pt wide at {SIZE:g} pt, more than a page of 6.75 inches."
     )
@@ -103,14 +111,44 @@ def _float(group: Group, table: Table, number: int, notes: Sequence[str], option
             rf"\begin{{{kind}}}[tp]",
             r"\centering",
             rf"\caption{{{tex(title)}}}",
-            rf"\label{{tab:{label}-{number}}}",
+            rf"\label{{tab:{label}}}",
             rf"\fontsize{{{SIZE:g}}}{{{1.2 * SIZE:g}}}\selectfont",
             rf"\setlength{{\tabcolsep}}{{{GAP:g}pt}}",
-            *_tabular(table, options),
+            *lines,
             *_notes([*filter(None, [wide]), *notes]),
             rf"\end{{{kind}}}",
         ]
     )
+
+
+def _costs(group: Group, title: str) -> list[str]:
+    """What the cells took, and each of their stages."""
+    label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
+    cells = [[line.title, str(line.cells), *map(line.text, CELL_COSTS)] for line in cost_lines(group)]
+    made = [_cost_table(f"{title}: cost.", f"{label}-cost", ["Model", "n"], CELL_COSTS, cells, cost_notes(group))]
+    stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]
+    heads = ["Model", "Stage", "n"]
+    own = f"{title}: cost of each stage's training."
+    return made + ([_cost_table(own, f"{label}-stages", heads, STAGE_COSTS, stages, [])] if stages else [])
+
+
+def _cost_table(
+    title: str, label: str, first: list[str], costs: Sequence[Cost], lines: list[list[str]], notes: Sequence[str]
+) -> str:
+    labels, words = [*first, *(cost.label for cost in costs)], len(first) - 1
+    widths = [max(min(LABEL, points(cell)) for cell in column) for column in zip(labels, *lines, strict=True)]
+    above = [("", len(first)), *((h, len(list(run))) for h, run in groupby(costs, lambda cost: cost.heading))]
+    spans = [rf"\multicolumn{{{n}}}{{c}}{{{_boxed(heading, _room(n), 'b')}}}" for heading, n in above]
+    body = [
+        rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(labels) - words)}}}",
+        r"\toprule",
+        *([" & ".join(spans) + r" \\"] if any(cost.heading for cost in costs) else []),
+        " & ".join(_boxed(text, LABEL, "b") for text in labels) + r" \\",
+        r"\midrule",
+        *(" & ".join(_boxed(text, LABEL, "t") for text in line) + r" \\" for line in lines),
+        *(r"\bottomrule", r"\end{tabular}"),
+    ]
+    return _framed(title, label, sum(widths) + 2 * GAP * len(widths), body, notes)
 
 
 def _place(width: float) -> str:

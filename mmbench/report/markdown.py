@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..store import Cell
 from .claims import claims
 from .comparison import Group
+from .costs import CELL_COSTS, STAGE_COSTS, cost_lines, cost_notes, stage_lines
 from .escape import bullets, markdown_code, markdown_line
 from .options import Options
 from .pieces import pieces, split
@@ -36,7 +37,7 @@ def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
     parts += [bullets(footnotes(group, main, options, "in italics"))]
     if not options.main:
         parts += [block for table in pieces(rest, _fits) for block in _printed(table, options)]
-        parts += [_compared(main), _claims(group)]
+        parts += [_compared(main), _claims(group), *(_costs(group) if options.all else ())]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -92,6 +93,18 @@ def _compared(main: Table) -> str:
     ]
     head = ["Column", "Best", "Closest", "Closest − best [95 %]", "p (Holm)", "P(closest is better)", "Could be shown"]
     return f"### How sure: the best beside the closest, by seed\n\n{pipes(head, lines, words=3)}" if found else ""
+
+
+def _costs(group: Group) -> Iterator[str]:
+    """What the cells took, and each of their stages."""
+    lines = [[line.title, str(line.cells), *map(line.text, CELL_COSTS)] for line in cost_lines(group)]
+    heads = [f"{cost.heading}: {cost.label}" if cost.heading else cost.label for cost in CELL_COSTS]
+    yield f"### Cost\n\n{pipes(['Model', 'Seeds', *heads], lines)}"
+    yield bullets(cost_notes(group))
+    stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]
+    if stages:
+        heads = ["Model", "Stage", "Seeds", *(cost.label for cost in STAGE_COSTS)]
+        yield f"### Cost of each stage's training\n\n{pipes(heads, stages, words=2)}"
 
 
 def _claims(group: Group) -> str:

@@ -38,7 +38,7 @@ def excess(data: Any) -> str | None:
                         return f"{place(where)}: a key {reason}"
                 known.update(value)
             waiting += [((*where, key), item) for key, item in value.items() if not _plain(item)]
-        elif isinstance(value, list) and not _are_floats(value):
+        elif isinstance(value, list) and not _are_numbers(value):
             waiting += [((*where, k), item) for k, item in enumerate(value) if not _plain(item)]
     return None
 
@@ -48,12 +48,18 @@ def _plain(value: Any) -> bool:
     kind = type(value)
     if kind is str:
         return value.isascii() and len(value) <= LENGTH and "\0" not in value
+    if kind is int:
+        return -WHOLE <= value < WHOLE
     return value is None or kind is bool or (kind is float and math.isfinite(value))
 
 
-def _are_floats(values: list[Any]) -> bool:
-    """Whether all of a list, which may be a training's history, are finite floats; it takes no look at each."""
-    return set(map(type, values)) == {float} and all(map(math.isfinite, values))
+def _are_numbers(values: list[Any]) -> bool:
+    """Whether all of a list, which may be a training's history, are finite floats, or integers that fit; it takes no
+    look at each."""
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return min(values) >= -WHOLE and max(values) < WHOLE
+    return kinds == {float} and all(map(math.isfinite, values))
 
 
 def fitting(text: str) -> str:

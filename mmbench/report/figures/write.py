@@ -50,12 +50,15 @@ def write_figures(
     """
     progress = progress or Progress()
     written: list[Path] = []
-    for stem, group in _stems(groups(cells)).items():
-        drawings = dict(_drawings(group, runs, progress, width))
-        with progress.phase(f"figures of {group.heading}", len(drawings), "figure") as advance:
-            for name, draw in drawings.items():
-                written += _written(draw, out / f"{stem}-{name}", forms)
-                advance(1)
+    stems = _stems(groups(cells))
+    with (progress if len(stems) > 1 else Progress()).phase("all figures", len(stems), "table") as passed:
+        for stem, group in stems.items():
+            drawings = dict(_drawings(group, runs, progress, width))
+            with progress.phase(f"figures of {group.heading}", len(drawings), "figure") as advance:
+                for name, draw in drawings.items():
+                    written += _written(draw, out / f"{stem}-{name}", forms)
+                    advance(1)
+            passed(1)
     return written
 
 

@@ -20,7 +20,7 @@ from ...store import Cell, Found
 from ..comparison import Group, groups
 from ..words import failure
 from .overview import overview
-from .sections import section
+from .sections import section, steps
 
 __all__ = ["page"]
 
@@ -33,10 +33,9 @@ def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
     shown = groups(found.cells)
     failed = [_failed_of(group, found.failures) for group in shown]
     sections = []
-    with progress.phase("page", len(shown), "table") as advance:
+    with progress.phase("page", sum(map(steps, shown)), "part") as advance:
         for number, (group, lost) in enumerate(zip(shown, failed, strict=True)):
-            sections.append(section(group, lost, number, runs, progress))
-            advance(1)
+            sections.append(section(group, lost, number, runs, progress, advance))
     here = [cell for lost in failed for cell in lost]
     script = _own("page.js")
     return (

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from ...progress import Progress
+from ...progress import Advance, Progress
 from ...store import Cell
 from ..claims import claims
 from ..comparison import Group, Line
 from ..figures.curves import training_curves
 from ..figures.kept import load_samples
-from ..figures.looks import looks
+from ..figures.looks import Look, looks
 from ..figures.plates import Kept
 from ..figures.spread import seed_spread
 from ..figures.trade_off import trade_off
@@ -23,7 +23,7 @@ from . import tables
 from .parts import Folded, Part, Section, Verdict
 from .pictures import grids, narrow, plot
 
-__all__ = ["section"]
+__all__ = ["section", "steps"]
 
 TRADE_OFF = (
     "Better lies up and to the left. Filled: our mean over seeds, with a dot for each seed and bars of one standard "
@@ -34,32 +34,46 @@ SPREAD = (
     "Circles: seeds. Bar: their mean, with its 95 % interval (Student's t; of a single seed, over its samples). Grey "
     "diamonds: the paper's numbers."
 )
+PARTS = 9
+"""Of a section."""
 CURVES = 24
 """Models whose training is drawn; a page of hundreds would be slow to make and to open."""
 TRAINING = "Losses over the optimiser's steps, a curve for each seed; what comes first may lie above the axis."
 
 
-def section(group: Group, failed: Sequence[Cell], number: int, runs: Path, progress: Progress) -> Section:
-    """Everything that there is to show of a group; `progress` is told which samples are missing."""
+def section(
+    group: Group, failed: Sequence[Cell], number: int, runs: Path, progress: Progress, advance: Advance
+) -> Section:
+    """Everything that there is to show of a group; `progress` is told which samples are missing, `advance` of each of
+    the group's `steps`."""
     ident = f"group-{number}"
     found = looks(group)
-    parts = [
-        _numbers(group, ident),
-        _trade_off(group, ident),
-        _claims(group),
-        _samples(group, ident, load_samples(group, runs, progress)),
-        _seeds(group, ident),
-        _training(group, ident),
-        _judged(group, ident),
-        Part("costs", "Cost", tables=[tables.costs(group, ident, list(found.values()))]),
-        _settings(group, ident),
+    make: list[Callable[[], Part]] = [
+        lambda: _numbers(group, ident),
+        lambda: _trade_off(group, ident),
+        lambda: _claims(group),
+        lambda: _samples(group, ident, load_samples(group, runs, progress)),
+        lambda: _seeds(group, ident),
+        lambda: _training(group, ident, advance),
+        lambda: _judged(group, ident),
+        lambda: _costs(group, ident, list(found.values())),
+        lambda: _settings(group, ident),
     ]
+    parts = []
+    for one in make:
+        parts.append(one())
+        advance(1)
     title = f"{group.heading}, budget {group.budget}{chosen(group)}"
     lead = f"{len(group.lines)} {_word('model', len(group.lines))}, seeds {', '.join(map(str, group.seeds))}; "
     lead += f"{len(group.cells)} {_word('cell', len(group.cells))}. {about(group)[0]}"
     names = [group.title(line) for line in group.lines]
     shown = [part for part in parts if not part.empty]
     return Section(ident, title, lead, names, list(found.values()), warnings(group, failed), shown)
+
+
+def steps(group: Group) -> int:
+    """The parts of a group's section, each curve of its training for one."""
+    return PARTS + min(CURVES, len(group.lines))
 
 
 def _word(word: str, count: int) -> str:
@@ -106,12 +120,13 @@ def _seeds(group: Group, ident: str) -> Part:
     return Part("seeds", "Seeds", plots=[drawn] if drawn else [], folded=folded)
 
 
-def _training(group: Group, ident: str) -> Part:
+def _training(group: Group, ident: str, advance: Advance) -> Part:
     folded = []
     for k, line in enumerate(group.lines[:CURVES]):
         alt = f"Training of {group.title(line)}: losses over the optimiser's steps"
         if drawn := narrow(partial(training_curves, group, line), f"{ident}-training-{k}", alt, TRAINING):
             folded.append(Folded(group.title(line), plots=[drawn], line=k))
+        advance(1)
     more = len(group.lines) - CURVES
     words = [f"Those of {more} more models: `mmbench report --figures FOLDER` draws them."] if more > 0 else []
     return Part("training", "Training curves", words, folded=folded)
@@ -122,6 +137,11 @@ def _judged(group: Group, ident: str) -> Part:
     folded = [Folded("Real data and shuffled tuples", tables=[data])] if data else []
     folded += [Folded("Reconstructions: the bound that its decoders set to each model", tables=[own])] if own else []
     return Part("judges", "Judges and reference points", tables=[tables.judges(group, ident)], folded=folded)
+
+
+def _costs(group: Group, ident: str, look: Sequence[Look]) -> Part:
+    stages = Folded("Training of each stage", tables=[tables.stages(group, ident, look)])
+    return Part("costs", "Cost", tables=[tables.costs(group, ident, look)], folded=[stages])
 
 
 def _settings(group: Group, ident: str) -> Part:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from ...config import canonical, flat
-from ...progress import duration, one_line
-from ...store import Cell as Record
+from ...progress import one_line
 from ..columns import Column
 from ..comparison import Group, Line
+from ..costs import CELL_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
 from ..figures.looks import Look
 from ..numbers import Number
 from ..paper import metric_digits
@@ -22,7 +21,17 @@ from ..table import tables as report_tables
 from ..text import PLAIN, rows
 from .parts import Body, Cell, Head, Row, Table
 
-__all__ = ["costs", "environment", "judges", "main", "reconstructions", "references", "seeds", "settings"]
+__all__ = [
+    "costs",
+    "environment",
+    "judges",
+    "main",
+    "reconstructions",
+    "references",
+    "seeds",
+    "settings",
+    "stages",
+]
 
 NONE = "–"
 STYLE = replace(PLAIN, plus_minus=" ± ")
@@ -85,58 +94,33 @@ def _value(number: Number | None) -> str:
 
 
 def costs(group: Group, ident: str, look: Sequence[Look]) -> Table:
-    """What the cells recorded of their cost: means over seeds."""
-    kinds: list[tuple[Head, Callable[[Record], float | None], Callable[[float], str]]] = [
-        (Head("Training", "Wall time", "ascending"), _training, duration),
-        (Head("Generation", "Wall time", "ascending"), lambda cell: _phase(cell, "generate "), duration),
-        (Head("Measuring", "Wall time", "ascending"), _measuring, duration),
-        (Head("Optimiser steps", "", "ascending"), _steps, "{:,.0f}".format),
-        (Head("joint", "Network calls for a batch", "ascending"), _joint_calls, "{:,.0f}".format),
-        (Head("all conditional tasks", "Network calls for a batch", "ascending"), _other_calls, "{:,.0f}".format),
-    ]
+    """What the cells took, means over seeds."""
     bodies = []
-    for k, line in enumerate(group.lines):
-        cells = group.of(line)
-        columns = [_mean(map(read, cells), write) for _, read, write in kinds]
-        bodies.append(Body([Row(group.title(line), [Cell(str(len(cells)), len(cells)), *columns])], k, look[k]))
-    foot = "Means over seeds; times are of the machines named under Environment. " + _not_recorded(group)
-    heads = [Head("Model"), Head("n", "", "descending"), *(head for head, _, _ in kinds)]
-    return Table(f"{ident}-costs-table", f"{group.heading}: cost", heads, bodies, foot)
+    for k, line in enumerate(cost_lines(group)):
+        cells = [Cell(str(line.cells), line.cells), *(_cost(line, cost) for cost in CELL_COSTS)]
+        bodies.append(Body([Row(line.title, cells)], k, look[k]))
+    heads = [Head("Model"), Head("n", "", "descending"), *map(_cost_head, CELL_COSTS)]
+    return Table(f"{ident}-costs-table", f"{group.heading}: cost", heads, bodies, " ".join(cost_notes(group)))
 
 
-def _not_recorded(group: Group) -> str:
-    return "Parameters, GFLOP and memory are not recorded in these cells."
+def stages(group: Group, ident: str, look: Sequence[Look]) -> Table:
+    """What each stage's training took."""
+    places, bodies = {line: k for k, line in enumerate(group.lines)}, []
+    for line in stage_lines(group):
+        k = places[line.line]
+        cells = [Cell(line.stage), Cell(str(line.cells), line.cells), *(_cost(line, cost) for cost in STAGE_COSTS)]
+        bodies.append(Body([Row(line.title, cells)], k, look[k]))
+    heads = [Head("Model"), Head("Stage"), Head("n", "", "descending"), *map(_cost_head, STAGE_COSTS)]
+    return Table(f"{ident}-stages-table", f"{group.heading}: training of each stage", heads, bodies)
 
 
-def _mean(values: Iterable[float | None], write: Callable[[float], str]) -> Cell:
-    known = [value for value in values if value is not None]
-    return Cell(write(statistics.fmean(known)), statistics.fmean(known)) if known else Cell(NONE)
+def _cost(line: CostLine, cost: Cost) -> Cell:
+    number = line.numbers.get(cost.metric)
+    return Cell(line.text(cost), number.mean if number else None)
 
 
-def _training(cell: Record) -> float | None:
-    return sum(stage["seconds"] for stage in cell["stages"].values()) if cell["stages"] else None
-
-
-def _phase(cell: Record, start: str) -> float | None:
-    found = [seconds for phase, seconds in cell["time"].items() if phase.startswith(start)]
-    return sum(found) if found else None
-
-
-def _measuring(cell: Record) -> float | None:
-    return sum(metric["seconds"] for metric in cell["metrics"].values()) if cell["metrics"] else None
-
-
-def _steps(cell: Record) -> float | None:
-    return sum(stage["steps"] for stage in cell["stages"].values()) if cell["stages"] else None
-
-
-def _joint_calls(cell: Record) -> float | None:
-    return sum(cell["calls"]["joint"].values()) if "joint" in cell["calls"] else None
-
-
-def _other_calls(cell: Record) -> float | None:
-    found = [sum(calls.values()) for phase, calls in cell["calls"].items() if phase != "joint"]
-    return sum(found) if found else None
+def _cost_head(cost: Cost) -> Head:
+    return Head(cost.label, cost.heading, "ascending")
 
 
 def seeds(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:

@@ -58,11 +58,18 @@ def test_a_report_in_markdown_waits_for_no_library_that_it_does_not_use(tmp_path
 class Told(Progress):
     def __init__(self) -> None:
         self.phases: list[tuple[str, int]] = []
+        self.steps: list[int] = []
 
     @contextmanager
     def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
         self.phases.append((title, total))
-        yield lambda *_, **__: None
+        place = len(self.steps)
+        self.steps.append(0)
+
+        def advance(steps: int = 1, note: str = "", left: float | None = None) -> None:
+            self.steps[place] += steps
+
+        yield advance
 
 
 @pytest.mark.parametrize(("lines", "phases"), [(1, []), (MANY // 5 + 1, [("report", 1)])])
@@ -70,3 +77,21 @@ def test_progress_is_shown_of_many_cells_only(lines: int, phases: list[tuple[str
     told = Told()
     render(many(lines), progress=told)
     assert told.phases == phases
+
+
+def test_a_page_and_figures_say_how_far_they_are(tmp_path: Path) -> None:
+    """A step for each part of the page and for each figure, and no group that says nothing while it is drawn."""
+    from mmbench.report.figures import write_figures
+    from mmbench.report.html import page
+
+    made = [*many(2, seeds=1), *many(1, seeds=1)]
+    made[2]["dataset"]["name"] = "another"
+    told = Told()
+    page(store.Found(made), tmp_path, told)
+    assert told.phases == [("page", 9 + 2 + 9 + 1)]
+    assert told.steps == [21]
+    told = Told()
+    written = write_figures(made, tmp_path, tmp_path, told, forms=("svg",))
+    assert [title for title, _ in told.phases] == ["all figures", "figures of MNIST_SVHN", "figures of MNIST_SVHN"]
+    assert [total for _, total in told.phases] == told.steps == [2, 3, 4]
+    assert len(written) == 7
