@@ -83,4 +83,4 @@ class MLDConfig:
         """
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
         score, networks = recipes.score(dataset, budget), recipes.networks(dataset, budget)
-        return cls(autoencoders=autoencoders, score=score, **networks, **recipes.SAMPLERS[budget])
+        return cls(autoencoders=autoencoders, score=score, **networks)
