@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmbench.modality import DatasetSpec, subsets
+from mmbench.modality import FEW, DatasetSpec, subsets
 from mmbench.model import Batch
 from mmbench.networks import Networks
 from mmbench.seeding import Noise
@@ -77,9 +77,17 @@ class MVAE(Evident[MVAEConfig]):
             nlls, divergence = self.nll(batch, q.sample(eps_S), S), kl_to_standard(q)
             reconstruction = self.weighted(nlls) if len(S) > 1 else total(nlls.values())
             losses.append(reconstruction + self.config.beta * divergence)
-            suffix = "" if len(S) == len(experts) else f"_from_{'+'.join(S)}"
-            terms |= {f"nll_{m}{suffix}": value for m, value in nlls.items()} | {f"kl{suffix}": divergence}
+            terms |= self._terms(S, nlls, divergence)
         return report(total(losses).mean(), terms)
+
+    def _terms(self, S: Sequence[str], nlls: Mapping[str, Tensor], divergence: Tensor) -> dict[str, Tensor]:
+        """The terms of one subset by name. Of many modalities the random subsets are told by their size alone: a
+        history of 25 of them, each with its own terms, says nothing."""
+        M = len(self.dataset.names)
+        if M > FEW and 1 < len(S) < M:
+            return {f"nll_from_{len(S)}": total(nlls.values()), f"kl_from_{len(S)}": divergence}
+        suffix = "" if len(S) == M else f"_from_{'+'.join(S)}"
+        return {f"nll_{m}{suffix}": value for m, value in nlls.items()} | {f"kl{suffix}": divergence}
 
     def choose_subsets(self, generator: torch.Generator) -> list[tuple[str, ...]]:
         """The subsets of one step: all of `fixed`, and `random_subsets` distinct ones of those between."""

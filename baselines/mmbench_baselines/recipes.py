@@ -48,9 +48,9 @@ SCHEDULES: Mapping[tuple[str, str, str, str], Schedule] = {
     ("captions", "smoke",  "any",   "any"):        brief16(steps=12, batch_size=32, lr=1e-3),
     ("captions", "smoke",  "any",   "mmvae_dreg"): brief16(steps=2, batch_size=4, lr=1e-3),
     ("polymnist", "paper",  "any",  "any"):        Schedule(epochs=300, batch_size=256, lr=1e-3),
-    ("polymnist", "laptop", "any",  "any"):        brief16(steps=600, batch_size=64, lr=1e-3, warmup=30),
+    ("polymnist", "laptop", "any",  "any"):        brief16(steps=1000, batch_size=64, lr=1e-3, warmup=50),
     ("polymnist", "laptop", "any",  "mmvae_dreg"): brief16(steps=100, batch_size=8, lr=1e-3, warmup=5),
-    ("polymnist", "smoke",  "any",  "any"):        brief16(steps=40, batch_size=64, lr=1e-3, warmup=2),
+    ("polymnist", "smoke",  "any",  "any"):        brief16(steps=150, batch_size=64, lr=1e-3, warmup=8),
     ("polymnist", "smoke",  "any",  "mmvae_dreg"): brief16(steps=8, batch_size=8, lr=1e-3),
 }
 # fmt: on

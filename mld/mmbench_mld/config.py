@@ -87,7 +87,7 @@ class LatentDiffusionConfig:
         """
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
         own = {f.name for f in fields(cls)}
-        rows = {**recipes.networks(dataset, budget), **recipes.SAMPLERS[budget]}
+        rows = dict(recipes.networks(dataset, budget))
         if rows.get("sampler", Sampler()).kind not in cls.kinds:
             del rows["sampler"]
         rows = {name: value for name, value in rows.items() if name in own}

@@ -53,7 +53,7 @@ def further_columns(group: Group, everything: bool = False) -> list[tuple[str, l
 
 def absent(group: Group) -> list[str]:
     """The labels of primary columns that no cell has: 'CLIP-S Joint'."""
-    known = {column.point for column in group.columns}
+    known = _known(group)
     lacking = [point for point in _named(group) if point not in known]
     return [f"{group.names.metric(metric)} {group.names.task_title(task)}" for metric, task, _ in lacking]
 

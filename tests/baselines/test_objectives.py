@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -38,14 +39,17 @@ Array = NDArray[Any]
 Point = dict[str, Array]
 """Where a formula is evaluated: 'mu_a', 'logvar_a', ... and offsets such as 'out_a_0', of a's decoder in its call 0."""
 
-L, B = 2, 9
-BETA, SCALE = 1.7, {"a": 0.75, "b": 0.5}
+L, B, MANY = 2, 9, 64
+"""Latent; batch; and the batch of five modalities, whose 31 subsets have two rows each, the last four."""
+BETA, SCALE = 1.7, {"a": 0.75, "b": 0.5, "d": 0.75, "e": 1.5}
 SCHEDULE = Schedule(steps=10, batch_size=B, lr=1e-3)
 MODALITIES = (
     Modality(name="a", shape=(1, 1, 3), network="affine", latent=2, weight=3.92),
     Modality(name="b", shape=(1, 2, 1), network="affine", latent=3, likelihood="gaussian", scale=0.5, weight=1.3),
     Modality(name="c", shape=(2,), network="affine", latent=2, likelihood="categorical", vocabulary=("x", "y", "z"),
              weight=0.7),
+    Modality(name="d", shape=(1, 1, 2), network="affine", latent=2, weight=0.4),
+    Modality(name="e", shape=(1, 1, 2), network="affine", latent=2, likelihood="gaussian", scale=1.5, weight=2.1),
 )  # fmt: skip
 WEIGHT = {m.name: m.weight for m in MODALITIES}
 
@@ -78,18 +82,20 @@ def build(cls: type[MultimodalVAE[Any]], config: Any, M: int) -> Any:
         return cls.build(spec, config, Networks(extra={"affine": Architecture(NoEncoder, AffineDecoder)})).double()
 
 
-def make_batch(M: int) -> dict[str, Tensor]:
+def make_batch(M: int, rows: int = B) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(10)
-    a, b = (torch.rand(B, *m.shape, generator=g, dtype=torch.float64) for m in MODALITIES[:2])
-    return dict(list({"a": a, "b": b, "c": torch.randint(3, (B, 2), generator=g)}.items())[:M])
+    a, b = (torch.rand(rows, *m.shape, generator=g, dtype=torch.float64) for m in MODALITIES[:2])
+    c = torch.randint(3, (rows, 2), generator=g)
+    d, e = (torch.rand(rows, *m.shape, generator=g, dtype=torch.float64) for m in MODALITIES[3:])
+    return dict(list({"a": a, "b": b, "c": c, "d": d, "e": e}.items())[:M])
 
 
-def make_experts(M: int, sizes: Mapping[str, int] | None = None) -> dict[str, Gaussian]:
+def make_experts(M: int, sizes: Mapping[str, int] | None = None, rows: int = B) -> dict[str, Gaussian]:
     g = torch.Generator().manual_seed(20)
     names = [m.name for m in MODALITIES[:M]]
 
     def leaf(name: str) -> Tensor:
-        return torch.randn(B, (sizes or {}).get(name, L), generator=g, dtype=torch.float64).requires_grad_()
+        return torch.randn(rows, (sizes or {}).get(name, L), generator=g, dtype=torch.float64).requires_grad_()
 
     return {name: Gaussian(leaf(name), leaf(name)) for name in names}
 
@@ -139,13 +145,13 @@ def absolute(x: Array) -> Array:
 
 def nll(name: str, out: Array, x: Tensor) -> Array:
     """sum |x - xhat| / b + D log 2b;  sum (x - xhat)^2 / 2s^2 + D log(s sqrt(2 pi));  -sum log softmax."""
-    target = numpy(x).reshape(B, -1)
-    if name == "a":
-        return (absolute(target - out) / SCALE["a"] + np.log(2 * SCALE["a"])).sum(1)
-    if name == "b":
-        s = SCALE["b"]
+    target = numpy(x).reshape(len(x), -1)
+    if name in "ad":
+        return (absolute(target - out) / SCALE[name] + np.log(2 * SCALE[name])).sum(1)
+    if name in "be":
+        s = SCALE[name]
         return ((target - out) ** 2 / (2 * s**2) + np.log(s * np.sqrt(2 * np.pi))).sum(1)
-    logits = out.reshape(B, 2, 3)
+    logits = out.reshape(len(x), 2, 3)
     picked = np.take_along_axis(logits, target[..., None], axis=2)[..., 0]
     return (logsumexp(logits, axis=2) - picked).sum(1)
 
@@ -190,9 +196,12 @@ def check(loss: Tensor, actual: Mapping[str, Tensor], formula: Callable[[Point],
 # ---------------------------------------------------------------------------------------- the objectives
 
 
-@pytest.mark.parametrize("M", [2, 3])
+BETWEEN = {2: [], 3: [("a", "c")], 5: [("b", "d"), ("a", "c", "d", "e")]}
+
+
+@pytest.mark.parametrize("M", [2, 3, 5])
 def test_mvae(M: int) -> None:
-    """L = 1/B sum_i { sum_S R_S(i) + beta KL(q_S || N(0, I))(i) } over the full set, the singles, and (M = 3) {a, c}.
+    """L = 1/B sum_i { sum_S R_S(i) + beta KL(q_S || N(0, I))(i) } over the full set, the singles, and `BETWEEN`.
 
     q_S is the product of the experts in S and the prior: precision 1 + sum_S 1/v_m, mean sum_S (mu_m/v_m) / precision.
     R_S = sum_{m in S} w_m NLL_m(z_S) for two or more modalities, plain NLL_m for a single one; z_S = mu_S + s_S eps_S.
@@ -200,7 +209,7 @@ def test_mvae(M: int) -> None:
     model = build(MVAE, MVAEConfig(schedule=SCHEDULE, latent=L, beta=BETA), M)
     batch, experts = make_batch(M), make_experts(M)
     names = tuple(batch)
-    chosen = [names, *[(m,) for m in names], *([("a", "c")] if M == 3 else [])]
+    chosen = [names, *[(m,) for m in names], *BETWEEN[M]]
     eps = normal(1, len(chosen), B, L)
     loss = model.objective(batch, experts, chosen, eps)["loss"]
 
@@ -242,7 +251,14 @@ def test_mmvae(M: int) -> None:
     check(loss, leaves(experts) | output_leaves(model.decoders), formula, ["out"])
 
 
-@pytest.mark.parametrize("M", [2, 3])
+SETS = {
+    2: "a b ab",
+    3: "a b c ab ac bc abc",
+    5: "a b c d e ab ac ad ae bc bd be cd ce de abc abd abe acd ace ade bcd bce bde cde abcd abce abde acde bcde abcde",
+}
+
+
+@pytest.mark.parametrize("M", [2, 3, 5])
 def test_mopoe(M: int) -> None:
     """L = 1/B sum_i { sum_m w_m NLL_m(z_i) + beta/(2^M - 1) sum_S KL(q_S || N(0, I)) }.
 
@@ -250,19 +266,30 @@ def test_mopoe(M: int) -> None:
     z_i ~ q_S, S the chunk of row i: floor(B/(2^M - 1)) rows each, the last (the full set) has the rest.
     """
     model = build(MoPoE, MoPoEConfig(schedule=SCHEDULE, latent=L, beta=BETA), M)
-    batch, experts = make_batch(M), make_experts(M)
-    eps = normal(1, B, L)
+    rows = MANY if M == 5 else B
+    batch, experts = make_batch(M, rows), make_experts(M, rows=rows)
+    eps = normal(1, rows, L)
     loss = model.objective(batch, experts, eps)["loss"]
-    sets = {2: ["a", "b", "ab"], 3: ["a", "b", "c", "ab", "ac", "bc", "abc"]}[M]
-    owner = np.minimum(np.arange(B) // (B // len(sets)), len(sets) - 1)
+    sets = SETS[M].split()
+    owner = np.minimum(np.arange(rows) // (rows // len(sets)), len(sets) - 1)
 
     def formula(p: Point) -> Any:
         q = [poe([p[f"mu_{m}"] for m in S], [p[f"logvar_{m}"] for m in S], prior=len(S) == M) for S in sets]
-        z = np.stack([q[owner[i]][0][i] + np.exp(q[owner[i]][1][i] / 2) * numpy(eps)[i] for i in range(B)])
+        z = np.stack([q[owner[i]][0][i] + np.exp(q[owner[i]][1][i] / 2) * numpy(eps)[i] for i in range(rows)])
         value = sum(WEIGHT[m] * nll(m, decoder_output(model, m, z, p), batch[m]) for m in batch)
         return np.mean(value + BETA / (2**M - 1) * sum(kl_standard(*q_S) for q_S in q))
 
-    check(loss, leaves(experts) | output_leaves(model.decoders), formula, ["out"])
+    if M < 5:
+        check(loss, leaves(experts) | output_leaves(model.decoders), formula, ["out"])
+    else:  # in place of all 896 gradients some of them, one in each chunk
+        loss.backward()
+        point = {name: numpy(x) for name, x in leaves(experts).items()}
+        np.testing.assert_allclose(loss.item(), formula(point), rtol=1e-9)
+        for name, i in product(point, range(0, rows, 3)):
+            moved = point[name].astype(complex)
+            moved[i, i % L] += 1e-30j
+            expected = np.imag(formula({**point, name: moved})) / 1e-30
+            np.testing.assert_allclose(leaves(experts)[name].grad[i, i % L], expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("prior", [False, True])

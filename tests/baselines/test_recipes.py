@@ -14,6 +14,7 @@ from mmbench.data.glyphs import SPEC as GLYPHS
 from mmbench.data.glyphs import STREET
 from mmbench.data.mnist_fashion import SPEC as MNIST_FASHION
 from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
+from mmbench.data.polymnist import specification
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 from mmbench.model import Model
@@ -28,6 +29,7 @@ from mmbench_baselines.nexus import Nexus, NexusConfig
 from ..specs import CAPTION, CUB, IMAGE
 
 MODELS: list[type[Model]] = [MVAE, MMVAE, MMVAEDReG, MoPoE, MVTCAE, Nexus]
+POLYMNIST = specification("polymnist", "PolyMNIST", 5)
 PICTURES = DatasetSpec(name="pictures", title="Pictures", modalities=(IMAGE, replace(IMAGE, name="other")))
 
 every_model = pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
@@ -70,6 +72,24 @@ def test_what_single_models_add_to_the_papers_rows() -> None:
     assert (nexus.beta, nexus.beta_c, nexus.dropout, nexus.message, nexus.hidden) == (1.0, 1.0, 0.5, 512, 512)
     assert nexus.top_weights == {"image": 1.0, "caption": 128.0}
     assert (MMVAEDReGConfig.recipe(MNIST_SVHN).samples, MMVAEDReGConfig.recipe(CUB).samples) == (30, 50)
+
+
+@every_model
+def test_the_row_of_polymnist(cls: type[Model]) -> None:
+    """The port of the paper's authors: latent 512, beta 2.5, 300 epochs of batch 256 at 1e-3; NEXUS 128 over 160 each;
+    the same at every budget but for the schedule, and for fewer views."""
+    config = cls.recipe(POLYMNIST)
+    assert config.schedule == Schedule(epochs=300, batch_size=256, lr=1e-3)
+    assert config.latent == (128 if cls is Nexus else 512)
+    if cls in (MVAE, MMVAE, MoPoE, MVTCAE):
+        assert config.beta == 2.5
+    assert {m.latent for m in POLYMNIST.modalities} == {160}
+    assert {(m.likelihood, m.scale, m.weight) for m in POLYMNIST.modalities} == {("laplace", 0.75, 1.0)}
+    for budget in BUDGETS:
+        short = cls.recipe(POLYMNIST, budget)
+        assert replace(short, schedule=config.schedule) == config
+        if cls is not Nexus:  # which has a weight for each view
+            assert short == cls.recipe(specification("p", "P", 3), budget)
 
 
 def test_nexus_weights_of_other_digits() -> None:

@@ -29,6 +29,8 @@ from mmbench_evaluation.classifiers import (
     second_judge,
     train_judge,
 )
+from mmbench_evaluation.frechet import FMD
+from mmbench_evaluation.judge_networks import StridedNet
 
 
 class Counting(Progress):
@@ -76,6 +78,40 @@ def test_lenet_is_the_network_of_the_public_code() -> None:
     h = f.relu(f.max_pool2d(f.conv2d(h, w[2], w[3]), 2)).reshape(4, -1)
     torch.testing.assert_close(network.features(x), h)
     torch.testing.assert_close(network(x), f.linear(f.relu(f.linear(h, w[4], w[5])), w[6], w[7]))
+
+
+def test_polymnists_judge_is_the_network_of_its_public_code() -> None:
+    """Against the layers written out with functional calls, in the order of methods 12; and its size, summed up: 490 +
+    3,220 + 125,568 + 1,290."""
+    network = StridedNet((3, 28, 28), 10).eval()
+    assert sum(p.numel() for p in network.parameters()) == 130_568
+    w = list(network.parameters())
+    x = torch.rand(4, 3, 28, 28)
+    f = torch.nn.functional
+    h = f.relu(f.conv2d(x, w[0], w[1], stride=2, padding=1))
+    h = f.relu(f.conv2d(h, w[2], w[3], stride=2, padding=1)).reshape(4, -1)
+    assert h.shape == (4, 980)
+    h = f.relu(f.linear(h, w[4], w[5]))
+    torch.testing.assert_close(network.features(x), h)
+    torch.testing.assert_close(network(x), f.linear(h, w[6], w[7]))
+    kinds = " ".join(type(layer).__name__ for layer in network.body)
+    assert kinds == "Conv2d Dropout2d ReLU Conv2d Dropout2d ReLU Flatten Linear Dropout ReLU"
+    assert not torch.equal(network.train().features(x), h)
+
+
+def test_a_dataset_names_its_judge(make_bench) -> None:
+    bench = make_bench(epochs=1)
+    spec = replace(bench.dataset.spec, judge="strided")
+    named = make_bench(replace(bench.dataset, spec=spec), epochs=1)
+    reader = judge(named, "grey")
+    assert isinstance(reader, Classifier)
+    assert isinstance(reader.network, StridedNet)
+    assert reader.name.startswith("strided ")
+    assert reader.digits != judge(bench, "grey").digits
+    assert FMD.dim(named, spec.modality("grey")) == 128
+    wrong = make_bench(replace(bench.dataset, spec=replace(spec, judge="stridet")))
+    with pytest.raises(ConfigError, match="there is no judge 'stridet'; did you mean 'strided'"):
+        judge(wrong, "grey")
 
 
 def test_a_judge_has_no_dropout() -> None:

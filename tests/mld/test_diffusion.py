@@ -104,6 +104,38 @@ def test_choice_of_a2(p_joint):
         assert counts[given] / n == pytest.approx(p, abs=4.5 * np.sqrt(p * (1 - p) / n))
 
 
+def test_choice_of_a2_of_five_modalities():
+    """Joint with p, each of the 30 proper subsets with (1 - p) / 30; so k are given with (1 - p) C(5, k) / 30."""
+    n, g, names = 30_000, torch.Generator().manual_seed(0), tuple("abcde")
+    drawn = [choose_given(names, 0.8, g) for _ in range(n)]
+    counts = Counter(drawn)
+    assert len(counts) == 31
+    assert names not in counts
+    for given, count in counts.items():
+        p = 0.2 / 30 if given else 0.8
+        assert count / n == pytest.approx(p, abs=4.5 * np.sqrt(p * (1 - p) / n))
+    sizes = Counter(map(len, drawn))
+    for k, choose in enumerate((5, 10, 10, 5), start=1):
+        p = 0.2 * choose / 30
+        assert sizes[k] / n == pytest.approx(p, abs=4.5 * np.sqrt(p * (1 - p) / n))
+
+
+def test_omega_of_five_modalities():
+    """Equation 9 with views of 160: given k of 5, the other (5 - k) 160 latents weigh 5 / (5 - k)."""
+    views = Layout(dict.fromkeys("abcde", 160))
+    for given in proper_subsets(views.names):
+        assert views.omega(given) == pytest.approx(5 / (5 - len(given)))
+
+
+def test_of_many_modalities_not_all_subsets_are_asked_for_their_skill():
+    """With ten modalities 20 of 1,022; a stage's record holds a hundred numbers."""
+    layout = Layout(dict.fromkeys("abcdefghij", 1))
+    z = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
+    skills = score_skills(lambda r, tau: 0.1 * r, z, layout, VPSDE(), torch.Generator().manual_seed(0))
+    assert len(skills) == 22
+    assert {"skill", "best skill", "skill given c", f"skill given {' and '.join('bcdefghij')}"} <= set(skills)
+
+
 def test_skill_of_the_exact_score_of_a_gaussian():
     """z ~ N(0, S): given A2, the best answer leaves dim(A1) - sigma^2 tr((m^2 S_{1|2} + sigma^2 I)^-1) at time t.
 

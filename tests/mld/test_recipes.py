@@ -13,14 +13,17 @@ from mmbench.data.glyphs import SPEC as GLYPHS
 from mmbench.data.glyphs import STREET
 from mmbench.data.mnist_fashion import SPEC as MNIST_FASHION
 from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
+from mmbench.data.polymnist import specification
 from mmbench.modality import DatasetSpec
 from mmbench.model import Model
+from mmbench.networks import Networks
 from mmbench_mld.config import MLDConfig
 from mmbench_mld.model import MLD
 from mmbench_mld.star import MLDStar
 
 from ..specs import CAPTION, CUB, IMAGE
 
+POLYMNIST = specification("polymnist", "PolyMNIST", 5)
 PICTURES = DatasetSpec(name="pictures", title="Pictures", modalities=(IMAGE, replace(CAPTION, name="title")))
 SPECS = (MNIST_SVHN, MNIST_FASHION, GLYPHS, STREET, PICTURES, CUB)
 
@@ -142,6 +145,20 @@ def test_glyphs_have_a_network_in_proportion_to_their_latents() -> None:
         assert (config.width, config.time_embed, config.blocks, config.groups) == (192, 96, 2, 8)
     assert (paper.score, paper.path, paper.sampler) == (digits.score, digits.path, digits.sampler)
     assert set(paper.autoencoders.values()) == set(digits.autoencoders.values())
+
+
+def test_polymnist() -> None:
+    """The paper's code: autoencoders of 160, W = 1536, T = 512, one level, 32 groups, batch 256, 3000 epochs at 1e-4, d
+    = 0.2 conditional steps. On two cores a narrower network, and half of the steps conditional."""
+    paper = MLDConfig.recipe(POLYMNIST)
+    assert set(paper.autoencoders.values()) == {Schedule(epochs=300, batch_size=128, lr=1e-3)}
+    assert paper.score == Schedule(epochs=3000, batch_size=256, lr=1e-4, ema=0.999)
+    assert (paper.width, paper.time_embed, paper.blocks, paper.groups) == (1536, 512, 1, 32)
+    assert (paper.p_joint, paper.augment, path(paper)) == (0.8, "none", (250, 10, 10))
+    assert MLD.build(POLYMNIST, paper, Networks()).layout.dim == 800
+    laptop, smoke = (MLDConfig.recipe(POLYMNIST, budget) for budget in ("laptop", "smoke"))
+    assert (laptop.width, laptop.blocks, laptop.groups, laptop.p_joint, laptop.calls) == (512, 1, 32, 0.5, 40)
+    assert (smoke.width, smoke.blocks, smoke.groups, smoke.p_joint, smoke.calls) == (256, 1, 32, 0.5, 35)
 
 
 # ---------------------------------------------------------------------------------------- families

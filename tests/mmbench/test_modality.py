@@ -117,6 +117,15 @@ def test_tasks_of_three_modalities() -> None:
     assert len({t.name for t in tasks}) == len(tasks)
 
 
+def test_tasks_of_five_modalities_generate_all_others_at_once() -> None:
+    tasks = spec(*"abcde").tasks()
+    assert len(tasks) == 1 + 30
+    assert tasks[0] == Task((), tuple("abcde"))
+    assert [t.name for t in tasks[1:3]] == ["a->b+c+d+e", "b->a+c+d+e"]
+    assert tasks[-1].name == "b+c+d+e->a"
+    assert all({*t.given, *t.targets} == set("abcde") for t in tasks)
+
+
 def test_names_of_other_tasks() -> None:
     assert Task(("a",), ("a",)).name == "a->a"
     assert Task(("a",), ("b", "c")).name == "a->b+c"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from mmbench.errors import PluginError
+from mmbench.errors import ConfigError, PluginError
 from mmbench.modality import Modality
 from mmbench.networks import Architecture, Networks
 
 MNIST = Modality(name="mnist", shape=(1, 28, 28), network="mnist_mlp", latent=16)
 SVHN = Modality(name="svhn", shape=(3, 32, 32), network="svhn_conv", latent=64)
+VIEW = Modality(name="m0", shape=(3, 28, 28), network="polymnist_conv", latent=160)
 NAME = Modality(
     name="name", shape=(5,), network="word_mlp", latent=8, likelihood="categorical", vocabulary=tuple("abcdefg")
 )
@@ -27,6 +30,9 @@ def count(module: nn.Module) -> int:
         (MNIST, 20, 2, 330_040, 322_784),
         (SVHN, 20, 2, 247_560, 206_563),
         (SVHN, 64, 1, 296_736, 296_675),
+        # conv 896 + 18,496 + 73,856, hidden 2048 L + L, heads L L + L; back: 2048 L + 2048, 73,792 + 18,464 + 867
+        (VIEW, 512, 2, 1_667_648, 1_143_747),
+        (VIEW, 160, 1, 446_848, 422_851),
     ],
 )
 def test_published_parameter_counts(modality: Modality, latent: int, heads: int, encoder: int, decoder: int) -> None:
@@ -68,3 +74,27 @@ def test_a_stranger_adds_an_architecture() -> None:
     networks = Networks(extra={"mine": mine})
     assert isinstance(networks.encoder(modality, 2), nn.Identity)
     assert isinstance(networks.decoder(modality, 2), nn.Flatten)
+
+
+def test_polymnists_networks_layer_by_layer() -> None:
+    """Kernel 3, stride 2, padding 1 and ReLU; the transposed ones have an output padding but the first; no sigmoid."""
+    encoder, decoder = Networks().encoder(VIEW, 6, heads=2), Networks().decoder(VIEW, 6)
+    down = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
+    up = [layer for layer in decoder.modules() if isinstance(layer, nn.ConvTranspose2d)]
+    assert [(c.in_channels, c.out_channels) for c in down] == [(3, 32), (32, 64), (64, 128)]
+    assert [(c.in_channels, c.out_channels) for c in up] == [(128, 64), (64, 32), (32, 3)]
+    assert {(c.kernel_size, c.stride, c.padding) for c in (*down, *up)} == {((3, 3), (2, 2), (1, 1))}
+    assert [c.output_padding for c in up] == [(0, 0), (1, 1), (1, 1)]
+    extents: list[int] = []
+    for layer in (*down, *up):
+        layer.register_forward_hook(lambda module, given, made: extents.append(made.shape[-1]))
+    x = torch.rand(2, 3, 28, 28)
+    made = decoder(50 * encoder(x)[0])
+    assert extents == [14, 7, 4, 7, 14, 28]
+    assert made.shape == x.shape
+    assert made.min() < 0  # the location is not confined to [0, 1]
+
+
+def test_polymnists_networks_want_its_pictures() -> None:
+    with pytest.raises(ConfigError, match="28 x 28 pixels"):
+        Networks().encoder(replace(VIEW, shape=(3, 32, 32)), 6)
