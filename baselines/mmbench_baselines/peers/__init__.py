@@ -10,7 +10,8 @@ precision, the training loop and the metrics are the suite's. What is not multiv
 | JMVAE, JNF, TELBO | the joint encoder: multivae's default without its parts' unused log-variances | dead parameters |
 | JNF, TELBO | two stages, half of the schedule each | multivae: two phases of epochs |
 | JMVAE, MVAE, Nexus | the KL terms' warm-up as a share of the training | multivae: epochs |
-| MMVAE, MMVAEPlus, CMVAE | the given modality that z comes from: one for each sample | multivae: one for a whole batch |
+| MMVAE, MMVAEPlus, CMVAE | the given modality that z comes from: each sample has its own | multivae: one a batch |
+| JNF | where a Monte Carlo chain starts: each sample draws its expert | multivae: by groups of the batch |
 | MHVAE | a sample of the prior goes down the hierarchy | multivae decodes one of the shallowest latent from N(0, I) |
 | TELBO | given some of three or more modalities: the product of their experts and the prior | multivae refuses |
 """

@@ -21,7 +21,8 @@ class MHVAE(Peer):
     """Dorent et al., "Unified brain MR-ultrasound synthesis using multi-modal hierarchical representations", 2023.
 
     The suite's encoder of a modality is the first block upwards, its decoder the last one downwards; between them are
-    small blocks, Linear - SiLU.
+    small blocks, LayerNorm - Linear - SiLU: an encoder's features may be large, and an expert's variance is exponential
+    in them.
     """
 
     Config, title, summed = HierarchyConfig, "MHVAE", True
@@ -31,15 +32,19 @@ class MHVAE(Peer):
 
         latent, width, between = self.config.latent, self.config.width, self.config.levels - 1
         names, modalities = self.dataset.names, self.dataset.modalities
+
+        def head(size: int) -> nn.Module:
+            return Head(size, latent, nn.LayerNorm(size))
+
         return {
             "encoders": {m.name: Features(networks, m, width) for m in modalities},
             "decoders": {m.name: Decoder(networks, m, latent) for m in modalities},
             "bottom_up_blocks": {
-                name: [*(block(width, width) for _ in range(between - 1)), Head(width, latent)] for name in names
+                name: [*(block(width, width) for _ in range(between - 1)), head(width)] for name in names
             },
             "top_down_blocks": [block(latent, width) for _ in range(between)],
-            "posterior_blocks": {name: [Head(2 * width, latent) for _ in range(between)] for name in names},
-            "prior_blocks": [Head(width, latent) for _ in range(between)],
+            "posterior_blocks": {name: [head(2 * width) for _ in range(between)] for name in names},
+            "prior_blocks": [head(width) for _ in range(between)],
         }
 
     def prior(self, noise: Noise) -> Any:
@@ -55,5 +60,5 @@ class MHVAE(Peer):
 
 
 def block(a: int, b: int) -> nn.Module:
-    """Linear - SiLU."""
-    return nn.Sequential(nn.Linear(a, b), nn.SiLU())
+    """LayerNorm - Linear - SiLU."""
+    return nn.Sequential(nn.LayerNorm(a), nn.Linear(a, b), nn.SiLU())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from mmbench.seeding import Noise
 
 from ..experts import Gaussian, product
 from .config import JNFConfig, PeerConfig
+from .noise import whole
 from .peer import Peer
 
 __all__ = ["JNF", "TELBO"]
@@ -65,12 +67,23 @@ class JNF(InTwoPhases):
     flows and correlation analysis", 2023: posteriors of single modalities with masked autoregressive flows."""
 
     Config, title = JNFConfig, "JNF"
+    check_settings = ("mcmc_steps=3",)
 
     def single(self) -> list[Any]:
         return [self.model.encoders, self.model.flows]
 
     def posterior(self, given: Batch, noise: Noise) -> Any:
-        return self.encoded(given, noise, mcmc_steps=self.config.mcmc_steps)
+        """Where some of three or more modalities are given, multivae's Monte Carlo chain; it starts from an expert of
+        each sample's own, which multivae draws by groups of the batch."""
+
+        def start(subset: Sequence[str], data: Batch) -> Tensor:
+            component, eps = whole(noise, len(subset)), noise.normal(self.config.latent)
+            outputs = [self.model.encoders[name](data[name]) for name in subset]
+            every = torch.stack([Gaussian(q.embedding, q.log_covariance).sample(eps) for q in outputs])
+            return every[component, torch.arange(len(noise), device=component.device)]
+
+        with patch.object(self.model, "_sample_from_moe_subset", start):
+            return self.encoded(given, noise, mcmc_steps=self.config.mcmc_steps)
 
 
 class TELBO(InTwoPhases):

@@ -97,16 +97,13 @@ class SampleNoise(TorchDispatchMode):
 
 
 @contextmanager
-def choosing(noise: Noise, one: Any = None) -> Iterator[None]:
-    """`numpy.random.choice` gives `one` where one value is asked for, and where one is asked for each sample, values
-    drawn from the samples' streams."""
+def choosing(one: str | None) -> Iterator[None]:
+    """`numpy.random.choice` gives `one` inside; with None it raises PluginError."""
 
-    def choice(values: Any, size: int | None = None, *more: Any, **other: Any) -> Any:
-        if size is None:
-            return one
-        if size != len(noise):
-            raise PluginError(f"{size} choices are not one for each of {len(noise)} samples")
-        return np.asarray(values)[whole(noise, len(values)).cpu().numpy()]
+    def choice(*values: Any, **more: Any) -> str:
+        if one is None:
+            raise PluginError("a sample's choice cannot be drawn by numpy.random.choice; choose before")
+        return one
 
     with patch.object(np.random, "choice", choice):
         yield

@@ -125,7 +125,7 @@ class Peer(Model):
         return self.encoded(given, noise)
 
     def encoded(self, given: Batch, noise: Noise, chosen: str | None = None, **settings: Any) -> Any:
-        with SampleNoise(noise), choosing(noise, chosen):
+        with SampleNoise(noise), choosing(chosen):
             return self.model.encode(self.inputs(given), cond_mod=self.present(given), **settings)
 
     def prior(self, noise: Noise) -> Any:
