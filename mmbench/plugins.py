@@ -1,7 +1,9 @@
 """Models, datasets and metrics by name: entry points are listed without being imported and loaded when asked for.
 
 The suite's own are declared in the same groups as a stranger's. A model or metric that is not installed is named
-'module:Class', with the current directory searched first, as `python -m` does.
+'module:Class', with the current directory searched first, as `python -m` does. The models of another library, made
+models of this suite by somebody's adapter, are named 'library:Name': the entry points of the group 'mmbench.models.' +
+library, which are there while the library can be imported.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from types import ModuleType
 from typing import IO, Any, TypeVar, cast, overload
 
@@ -63,7 +66,8 @@ def available(group: str) -> dict[str, Plugin]:
     Raises PluginError where two distributions bring the same name.
     """
     found: dict[str, Plugin] = {}
-    for plugin in sorted(map(_plugin, entry_points(group=group)), key=lambda p: (p.name, p.distribution)):
+    every = [*map(_plugin, entry_points(group=group)), *_of_libraries(group)]
+    for plugin in sorted(every, key=lambda p: (p.name, p.distribution)):
         other = found.setdefault(plugin.name, plugin)
         if other.distribution != plugin.distribution:
             raise PluginError(
@@ -76,7 +80,8 @@ def available(group: str) -> dict[str, Plugin]:
 def find(group: str, name: str) -> Plugin:
     """The plugin that a name stands for, not imported. Raises PluginError for an unknown name."""
     if group in (MODELS, METRICS) and ":" in name:
-        return Plugin(name, name, distribution=name.partition(":")[0])
+        library = _of_library(name) if group == MODELS else None
+        return library or Plugin(name, name, distribution=name.partition(":")[0])
     plugins = available(group)
     if name not in plugins:
         kind = group.rpartition(".")[2].removesuffix("s")
@@ -96,7 +101,7 @@ def load(group: str, name: str, base: type | None = None) -> Any:
     attribute or a class of the wrong kind.
     """
     plugin = find(group, name)
-    value = _attribute(plugin, _module(plugin, local=":" in name))
+    value = _attribute(plugin, _module(plugin, local=_typed(plugin)))
     if base is not None:
         _refuse_wrong_class(plugin, value, base)
     return value
@@ -107,9 +112,44 @@ def label(name: str) -> str:
     return name.replace(":", ".")
 
 
-def _plugin(entry: EntryPoint) -> Plugin:
+def _plugin(entry: EntryPoint, library: str = "") -> Plugin:
     value = entry.value.partition("[")[0].strip()  # extras, which nothing here asks for
-    return Plugin(entry.name, value, *_brought_by(entry))
+    return Plugin(f"{library}:{entry.name}" if library else entry.name, value, *_brought_by(entry))
+
+
+def _of_libraries(group: str) -> Iterator[Plugin]:
+    """The plugins that are made of the libraries which are installed."""
+    for name in sorted(entry_points().groups):
+        library = name.removeprefix(f"{group}.")
+        if library != name and _importable(library):
+            yield from (_plugin(entry, library) for entry in entry_points(group=name))
+
+
+def _of_library(name: str) -> Plugin | None:
+    """The plugin 'library:Name'; None where no distribution adapts such a library."""
+    library, _, own = name.partition(":")
+    found = {entry.name: _plugin(entry, library) for entry in entry_points(group=f"{MODELS}.{library}")}
+    if not found:
+        return None
+    if not _importable(library):
+        who = next(iter(found.values())).distribution
+        raise PluginError(f"{name} needs the package {library}, which is not installed: pip install '{who}[{library}]'")
+    if own not in found:
+        raise PluginError(f"there is no model {own!r} of {library}; {near(own, found)}")
+    return found[own]
+
+
+def _importable(library: str) -> bool:
+    """Whether there is such a top-level package or module; it is not imported."""
+    try:
+        return find_spec(library) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _typed(plugin: Plugin) -> bool:
+    """Whether somebody named it 'module:Class'."""
+    return plugin.name == plugin.value
 
 
 def _brought_by(entry: EntryPoint) -> tuple[str, str]:
@@ -122,7 +162,7 @@ def _brought_by(entry: EntryPoint) -> tuple[str, str]:
 
 
 def _who(plugin: Plugin) -> str:
-    return repr(plugin.name) if ":" in plugin.name else f"{plugin.name!r} of {plugin.source}"
+    return repr(plugin.name) if _typed(plugin) else f"{plugin.name!r} of {plugin.source}"
 
 
 def _module(plugin: Plugin, local: bool) -> ModuleType:

@@ -24,7 +24,7 @@ from mmbench.seeding import Noise
 from .config import VAEConfig
 from .experts import Gaussian
 
-__all__ = ["MultimodalVAE", "full_precision", "report", "total"]
+__all__ = ["MultimodalVAE", "full_precision", "reconstructions", "report", "total"]
 
 C = TypeVar("C", bound=VAEConfig)
 
@@ -56,16 +56,7 @@ class MultimodalVAE(Model, Generic[C]):
         return (Stage(name="elbo", module=self, schedule=schedule, loss=self.loss, skill=self.skill, least=least),)
 
     def skill(self, held_out: Split) -> dict[str, float]:
-        """How well each modality is reconstructed from itself: 'skill <modality>', and what else is told of texts."""
-        rows = held_out.spread(min(skill_count(m) for m in self.dataset.modalities))
-        found = {}
-        for modality in self.dataset.modalities:
-            x = held_out.gather(rows, (modality.name,))[modality.name].to(self.device)
-            given = {modality.name: x}
-            made = self.generate(given, (modality.name,), count=len(x), generator=torch.Generator().manual_seed(0))
-            skills = reconstruction_skills(modality, x, made[modality.name])
-            found |= {f"{key} {modality.name}": value for key, value in skills.items()}
-        return found
+        return reconstructions(self, held_out)
 
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
@@ -121,6 +112,19 @@ class MultimodalVAE(Model, Generic[C]):
         """Standard normal training noise of a shape, on the model's device and in its precision."""
         dtype = next(self.parameters()).dtype
         return torch.randn(*shape, generator=generator, device=generator.device, dtype=dtype)
+
+
+def reconstructions(model: Model, held_out: Split) -> dict[str, float]:
+    """How well each modality is reconstructed from itself: 'skill <modality>', and what else is told of texts."""
+    rows = held_out.spread(min(skill_count(m) for m in model.dataset.modalities))
+    found = {}
+    for modality in model.dataset.modalities:
+        x = held_out.gather(rows, (modality.name,))[modality.name].to(model.device)
+        given = {modality.name: x}
+        made = model.generate(given, (modality.name,), count=len(x), generator=torch.Generator().manual_seed(0))
+        skills = reconstruction_skills(modality, x, made[modality.name])
+        found |= {f"{key} {modality.name}": value for key, value in skills.items()}
+    return found
 
 
 def full_precision(values: Tensor) -> Tensor:

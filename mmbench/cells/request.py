@@ -65,8 +65,9 @@ def budget_named(name: str) -> Budget:
 
 
 def expanded(models: Sequence[str]) -> list[str]:
-    """The words typed after --model, 'all' replaced by every installed model; PluginError for an unknown one."""
-    every = list(plugins.available(plugins.MODELS)) if "all" in models else []
+    """The words typed after --model, 'all' replaced by every installed model but those of other libraries
+    ('library:Name'), which are asked for by name; PluginError for an unknown one."""
+    every = [name for name in plugins.available(plugins.MODELS) if ":" not in name] if "all" in models else []
     names = list(dict.fromkeys(n for model in models for n in (every if model == "all" else [model])))
     for name in names:
         plugins.find(plugins.MODELS, name)
