@@ -76,9 +76,7 @@ class CellWork:
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
-            return (
-                "extended" if bool(self._samples_lack(cell)) | self._extend(cell, bench, metrics, redraw) else "skipped"
-            )
+            return self._extend(cell, bench, metrics, redraw)
         self._whole(bench, metrics)
         return "complete"
 
@@ -158,8 +156,9 @@ class CellWork:
         cell["cost"] = cost_record(model, records, result, peak)
         store.write(self.request.results, cell)
 
-    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> bool:
-        """Measure more of a complete cell, and draw the figures' samples anew; whether anything of it is new."""
+    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> Fate:
+        """Measure more of a complete cell, and draw the figures' samples anew; nothing else in its file changes."""
+        more = bool(self._samples_lack(cell))
 
         @lru_cache
         def model() -> Model:
@@ -174,7 +173,7 @@ class CellWork:
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
         if metrics:
             store.write(self.request.results, cell)
-        return bool(metrics) or redraw
+        return "extended" if metrics or redraw or more else "skipped"
 
     def _samples_lack(self, cell: Cell) -> str:
         """Which samples shall be kept that are not yet, half a sentence; '' for none."""
