@@ -158,12 +158,7 @@ class CellWork:
 
     def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> Fate:
         """Measure more of a complete cell, and draw the figures' samples anew; nothing else in its file changes."""
-        more = bool(self._samples_lack(cell))
-
-        @lru_cache
-        def model() -> Model:
-            return self.trained()[0]
-
+        more, model = bool(self._samples_lack(cell)) or redraw, lru_cache(lambda: self.trained()[0])
         result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=redraw)
         metrics = self.choice.heard(result, metrics)
         if redraw:
@@ -173,7 +168,7 @@ class CellWork:
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
         if metrics:
             store.write(self.request.results, cell)
-        return "extended" if metrics or redraw or more else "skipped"
+        return "extended" if metrics or more else "skipped"
 
     def _samples_lack(self, cell: Cell) -> str:
         """Which samples shall be kept that are not yet, half a sentence; '' for none."""
