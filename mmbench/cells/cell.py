@@ -76,8 +76,7 @@ class CellWork:
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
-            anew = bool(self._samples_lack(cell)) | self._extend(cell, bench, metrics, redraw)
-            return "extended" if anew else "skipped"
+            return self._extend(cell, bench, metrics, redraw)
         self._whole(bench, metrics)
         return "complete"
 
@@ -155,13 +154,9 @@ class CellWork:
         cell["cost"] = cost_record(model, records, result, peak)
         store.write(self.request.results, cell)
 
-    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> bool:
-        """Measure more of a complete cell, and draw the figures' samples anew; whether anything of it is new."""
-
-        @lru_cache
-        def model() -> Model:
-            return self.trained()[0]
-
+    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> Fate:
+        """Measure more of a complete cell, and draw the figures' samples anew; nothing else in its file changes."""
+        more, model = bool(self._samples_lack(cell)) or redraw, lru_cache(lambda: self.trained()[0])
         result = measure(sampler(self.plan, self.shop, model, _kept(cell)), bench, metrics, figures=redraw)
         metrics = self.choice.heard(result, metrics)
         if redraw:
@@ -171,7 +166,7 @@ class CellWork:
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
         if metrics:
             store.write(self.request.results, cell)
-        return bool(metrics) or redraw
+        return "extended" if metrics or more else "skipped"
 
     def _samples_lack(self, cell: Cell) -> str:
         """Which samples shall be kept that are not yet, half a sentence; '' for none."""

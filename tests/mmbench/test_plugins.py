@@ -86,9 +86,11 @@ def test_an_unknown_name_gets_the_near_match() -> None:
         find(DATASETS, "glyfs")
 
 
-def test_a_colon_means_a_class_for_models_only() -> None:
-    with pytest.raises(PluginError, match="there is no metric 'a:B'"):
-        find(METRICS, "a:B")
+def test_a_colon_means_a_class_for_models_and_metrics() -> None:
+    with pytest.raises(PluginError, match="there is no dataset 'a:B'"):
+        find(DATASETS, "a:B")
+    for group in (MODELS, METRICS):
+        assert find(group, "a:B").value == "a:B"
 
 
 def test_a_failing_import_names_distribution_and_cause(site: Path) -> None:
