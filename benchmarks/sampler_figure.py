@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from mmbench.report.figures import save
-from mmbench.report.figures.style import MARKERS, new_figure, styled
+from mmbench.report.figures.style import new_figure, styled
 
 __all__ = ["draw_figure"]
 
@@ -21,6 +21,8 @@ WORDS = {
     "nn_diversity": "distance to the next sample (1 is right)",
     "nn_training": "distance to training latents (1 is right)",
 }
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "8")
 
 TICKS = (10, 20, 40, 100, 250, 1000, 2410)
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from .errors import ConfigError, near
+from .mistakes import MISSING, mistake
 
 __all__ = [
     "BUDGETS",
@@ -105,6 +106,8 @@ class Protocol:
     """Whether images are rounded to 8 bits before Inception, as when they pass through files."""
     second_judge: str | None = None
     """A second, independent classifier, whose coherence stands in rows of its own; None for none."""
+    subsets_per_size: int | None = None
+    """Of more than three modalities: how many subsets of each size are given, drawn by `seed`; None for all."""
     batch_size: int = 1000
     """Tuples generated at once; it does not change the samples."""
     judge: Schedule = Schedule(epochs=50, batch_size=256, lr=1e-3)
@@ -117,26 +120,41 @@ class Protocol:
             raise ConfigError(f"eval.count must be at least 2, got {self.count}")
         if self.fid_count is not None and self.fid_count < 2:
             raise ConfigError(f"eval.fid_count must be at least 2, got {self.fid_count}")
+        if self.subsets_per_size is not None and self.subsets_per_size < 1:
+            raise ConfigError(f"eval.subsets_per_size must be at least 1, got {self.subsets_per_size}")
         if self.quality_count < 2 or self.batch_size < 1:
             raise ConfigError("eval.quality_count must be >= 2 and eval.batch_size >= 1")
 
     @classmethod
-    def recipe(cls, budget: Budget, quality_count: int = 5000, laptop_count: int = 5000) -> Protocol:
+    def recipe(
+        cls,
+        budget: Budget,
+        quality_count: int = 5000,
+        laptop_count: int = 5000,
+        *,
+        judge_share: float = 1.0,
+        many: bool = False,
+    ) -> Protocol:
         """The paper's protocol, or the same with fewer samples and a shorter training of the judges.
 
         Arguments:
             quality_count, laptop_count: a dataset's samples for quality at the budgets 'paper' and 'laptop'; where
                 samples are dear, the laptop takes no more of them for coherence.
+            judge_share: of the judges' steps at the shorter budgets.
+            many: whether there are so many modalities that the shorter budgets draw some of the subsets.
         """
 
         def brief(steps: int) -> Schedule:
+            steps = max(1, round(steps * judge_share))
             return Schedule(steps=steps, batch_size=256, lr=3e-3, warmup=steps // 20, decay="cosine")
 
         if budget == "laptop":
-            count = min(5000, laptop_count)
-            return cls(count=count, quality_count=laptop_count, fid_count=500, judge=brief(3000))
+            count, of_size = min(5000, laptop_count), 2 if many else None
+            fewer = {"count": count, "quality_count": laptop_count, "fid_count": 500, "subsets_per_size": of_size}
+            return cls(**fewer, judge=brief(3000))
         if budget == "smoke":
-            return cls(count=400, quality_count=400, fid_count=64, judge=brief(300))
+            fewer = {"count": 400, "quality_count": 400, "fid_count": 64, "subsets_per_size": 1 if many else None}
+            return cls(**fewer, judge=brief(300))
         return cls(quality_count=quality_count)
 
 
@@ -151,12 +169,10 @@ def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
     try:
         config = TypeAdapter(cls).validate_python(dict(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        cause = first.get("ctx", {}).get("error")
+        cause = error.errors()[0].get("ctx", {}).get("error")
         if isinstance(cause, ConfigError):
             raise cause from None
-        where = ".".join(str(p) for p in first["loc"] if not str(p).startswith(("function-", "union")))
-        raise ConfigError(f"{where} = {first['input']!r} will not do: {first['msg'].lower()}") from None
+        raise ConfigError(_refusal("", error, dict(data))) from None
     _refuse_unknown(data, to_json(config))
     return config
 
@@ -247,9 +263,17 @@ def _check_value(path: str, kind: Any, value: Any) -> None:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise ConfigError(f"{path} = {value!r} will not do: {error.errors()[0]['msg'].lower()}") from None
+        raise ConfigError(_refusal(path, error, value)) from None
     except PydanticUserError:
         return  # a type of a stranger's that pydantic does not know
+
+
+def _refusal(path: str, error: ValidationError, value: Any) -> str:
+    where, wrong, remedy = mistake(error, value)
+    full = ".".join(filter(None, (path, where)))
+    if remedy == MISSING:
+        return f"{full} {MISSING}"
+    return f"{full} = {wrong} will not do: {remedy}" if full else f"these settings do not go together: {remedy}"
 
 
 def canonical(data: Any) -> str:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
-from .config import Protocol
-from .data.dataset import Dataset
-from .errors import UnavailableError
+from .bench import Bench, Extractor, Memory
 from .modality import DatasetSpec, Task
-from .progress import Progress
-from .store.artefacts import Artefacts
+from .model import Model
 
-__all__ = ["Bench", "Kept", "Memory", "Metric", "Row"]
+__all__ = ["Bench", "Cost", "Extractor", "Kept", "Memory", "Metric", "Quantity", "Row"]
 
-T = TypeVar("T")
+Cost = Literal["cheap", "dear"]
+"""Of a cell on two cores: seconds, or minutes and more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,67 +59,50 @@ class Kept(NamedTuple):
     """The checkpoints of its training, which go when it is finished."""
 
 
-class Memory:
-    """What is shared within a process: each thing by its kind and a key, made at first use."""
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """What a metric says of one kind of its rows, before it has any."""
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[type, Hashable], Any] = {}
-
-    def knows(self, kind: type, key: Hashable) -> bool:
-        return (kind, key) in self._kept
-
-    def remember(self, kind: type[T], key: Hashable, value: T) -> None:
-        """Put a thing there, in the place of what was."""
-        self._kept[kind, key] = value
-
-    def recall(self, kind: type[T], key: Hashable, make: Callable[[], T]) -> T:
-        """The `kind` of this key. What cannot be had (UnavailableError) is not asked for again."""
-        if (kind, key) not in self._kept:
-            try:
-                self._kept[kind, key] = make()
-            except UnavailableError as error:
-                self._kept[kind, key] = error
-        found = self._kept[kind, key]
-        if isinstance(found, UnavailableError):
-            raise found
-        return found
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What the harness lends to every metric of a cell."""
-
-    dataset: Dataset
-    protocol: Protocol
-    device: torch.device
-    order: Tensor
-    """Test tuples in the order in which cells are evaluated, (number of test tuples,): the first n are the conditions
-    of all models' samples, and the real data that they are compared with."""
-    cache: Path
-    """A folder for downloads."""
-    artefacts: Artefacts
-    """What is computed once per dataset: judges, reference autoencoders, statistics of real data."""
-    progress: Progress
-    weights: Path | None = None
-    """A folder of pretrained weights (--weights-root, MMBENCH_WEIGHTS), looked at before any package or download."""
-    memory: Memory = field(default_factory=Memory)
-    """What metrics share within a process: a loaded judge, moments of real data."""
+    bounds: tuple[float, float]
+    """The least and the largest value that it can have."""
+    higher_is_better: bool | None
+    title: str = ""
+    """The name in print; made from the row's name where it is empty."""
+    group: str = ""
+    """What it speaks of, see `declared.GROUPS`; '' where nothing is said."""
 
 
 class Metric(ABC):
     """Measures samples of a dataset's tasks; the harness feeds it batches and then asks for its rows.
 
     One instance measures one source of samples: the model, or a reference point (real data, shuffled tuples,
-    reconstructions). A distance is always taken to the evaluated tuples, `bench.order`; for its floor the harness
-    passes other real data as samples.
+    reconstructions). A distance is always taken to the evaluated tuples, `bench.real`; for its floor the harness
+    passes other real data as samples, of which nothing is in the bench that the metric is lent.
+
+    A value out of bounds, an unknown task or modality, or a direction other than the declared one is refused; a metric
+    that fails is left out of its cell, and the others are not.
     """
 
     name: ClassVar[str]
     higher_is_better: ClassVar[bool | None]
     bounds: ClassVar[tuple[float, float]]
+    """The least and the largest value of the rows of its own name, ends included."""
     unit: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    """The name in print."""
+    group: ClassVar[str] = ""
+    """What it speaks of, see `declared.GROUPS`: only 'coherence' stands among the coherence of a main table."""
+    quantities: ClassVar[Mapping[str, Quantity]] = MappingProxyType({})
+    """The rows of other names that it gives."""
+    cost: ClassVar[Cost] = "cheap"
+    default: ClassVar[bool] = False
+    """Whether a new cell is measured with it on every dataset that it fits, named by the dataset or not."""
     paired: ClassVar[bool] = False
     """Whether the metric looks at what belongs together in one sample; only then do shuffled tuples tell anything."""
+    of_model: ClassVar[bool] = False
+    """Whether it looks at the trained model itself (`examine`)."""
+    tells: ClassVar[tuple[str, ...]] = ()
+    """Constructed generators that it finds worse than a perfect one: 'collapsed', 'shuffled' (`mmbench check`)."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -169,6 +150,11 @@ class Metric(ABC):
         At most `wants(task)` samples in all are passed. For joint generation, and for the floor of a distance, `rows`
         only say which tuples the samples are compared with.
         """
+
+    def examine(self, model: Model) -> None:
+        """Look at the trained model itself, once, before any of its samples; asked only where `of_model`. The model is
+        in eval mode, and stays as it is."""
+        return
 
     @abstractmethod
     def compute(self) -> list[Row]:

@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, takewhile
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 from unicodedata import normalize
 
 from .errors import ConfigError, near
 
-__all__ = ["DatasetSpec", "Modality", "Task", "subsets"]
+__all__ = ["FEW", "DatasetSpec", "Modality", "Task", "subsets"]
 
+FEW = 3
+"""Modalities up to which each target of each subset is a task of its own."""
 LONGEST = 40
 """Letters of a name: several stand in the name of one file."""
 JOINT = "joint"
 """The task with nothing given."""
+T = TypeVar("T")
 Likelihood = Literal["laplace", "gaussian", "categorical"]
 KINDS: tuple[str, ...] = get_args(Likelihood)
 
@@ -116,6 +119,10 @@ class DatasetSpec:
     """Number of classes of the shared label; 0 where there is none."""
     metrics: tuple[str, ...] = ()
     """Names of the `mmbench.metrics` plugins that measure a cell of this dataset."""
+    judge: str = "lenet"
+    """The network of the classifiers that judge its images: 'lenet' (the paper's) or 'strided' (PolyMNIST's)."""
+    judge_share: float = 1.0
+    """Share of the short budgets' steps for judges and reference autoencoders: less where these are many and dear."""
     quality_count: int = 5000
     """Samples for quality (Frechet distances) at the budget 'paper'."""
     primary: tuple[tuple[str, str, str], ...] = ()
@@ -147,12 +154,19 @@ class DatasetSpec:
                 return m
         raise ConfigError(f"{self.name} has no modality {name!r}; {near(name, self.names)}")
 
-    def tasks(self) -> tuple[Task, ...]:
-        """Joint generation, then every proper non-empty subset to every modality outside it."""
+    def tasks(self, chosen: Sequence[tuple[str, ...]] | None = None) -> tuple[Task, ...]:
+        """Joint generation, then every proper non-empty subset (or those `chosen`) to every modality outside it: each a
+        task of its own, or of more than three modalities all at once."""
         conditional = [
-            Task(given, (target,)) for given in subsets(self.names) for target in self.names if target not in given
+            Task(given, targets)
+            for given in (subsets(self.names)[:-1] if chosen is None else chosen)
+            for targets in self._targets(tuple(name for name in self.names if name not in given))
         ]
         return (Task((), self.names), *conditional)
+
+    def _targets(self, rest: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """What is generated at once of the modalities that are not given."""
+        return tuple((name,) for name in rest) if len(self.names) <= FEW else (rest,)
 
 
 def _check_name(name: str) -> None:
@@ -186,6 +200,6 @@ def _taken() -> frozenset[str]:
     return frozenset(dir(nn.ModuleDict()))
 
 
-def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+def subsets(names: Sequence[T]) -> list[tuple[T, ...]]:
     """All non-empty subsets, smallest first, in the order of `names`; the full set is last."""
     return [s for n in range(1, len(names) + 1) for s in combinations(names, n)]

@@ -1,6 +1,6 @@
 """Models, datasets and metrics by name: entry points are listed without being imported and loaded when asked for.
 
-The suite's own are declared in the same three groups as a stranger's. A model that is not installed is named
+The suite's own are declared in the same groups as a stranger's. A model or metric that is not installed is named
 'module:Class', with the current directory searched first, as `python -m` does.
 """
 
@@ -22,12 +22,14 @@ from typing import IO, Any, TypeVar, cast, overload
 from .errors import PluginError, deed, near
 from .untouched import untouched
 
-__all__ = ["DATASETS", "METRICS", "MODELS", "Plugin", "available", "find", "label", "load"]
+__all__ = ["DATASETS", "EXTRACTORS", "METRICS", "MODELS", "Plugin", "available", "find", "label", "load"]
 
 MODELS = "mmbench.models"
 """Entry-point group of the classes that derive from `mmbench.model.Model`."""
 DATASETS = "mmbench.datasets"
 """Entry-point group of the classes that derive from `mmbench.data.dataset.DatasetSource`."""
+EXTRACTORS = "mmbench.extractors"
+"""Entry-point group of functions (bench, modality) -> `mmbench.bench.Extractor`, networks that give features."""
 METRICS = "mmbench.metrics"
 """Entry-point group of the classes that derive from `mmbench.metric.Metric`."""
 SAID = 200
@@ -73,12 +75,12 @@ def available(group: str) -> dict[str, Plugin]:
 
 def find(group: str, name: str) -> Plugin:
     """The plugin that a name stands for, not imported. Raises PluginError for an unknown name."""
-    if group == MODELS and ":" in name:
+    if group in (MODELS, METRICS) and ":" in name:
         return Plugin(name, name, distribution=name.partition(":")[0])
     plugins = available(group)
     if name not in plugins:
         kind = group.rpartition(".")[2].removesuffix("s")
-        own = "; a class that is not installed is named module:Class" if group == MODELS else ""
+        own = "; a class that is not installed is named module:Class" if group in (MODELS, METRICS) else ""
         raise PluginError(f"there is no {kind} {name!r}; {near(name, plugins)}{own}")
     return plugins[name]
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 __all__ = ["Advance", "Progress", "duration", "one_line", "pasted"]
 
 Advance = Callable[..., None]
-"""advance(steps, note='loss 12.3'): so many more steps are done."""
+"""advance(steps, note='loss 12.3', left=90.0): so many more steps are done; the seconds that are left, where they are
+known better than by the pace."""
 
 
 class Progress:
@@ -21,7 +22,7 @@ class Progress:
     def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
         """A phase of `total` steps, of which `done` were made before; yields `advance`."""
 
-        def advance(steps: int = 1, note: str = "") -> None:
+        def advance(steps: int = 1, note: str = "", left: float | None = None) -> None:
             return None
 
         yield advance

@@ -73,8 +73,8 @@ def test_it_installs_and_runs_like_a_strangers(python: Path, tmp_path: Path) -> 
     assert Path(where.strip()).is_relative_to(python.parents[1])
 
     listed = run(python, "-m", "mmbench", "list", cwd=tmp_path)
-    assert re.search(r"joint_vae +mmbench_joint_vae:JointVAE +mmbench-joint-vae 0\.1\.0", listed)
-    assert re.search(r"mld +mmbench_mld.model:MLD +mmbench", listed)
+    assert re.search(r"joint_vae  +\S.*\n +mmbench_joint_vae:JointVAE, mmbench-joint-vae 0\.1\.0", listed)
+    assert re.search(r"mld  +\S.*\n +mmbench_mld.model:MLD, mmbench", listed)
 
     checked = run(python, "-m", "mmbench", "check", "joint_vae", cwd=tmp_path)
     assert "conditions_used" in checked

@@ -46,6 +46,7 @@ def test_wheel_holds_the_four_packages_and_the_papers_numbers(wheel):
         assert f"{package}/__init__.py" in names
         assert f"{package}/py.typed" in names
     assert "mmbench/paper/mnist_svhn.csv" in names
+    assert {"mmbench/published/polymnist.csv", "mmbench/published/sources.csv"} <= set(names)
     assert "mmbench/report/figures/looks.csv" in names
     assert {f"mmbench/report/html/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     tops = {name.split("/")[0].split("-")[0] for name in names}

@@ -17,9 +17,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmbench.modality import subsets
 from mmbench.seeding import Noise
 
-__all__ = ["Gaussian", "choose", "chunk_sizes", "kl", "kl_to_standard", "mixture", "product"]
+__all__ = [
+    "Gaussian",
+    "choose",
+    "chunk_sizes",
+    "kl",
+    "kl_to_standard",
+    "mixture",
+    "product",
+    "stratified",
+    "subset_products",
+]
 
 
 class Gaussian(NamedTuple):
@@ -52,6 +63,28 @@ def product(experts: Collection[Gaussian], *, prior: bool) -> Gaussian:
     return Gaussian((share * mu).sum(0), -torch.logsumexp(log_precision, dim=0))
 
 
+def subset_products(experts: Sequence[Gaussian]) -> Gaussian:
+    """The products of all non-empty subsets of M experts, without a prior: (2^M - 1, B, latent), in the order of
+    `subsets`.
+
+    Each expert joins all products of those before it at once: M steps for 2^M - 1 products, two numbers each.
+    """
+    mu, logvar = experts[0].mu[None], experts[0].logvar[None]
+    for q in experts[1:]:
+        joined = _joined(Gaussian(mu, logvar), q)
+        mu = torch.cat((mu, q.mu[None], joined.mu))
+        logvar = torch.cat((logvar, q.logvar[None], joined.logvar))
+    order = [sum(1 << k for k in S) - 1 for S in subsets(range(len(experts)))]  # from that of binary numbers
+    return Gaussian(mu[order], logvar[order])
+
+
+def _joined(p: Gaussian, q: Gaussian) -> Gaussian:
+    """The product of two experts, in the logarithms as `product` is."""
+    log_precision = torch.logaddexp(-p.logvar, -q.logvar)
+    share = torch.exp(-q.logvar - log_precision)
+    return Gaussian(p.mu + share * (q.mu - p.mu), -log_precision)
+
+
 def chunk_sizes(count: int, parts: int) -> list[int]:
     """Rows of `parts` consecutive chunks: floor(count / parts), the last takes the rest (256 in 3: 85, 85, 86)."""
     size = count // parts
@@ -60,10 +93,16 @@ def chunk_sizes(count: int, parts: int) -> list[int]:
 
 def mixture(experts: Sequence[Gaussian]) -> Gaussian:
     """Stratified uniform mixture: consecutive chunks of the batch, chunk k from expert k (see `chunk_sizes`)."""
-    sizes = chunk_sizes(len(experts[0].mu), len(experts))
-    mu = [q.mu.split(sizes)[k] for k, q in enumerate(experts)]
-    logvar = [q.logvar.split(sizes)[k] for k, q in enumerate(experts)]
-    return Gaussian(torch.cat(mu), torch.cat(logvar))
+    return stratified(Gaussian(torch.stack([q.mu for q in experts]), torch.stack([q.logvar for q in experts])))
+
+
+def stratified(q: Gaussian) -> Gaussian:
+    """The same of K experts in one tensor, (K, B, latent) -> (B, latent)."""
+    count, rows = q.mu.shape[:2]
+    sizes = torch.tensor(chunk_sizes(rows, count), device=q.mu.device)
+    expert = torch.repeat_interleave(torch.arange(count, device=sizes.device), sizes, output_size=rows)
+    row = torch.arange(rows, device=sizes.device)
+    return Gaussian(q.mu[expert, row], q.logvar[expert, row])
 
 
 def choose(candidates: Tensor, noise: Noise) -> Tensor:

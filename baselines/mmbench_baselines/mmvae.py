@@ -7,7 +7,7 @@ objective, which the paper says it uses). The original objective is in `mmvae_dr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,9 @@ from mmbench.model import Batch
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig
+from .evidence import Evident
 from .experts import Gaussian, choose, kl_to_standard, mixture
-from .vae import MultimodalVAE, report, total
+from .vae import report, total
 
 __all__ = ["MMVAE", "MMVAEConfig"]
 
@@ -30,8 +31,11 @@ class MMVAEConfig(BetaVAEConfig):
     model = "mmvae"
 
 
-class MMVAE(MultimodalVAE[MMVAEConfig]):
-    """q(z | X) = 1/M sum_m q(z | x_m); each z reconstructs all modalities."""
+class MMVAE(Evident[MMVAEConfig]):
+    """MMVAE as the paper has it: a mixture of Gaussian experts with a stratified ELBO.
+
+    q(z | X) = 1/M sum_m q(z | x_m); each z reconstructs all modalities.
+    """
 
     Config = MMVAEConfig
 
@@ -52,6 +56,9 @@ class MMVAE(MultimodalVAE[MMVAEConfig]):
         divergence = total(kl_to_standard(q_m) for q_m in q) / len(q)
         loss = self.weighted(nlls) + self.config.beta * divergence
         return report(loss.mean(), {**{f"nll_{m}": value for m, value in nlls.items()}, "kl": divergence})
+
+    def components(self, batch: Batch) -> Sequence[Gaussian]:
+        return list(self.encode(batch).values())
 
     def infer(self, given: Batch, noise: Noise) -> Tensor:
         eps = noise.normal(self.config.latent)

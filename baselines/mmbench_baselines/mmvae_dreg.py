@@ -48,7 +48,9 @@ class MMVAEDReGConfig(VAEConfig):
 
 
 class MMVAEDReG(MultimodalVAE[MMVAEDReGConfig]):
-    """q(z | X) = 1/M sum_m q(z | x_m), q(z | x_m) = Laplace(mu_m, b_m), p(z) = Laplace(0, b) with b learned.
+    """MMVAE with its original objective: importance-weighted bounds, doubly reparametrised gradients.
+
+    q(z | X) = 1/M sum_m q(z | x_m), q(z | x_m) = Laplace(mu_m, b_m), p(z) = Laplace(0, b) with b learned.
 
     The scales are softmax(.) * latent, of the encoder's second head (plus 1e-6) and of a parameter: they sum to the
     latent's size, which fixes the scale of z.

@@ -5,19 +5,19 @@ Reference: Sutter, Daunhawer and Vogt, "Generalized multimodal ELBO", ICLR 2021.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmbench.modality import subsets
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig
-from .experts import Gaussian, kl_to_standard, mixture, product
-from .vae import MultimodalVAE, report, total
+from .evidence import Evident
+from .experts import Gaussian, kl_to_standard, product, stratified, subset_products
+from .vae import report
 
 __all__ = ["MoPoE", "MoPoEConfig"]
 
@@ -29,8 +29,11 @@ class MoPoEConfig(BetaVAEConfig):
     model = "mopoe"
 
 
-class MoPoE(MultimodalVAE[MoPoEConfig]):
-    """Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S."""
+class MoPoE(Evident[MoPoEConfig]):
+    """MoPoE-VAE: a mixture of the products of experts of all subsets of the modalities.
+
+    Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S.
+    """
 
     Config = MoPoEConfig
 
@@ -46,15 +49,24 @@ class MoPoE(MultimodalVAE[MoPoEConfig]):
             experts: q(z | x_m) of all modalities.
             eps: standard normal (B, latent), the noise of z.
         """
-        q = [self.subset_posterior({m: experts[m] for m in S}) for S in subsets(self.dataset.names)]
-        nlls = self.nll(batch, mixture(q).sample(eps))
-        divergence = total(kl_to_standard(q_S) for q_S in q) / len(q)
+        q = self.posteriors(experts)
+        nlls = self.nll(batch, stratified(q).sample(eps))
+        divergence = kl_to_standard(q).mean(0)
         loss = self.weighted(nlls) + self.config.beta * divergence
         return report(loss.mean(), {**{f"nll_{m}": value for m, value in nlls.items()}, "kl": divergence})
+
+    def posteriors(self, experts: Mapping[str, Gaussian]) -> Gaussian:
+        """The q_S of all subsets S at once, (2^M - 1, B, latent), in the order of `subsets`."""
+        every, full = subset_products(list(experts.values())), self.subset_posterior(experts)
+        return Gaussian(torch.cat((every.mu[:-1], full.mu[None])), torch.cat((every.logvar[:-1], full.logvar[None])))
 
     def subset_posterior(self, experts: Mapping[str, Gaussian]) -> Gaussian:
         """q_S, the product of the experts in S; the prior is one more expert of the full set only (their code)."""
         return product(experts.values(), prior=len(experts) == len(self.dataset.names))
+
+    def components(self, batch: Batch) -> Sequence[Gaussian]:
+        q = self.posteriors(self.encode(batch))
+        return [Gaussian(*part) for part in zip(q.mu, q.logvar, strict=True)]
 
     def infer(self, given: Batch, noise: Noise) -> Tensor:
         return self.subset_posterior(self.encode(given)).sample(noise.normal(self.config.latent))

@@ -18,8 +18,9 @@ from mmbench.networks import Networks
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig, at_least
+from .evidence import Evident
 from .experts import Gaussian, kl_to_standard, product
-from .vae import MultimodalVAE, report, total
+from .vae import report, total
 
 __all__ = ["MVAE", "MVAEConfig"]
 
@@ -38,8 +39,10 @@ class MVAEConfig(BetaVAEConfig):
         at_least(0, random_subsets=self.random_subsets)
 
 
-class MVAE(MultimodalVAE[MVAEConfig]):
-    """Sub-sampled ELBO: the full set, each single modality, and k random subsets in between.
+class MVAE(Evident[MVAEConfig]):
+    """MVAE: a product of experts, trained on the ELBOs of a few subsets of the modalities.
+
+    Sub-sampled ELBO: the full set, each single modality, and k random subsets in between.
 
     q(z | x_S) = p(z) prod_{m in S} q(z | x_m): the prior is always one of the experts.
     """
@@ -84,6 +87,9 @@ class MVAE(MultimodalVAE[MVAEConfig]):
             return self.fixed
         order = torch.randperm(len(self.between), generator=generator, device=generator.device)
         return self.fixed + [self.between[i] for i in order[: self.config.random_subsets].tolist()]
+
+    def components(self, batch: Batch) -> Sequence[Gaussian]:
+        return (product(self.encode(batch).values(), prior=True),)
 
     def infer(self, given: Batch, noise: Noise) -> Tensor:
         return product(self.encode(given).values(), prior=True).sample(noise.normal(self.config.latent))

@@ -5,7 +5,7 @@ Reference: Hwang, Kim, Hong and Kim, "Multi-view representation learning via tot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,9 @@ from mmbench.model import Batch
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig
+from .evidence import Evident
 from .experts import Gaussian, kl, kl_to_standard, product
-from .vae import MultimodalVAE, report, total
+from .vae import report, total
 
 __all__ = ["MVTCAE", "MVTCAEConfig"]
 
@@ -39,8 +40,11 @@ class MVTCAEConfig(BetaVAEConfig):
             raise ConfigError(f"alpha must lie in [0, 1], got {self.alpha}")
 
 
-class MVTCAE(MultimodalVAE[MVTCAEConfig]):
-    """Total-correlation objective with q(z | X) ~ prod_m q(z | x_m)."""
+class MVTCAE(Evident[MVTCAEConfig]):
+    """MVTCAE: a product of experts that is held close to each expert (total correlation).
+
+    q(z | X) ~ prod_m q(z | x_m).
+    """
 
     Config = MVTCAEConfig
 
@@ -69,6 +73,9 @@ class MVTCAE(MultimodalVAE[MVTCAEConfig]):
     def subset_posterior(self, experts: Mapping[str, Gaussian]) -> Gaussian:
         """q(z | x_S), the product of the experts in S."""
         return product(experts.values(), prior=self.config.prior_expert)
+
+    def components(self, batch: Batch) -> Sequence[Gaussian]:
+        return (self.subset_posterior(self.encode(batch)),)
 
     def infer(self, given: Batch, noise: Noise) -> Tensor:
         return self.subset_posterior(self.encode(given)).sample(noise.normal(self.config.latent))

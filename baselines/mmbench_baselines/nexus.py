@@ -68,7 +68,9 @@ class NexusConfig(BetaVAEConfig):
 
 
 class Nexus(MultimodalVAE[NexusConfig]):
-    """Two levels, trained by one optimiser; the detached z_m keep the nexus' gradients out of the lower level.
+    """NEXUS: a VAE for each modality, and above them a VAE of their latents.
+
+    Two levels, trained by one optimiser; the detached z_m keep the nexus' gradients out of the lower level.
 
     A buffer counts the training steps for the KL warm-up, so a resumed run goes on where it stopped. How many steps the
     warm-up has is known from the schedule; if that counts epochs, from the training set, when the stage is prepared.
@@ -161,6 +163,13 @@ class Nexus(MultimodalVAE[NexusConfig]):
         z = {m: q.sample(noise.normal(q.mu.shape[-1])) for m, q in self.encode(given).items()}
         everything = torch.ones(len(noise), len(z), dtype=torch.bool, device=self.device)
         return self.nexus_posterior(z, everything).sample(noise.normal(self.config.latent))
+
+    @torch.no_grad()
+    def represent(self, batch: Batch) -> Tensor:
+        """The mean of q(c | z), inferred from the means of all q(z_m | x_m): (B, latent)."""
+        z = {m: q.mu for m, q in self.encode(batch).items()}
+        everything = torch.ones(len(next(iter(z.values()))), len(z), dtype=torch.bool, device=self.device)
+        return self.nexus_posterior(z, everything).mu
 
     def nexus_posterior(self, z: Mapping[str, Tensor], keep: Tensor) -> Gaussian:
         """q(c | z): the mean of the kept messages, encoded. z: (B, latent of m) each; keep: bool (B, number of z)."""

@@ -1,6 +1,7 @@
 """What every VAE is trained with: one row for each family of datasets, budget and size, and the models that differ.
 
-'digits' are the paper's settings of MNIST-SVHN, 'captions' those of CUB (Appendix C.2). A dataset says which of them
+'digits' are the paper's settings of MNIST-SVHN, 'captions' those of CUB (Appendix C.2), 'polymnist' those of the
+paper's code for PolyMNIST. A dataset says which of them
 fit it (`DatasetSpec.family`); one that names another family is trained with the rows of 'digits'.
 """
 
@@ -46,6 +47,11 @@ SCHEDULES: Mapping[tuple[str, str, str, str], Schedule] = {
     ("captions", "laptop", "any",   "mmvae_dreg"): brief16(steps=96, batch_size=4, lr=1e-3, warmup=4),
     ("captions", "smoke",  "any",   "any"):        brief16(steps=12, batch_size=32, lr=1e-3),
     ("captions", "smoke",  "any",   "mmvae_dreg"): brief16(steps=2, batch_size=4, lr=1e-3),
+    ("polymnist", "paper",  "any",  "any"):        Schedule(epochs=300, batch_size=256, lr=1e-3),
+    ("polymnist", "laptop", "any",  "any"):        brief16(steps=600, batch_size=64, lr=1e-3, warmup=30),
+    ("polymnist", "laptop", "any",  "mmvae_dreg"): brief16(steps=100, batch_size=8, lr=1e-3, warmup=5),
+    ("polymnist", "smoke",  "any",  "any"):        brief16(steps=40, batch_size=64, lr=1e-3, warmup=2),
+    ("polymnist", "smoke",  "any",  "mmvae_dreg"): brief16(steps=8, batch_size=8, lr=1e-3),
 }
 # fmt: on
 """A row that names the model goes before the row of any.
@@ -71,6 +77,12 @@ OBJECTIVES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("captions", "mopoe"):      {"latent": 64, "beta": 9.0},
     ("captions", "mvtcae"):     {"latent": 64, "beta": 9.0, "alpha": 5 / 6},
     ("captions", "nexus"):      {"latent": 64, "beta": 1.0, "beta_c": 1.0, "message": 512, "hidden": 512},
+    ("polymnist", "mvae"):       {"latent": 512, "beta": 2.5},
+    ("polymnist", "mmvae"):      {"latent": 512, "beta": 2.5},
+    ("polymnist", "mmvae_dreg"): {"latent": 512, "samples": 10},
+    ("polymnist", "mopoe"):      {"latent": 512, "beta": 2.5},
+    ("polymnist", "mvtcae"):     {"latent": 512, "beta": 2.5, "alpha": 5 / 6},
+    ("polymnist", "nexus"):      {"latent": 128, "beta": 1.0, "beta_c": 2.5, "message": 512, "hidden": 512},
 }
 # fmt: on
 """The same at every budget. Latents, beta, alpha and beta_c: Appendix C.2; K of mmvae_dreg: MMVAE's own, 30 for

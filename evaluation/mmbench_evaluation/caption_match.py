@@ -91,7 +91,10 @@ class Matcher(PairJudge):
 
 
 class CaptionMatch(PairMetric):
-    """Rows 'caption_match' (chance 50 %) and 'caption_cosine' (the mean cosine in the judge's space)."""
+    """How well an image and its caption fit, by a judge that needs no download: chance is 50 %, no CLIP score.
+
+    Rows 'caption_match' and 'caption_cosine' (the mean cosine in the judge's space).
+    """
 
     name: ClassVar[str] = "caption_match"
     higher_is_better: ClassVar[bool | None] = True

@@ -1,8 +1,8 @@
 """The judges: frozen classifiers that read the class of a generated sample.
 
-One small LeNet per image modality, trained once per dataset on the training tuples, cached, and only ever used
-in eval mode; a text that says its class is read exactly. A judge's own test accuracy is part of its name, because
-it is the ceiling of every coherence measured with it.
+One small network per image modality (the paper's LeNet, or what the dataset names), trained once per dataset on the
+training tuples, cached, and only ever used in eval mode; a text that says its class is read exactly. A judge's own test
+accuracy is part of its name, because it is the ceiling of every coherence measured with it.
 
 Reference: Bounoua et al., Appendix C.2; architecture and training of their public code and of Shi et al.,
 "Variational mixture-of-experts autoencoders for multi-modal deep generative models", 2019.
@@ -33,7 +33,7 @@ from mmbench.training import Checkpoints, fit
 
 from .frozen import kept, to_keep
 from .identity import hex8
-from .judge_networks import LeNet, WideNet
+from .judge_networks import FeatureNet, LeNet, WideNet, judge_network
 from .precision import full_precision
 
 __all__ = [
@@ -106,7 +106,7 @@ class Classifier(Judge):
             return torch.cat([self.network(part).argmax(dim=1).cpu() for part in self._batches(x)])
 
     def features(self, x: Tensor) -> Tensor:
-        assert isinstance(self.network, LeNet)
+        assert isinstance(self.network, FeatureNet)
         with full_precision(self._device):
             return torch.cat([self.network.features(part).cpu() for part in self._batches(x)])
 
@@ -146,7 +146,8 @@ def judge(bench: Bench, modality: str) -> Judge:
 
     Raises PluginError if the dataset has no labels or its text does not say the class.
     """
-    return _remembered(bench, modality, "judge", "lenet", LeNet)
+    spec = bench.dataset.spec
+    return _remembered(bench, modality, "judge", spec.judge, judge_network(spec))
 
 
 def second_judge(bench: Bench, modality: str) -> Judge | None:
@@ -167,13 +168,13 @@ Network = Callable[[tuple[int, ...], int], nn.Module]
 
 def judges_keep(bench: Bench, modality: Modality, *, second: bool) -> dict[str, Kept]:
     """What the judges of a modality will take on disk; see `Metric.keeps`."""
-    name = bench.protocol.second_judge if second else None
-    chosen = {"judge": ("lenet", LeNet)} | (
+    spec, name = bench.dataset.spec, bench.protocol.second_judge if second else None
+    chosen = {"judge": (spec.judge, judge_network(spec))} | (
         {"second judge": (name, WideNet if name == "wide" else _network(name))} if name else {}
     )
     found: dict[str, Kept] = {}
     for purpose, (kind, build) in () if modality.is_text else chosen.items():
-        make = partial(build, modality.shape, bench.dataset.spec.classes)
+        make = partial(build, modality.shape, spec.classes)
         found |= to_keep(bench, "judge", _identity(bench, modality, purpose, kind, build), make)
     return found
 
@@ -223,10 +224,12 @@ def accuracy(judge: Judge, split: Split, modality: str) -> float:
 
 
 def _remembered(bench: Bench, modality: str, purpose: str, kind: str, build: Network) -> Judge:
-    def make() -> Judge:
-        return _appoint(bench, bench.dataset.spec.modality(modality), purpose, kind, build)
+    whole = bench.whole
 
-    return bench.memory.recall(Judge, (purpose, modality), make)
+    def make() -> Judge:
+        return _appoint(whole, whole.dataset.spec.modality(modality), purpose, kind, build)
+
+    return whole.memory.recall(Judge, (purpose, modality), make)
 
 
 def _network(name: str) -> Network:

@@ -119,7 +119,10 @@ class Clip(PairJudge):
 
 
 class ClipScore(PairMetric):
-    """Rows 'clip_s' (2.5 times the mean cosine) and 'clip_cosine' (the mean cosine itself)."""
+    """How well an image and its caption fit, by CLIP.
+
+    Rows 'clip_s' (2.5 times the mean cosine) and 'clip_cosine' (the mean cosine itself).
+    """
 
     name: ClassVar[str] = "clip_s"
     higher_is_better: ClassVar[bool | None] = True

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mmbench.metric import Bench, Kept, Metric, Row
+from mmbench.metric import Bench, Kept, Metric, Quantity, Row
 from mmbench.modality import DatasetSpec, Task
 
 from .classifiers import UNREADABLE, Judge, judge, judges_keep, second_judge
@@ -66,12 +66,13 @@ class _Tally:
 
 
 class Coherence(Metric):
-    """Joint and conditional coherence, in %, over all samples (a micro average), with Wilson's 95 % interval.
+    """Do the modalities of a sample speak of the same class? Joint, and every subset to every other modality.
 
-    Joint samples are independent. Those of a conditional task are not (`intervals`): an image that stands in 20 test
-    tuples is given 20 times, and its samples are a cluster. The row of real data rests on the real targets instead,
-    each of which is read 20 times; so these are looked at too, and the wider interval counts. Where all that is given
-    is a text that says its class, the samples are independent.
+    In %, over all samples (a micro average), with Wilson's 95 % interval. Joint samples are independent. Those of a
+    conditional task are not (`intervals`): an image that stands in 20 test tuples is given 20 times, and its samples
+    are a cluster. The row of real data rests on the real targets instead, each of which is read 20 times; so these are
+    looked at too, and the wider interval counts. Where all that is given is a text that says its class, the samples
+    are independent.
 
     Joint generation also gives, for each of its modalities, the row 'label_entropy': the entropy in nats of the classes
     that the modality's judge read, those of no class left out; ln K where all K classes are equally frequent. A task
@@ -83,7 +84,13 @@ class Coherence(Metric):
     higher_is_better: ClassVar[bool | None] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, 100.0)
     unit: ClassVar[str] = "%"
+    group: ClassVar[str] = "coherence"
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "coherence_second": Quantity(bounds=(0.0, 100.0), higher_is_better=True, group="coherence"),
+        "label_entropy": Quantity(bounds=(0.0, float("inf")), higher_is_better=None, group="diversity"),
+    }
     paired: ClassVar[bool] = True
+    tells: ClassVar[tuple[str, ...]] = ("collapsed", "shuffled")
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)

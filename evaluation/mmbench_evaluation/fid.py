@@ -9,22 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from mmbench.metric import Bench
+from mmbench.metric import Bench, Cost, Extractor
 from mmbench.modality import DatasetSpec, Modality
 
-from .frechet import Extractor, Frechet
+from .frechet import Frechet
 from .inception import FEATURES, inception, lacking
 
 __all__ = ["FID"]
 
 
 class FID(Frechet):
-    """Fréchet distance on 2,048 features of Inception, for every image of three channels.
+    """Fréchet distance of colour images, on the 2,048 features of Inception.
 
     Values under different resize rules or different counts are not comparable: both stand in the row.
     """
 
     name: ClassVar[str] = "fid"
+    cost: ClassVar[Cost] = "dear"
     slow: ClassVar[bool] = True
 
     @classmethod
@@ -40,7 +41,7 @@ class FID(Frechet):
         return inception(bench)
 
     @classmethod
-    def dim(cls, modality: Modality) -> int:
+    def dim(cls, bench: Bench, modality: Modality) -> int:
         return FEATURES
 
     @classmethod

@@ -1,7 +1,8 @@
 """Fréchet distances between real and generated images, by the moments of their features.
 
-`FMD` takes the features of the suite's own classifiers (320 numbers for 28x28 images, 500 for 32x32). They have no
-scale: compare distances under one judge only, or their ratios to that of a reference autoencoder. FID is in `fid`.
+`FMD` takes the features of the suite's own classifiers (LeNet's are 320 numbers for 28x28 images, 500 for 32x32). They
+have no scale: compare distances under one judge only, or their ratios to that of a reference autoencoder. FID is in
+`fid`.
 
 Reference: Bounoua et al., Appendix B.2.2.
 """
@@ -13,49 +14,28 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from mmbench.config import canonical
-from mmbench.metric import Bench, Kept, Metric, Row
+from mmbench.metric import Bench, Extractor, Kept, Metric, Quantity, Row
 from mmbench.modality import DatasetSpec, Modality, Task
 from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import Made, once
 
-from .classifiers import LeNet, judge, judges_keep
+from .classifiers import judge, judges_keep
 from .identity import hex8
-from .judge_networks import too_small
+from .judge_networks import judge_network, too_small
 from .moments import Moments
 from .reference import reference_autoencoder, reference_keeps
 
-__all__ = ["FMD", "Extractor", "Frechet"]
+__all__ = ["FMD", "Frechet"]
 
 READ = 1000
 """Real images that are gathered at once."""
-
-
-class Extractor(Protocol):
-    """A frozen network that gives features: a judge, or Inception."""
-
-    batch: int
-    """Images that it looks at once."""
-
-    @property
-    def name(self) -> str:
-        """In print, as the row's judge."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """What its features depend on: a checksum of its weights, and how images are prepared."""
-        ...
-
-    def features(self, x: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] -> (B, D) on the CPU."""
-        ...
 
 
 class Frechet(Metric):
@@ -67,14 +47,16 @@ class Frechet(Metric):
 
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    group: ClassVar[str] = "quality"
+    tells: ClassVar[tuple[str, ...]] = ("collapsed",)
     slow: ClassVar[bool] = False
     """Whether features take so long that their progress is shown."""
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._made: dict[tuple[Task, str], Moments] = {}
-        self._last: tuple[Tensor, Tensor] | None = None
-        """Images and their features: the real ones come once for each task."""
+        self._last: dict[str, tuple[Tensor, Tensor]] = {}
+        """Modality -> the last images and their features: the real ones come once for each task."""
 
     @classmethod
     @abstractmethod
@@ -105,13 +87,13 @@ class Frechet(Metric):
             for source in cls._sources(bench, modality):
                 known = {"data": bench.dataset.fingerprint, "metric": cls.name, "modality": modality.name}
                 if not bench.artefacts.holds("statistics", {**known, "source": source}):
-                    dim = cls.dim(modality)
+                    dim = cls.dim(bench, modality)
                     found[f"statistics/{cls.name}/{modality.name}/{source}"] = Kept(8 * dim * (dim + 1))
         return found
 
     @classmethod
     @abstractmethod
-    def dim(cls, modality: Modality) -> int:
+    def dim(cls, bench: Bench, modality: Modality) -> int:
         """Number of features."""
 
     @classmethod
@@ -146,10 +128,10 @@ class Frechet(Metric):
 
     def _watched(self, modality: str, x: Tensor) -> Tensor:
         """Features of a batch; the same tensor is not looked at twice in a row."""
-        if self._last and self._last[0].data_ptr() == x.data_ptr() and self._last[0].shape == x.shape:
-            return self._last[1]
-        self._last = x, self._extracted(modality, x)
-        return self._last[1]
+        last = self._last.get(modality)
+        if last is None or last[0].data_ptr() != x.data_ptr() or last[0].shape != x.shape:
+            last = self._last[modality] = x, self._extracted(modality, x)
+        return last[1]
 
     def _extracted(self, modality: str, x: Tensor) -> Tensor:
         extractor = self.extractor(self.bench, modality)
@@ -233,13 +215,16 @@ class _Unit:
 
 
 class FMD(Frechet):
-    """Fréchet distance on the features of the judge, and its ratio to that of the reference autoencoder.
+    """Fréchet distance of images, on the features of the judge, and its ratio to that of the reference autoencoder.
 
     The row 'fmd_ratio' has no scale: the FMD divided by `unit_distance`. It is left out where the reference
     autoencoder has collapsed.
     """
 
     name: ClassVar[str] = "fmd"
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "fmd_ratio": Quantity(bounds=(0.0, float("inf")), higher_is_better=False, group="quality")
+    }
 
     @classmethod
     def unfit(cls, dataset: DatasetSpec) -> str:
@@ -256,8 +241,8 @@ class FMD(Frechet):
         return judge(bench, modality)
 
     @classmethod
-    def dim(cls, modality: Modality) -> int:
-        return LeNet(modality.shape, 2).dim
+    def dim(cls, bench: Bench, modality: Modality) -> int:
+        return judge_network(bench.dataset.spec)(modality.shape, 2).dim
 
     @classmethod
     def _judges_keep(cls, bench: Bench, modality: Modality) -> dict[str, Kept]:

@@ -31,7 +31,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
 )
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from mmbench.errors import UnavailableError
+from mmbench.errors import PluginError, UnavailableError
 from mmbench.metric import Bench
 from mmbench.seeding import seeded_init
 from mmbench.store.locks import exclusive
@@ -40,7 +40,7 @@ from mmbench.tensors import checksum
 from .precision import full_precision
 from .weights import given
 
-__all__ = ["FEATURES", "Inception", "inception", "lacking", "prepared"]
+__all__ = ["FEATURES", "Inception", "extractor", "inception", "lacking", "prepared"]
 
 FEATURES = 2048
 SIZE = (299, 299)
@@ -125,7 +125,18 @@ def inception(bench: Bench) -> Inception:
     def make() -> Inception:
         return Inception(find_weights(bench), resize, rounding, bench.device)
 
-    return bench.memory.recall(Inception, (resize, rounding), make)
+    return bench.whole.memory.recall(Inception, (resize, rounding), make)
+
+
+def extractor(bench: Bench, modality: str) -> Inception:
+    """`inception` for a modality, as a plugin of the group `mmbench.extractors`. Raises PluginError where it is no
+    image of three channels."""
+    found = bench.dataset.spec.modality(modality)
+    if found.is_text or len(found.shape) != 3 or found.shape[0] != 3:
+        raise PluginError(
+            f"Inception sees images of three channels, and {modality!r} is none: take the judge's features"
+        )
+    return inception(bench)
 
 
 def find_weights(bench: Bench) -> dict[str, Tensor]:

@@ -1,20 +1,23 @@
-"""The networks of the judges: the paper's LeNet, and a second opinion.
+"""The networks of the judges: the paper's LeNet, PolyMNIST's own, and a second opinion.
 
-Reference: Bounoua et al., Appendix C.2; architecture of their public code and of Shi et al., "Variational
-mixture-of-experts autoencoders for multi-modal deep generative models", 2019.
+References: Bounoua et al., Appendix C.2; architecture of their public code and of Shi et al., "Variational
+mixture-of-experts autoencoders for multi-modal deep generative models", 2019; of PolyMNIST the code of Sutter,
+Daunhawer and Vogt, "Generalized multimodal ELBO", 2021.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.errors import ConfigError
+from mmbench.errors import ConfigError, near
 from mmbench.modality import DatasetSpec
 
-__all__ = ["LeNet", "WideNet", "too_small"]
+__all__ = ["FeatureNet", "LeNet", "StridedNet", "WideNet", "judge_network", "too_small"]
 
 
 def too_small(dataset: DatasetSpec) -> str:
@@ -27,7 +30,22 @@ def _legible(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and min(shape[1:]) >= 16
 
 
-class LeNet(nn.Module):
+class FeatureNet(nn.Module, ABC):
+    """A classifier whose features are compared, too."""
+
+    dim: int
+    """Number of features."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> activations (B, dim) >= 0."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
+
+
+class LeNet(FeatureNet):
     """The paper's classifier: two 5x5 convolutions and two linear layers.
 
     Conv 10 -> max-pool -> ReLU -> Conv 20 -> channel dropout 1/2 -> max-pool -> ReLU [features] -> Linear 50
@@ -45,8 +63,7 @@ class LeNet(nn.Module):
             raise ConfigError(f"the judge needs images (C, H, W) of at least 16 x 16 pixels, got {shape}")
         channels, *extents = shape
         height, width = (((n - 4) // 2 - 4) // 2 for n in extents)
-        self.dim = 20 * height * width
-        """Number of features: 320 for 28x28 images, 500 for 32x32."""
+        self.dim = 20 * height * width  # 320 for 28x28 images, 500 for 32x32
         self.body = nn.Sequential(
             nn.Conv2d(channels, 10, 5),
             nn.MaxPool2d(2),
@@ -66,6 +83,42 @@ class LeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
+        return self.head(self.features(x))
+
+
+class StridedNet(FeatureNet):
+    """PolyMNIST's classifier: two strided convolutions and two linear layers.
+
+    Conv 10 (4x4, stride 2) -> channel dropout 1/2 -> ReLU -> Conv 20 (the same) -> channel dropout 1/2 -> ReLU
+    -> Linear 128 -> dropout 1/2 -> ReLU [features] -> Linear `classes`. For ten classes it has 130,568 parameters on
+    3x28x28. Its features are the 128 numbers before the last layer: of the 980 before them a covariance would need more
+    samples than a short evaluation has.
+
+    Arguments:
+        shape: (C, H, W) of an image, H and W at least 16.
+        classes: number of classes.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        if not _legible(shape):
+            raise ConfigError(f"the judge needs images (C, H, W) of at least 16 x 16 pixels, got {shape}")
+        channels, height, width = shape
+        self.dim = 128
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 10, 4, 2, 1), nn.Dropout2d(0.5), nn.ReLU(),
+            nn.Conv2d(10, 20, 4, 2, 1), nn.Dropout2d(0.5), nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(20 * (height // 4) * (width // 4), self.dim), nn.Dropout(0.5), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(self.dim, classes)
+        self.to(memory_format=torch.channels_last)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) in [0, 1] -> activations (B, 128) >= 0 before the last layer."""
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+    def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
 
@@ -92,3 +145,13 @@ class WideNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
         return self.body(x.contiguous(memory_format=torch.channels_last))
+
+
+NETWORKS: Mapping[str, type[FeatureNet]] = {"lenet": LeNet, "strided": StridedNet}
+
+
+def judge_network(dataset: DatasetSpec) -> type[FeatureNet]:
+    """The network that a dataset names for its judges. Raises ConfigError for one that is not known."""
+    if dataset.judge not in NETWORKS:
+        raise ConfigError(f"{dataset.name}: there is no judge {dataset.judge!r}; {near(dataset.judge, NETWORKS)}")
+    return NETWORKS[dataset.judge]

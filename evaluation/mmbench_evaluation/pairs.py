@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mmbench.metric import Bench, Metric, Row
+from mmbench.metric import Bench, Cost, Metric, Row
 from mmbench.modality import DatasetSpec, Modality, Task
 
 from .identity import hex8
@@ -111,6 +111,9 @@ class PairMetric(Metric):
     """
 
     paired: ClassVar[bool] = True
+    group: ClassVar[str] = "coherence"
+    cost: ClassVar[Cost] = "dear"
+    tells: ClassVar[tuple[str, ...]] = ("shuffled",)
     cosine: ClassVar[str]
     """Name of the row that holds the plain mean cosine, in [-1, 1]."""
 

@@ -75,10 +75,12 @@ class ReferenceAutoencoder:
 def reference_autoencoder(bench: Bench, modality: str) -> ReferenceAutoencoder:
     """The reference autoencoder of an image modality: remembered in `bench.memory`, else kept, else trained."""
 
-    def make() -> ReferenceAutoencoder:
-        return _appoint(bench, bench.dataset.spec.modality(modality))
+    whole = bench.whole
 
-    return bench.memory.recall(ReferenceAutoencoder, modality, make)
+    def make() -> ReferenceAutoencoder:
+        return _appoint(whole, whole.dataset.spec.modality(modality))
+
+    return whole.memory.recall(ReferenceAutoencoder, modality, make)
 
 
 def train_autoencoder(bench: Bench, modality: Modality, checkpoints: Checkpoints | None = None) -> Autoencoder:

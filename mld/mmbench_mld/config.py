@@ -1,10 +1,10 @@
-"""Settings of MLD."""
+"""Settings of MLD, and what those of its ablations have in common with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Literal, Self
 
 from mmbench.config import Budget, Precision, Schedule
 from mmbench.errors import ConfigError
@@ -14,12 +14,17 @@ from . import recipes
 from .moves import Sampler
 from .schedule import TimePath
 
-__all__ = ["MLDConfig"]
+__all__ = ["LatentDiffusionConfig", "MLDConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MLDConfig:
-    """Settings of MLD; the sizes of the uni-modal latents belong to the dataset (`Modality.latent`)."""
+class LatentDiffusionConfig:
+    """Settings of a diffusion over the concatenated latents of uni-modal autoencoders, whatever its objective; the
+    sizes of the latents belong to the dataset (`Modality.latent`).
+
+    A subclass calls LatentDiffusionConfig.__post_init__(self) from its own: the bare super() does not know a class with
+    slots.
+    """
 
     autoencoders: Mapping[str, Schedule]
     """Training of each modality's autoencoder (Table 2)."""
@@ -41,8 +46,6 @@ class MLDConfig:
     """Levels of the score network, down and up (Table 3)."""
     groups: int = 8
     """Groups of its GroupNorms (from the paper's code)."""
-    p_joint: float = 0.5
-    """Probability that a training step diffuses every modality (A2 empty); the paper's d, read as nu(empty)."""
     std_floor: float = 0.01
     """Smallest standard deviation in the latents' standardisation, as a share of the modality's largest."""
     path: TimePath = TimePath()
@@ -53,8 +56,6 @@ class MLDConfig:
     """Arithmetic of the score network while sampling; the state is kept in float32."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.p_joint <= 1.0:
-            raise ConfigError(f"p_joint must lie in [0, 1], got {self.p_joint}")
         if min(self.width, self.time_embed, self.blocks, self.groups, self.kl_width) < 1:
             raise ConfigError("width, time_embed, blocks, groups and kl_width must be >= 1")
         if self.width % self.groups:
@@ -76,12 +77,30 @@ class MLDConfig:
         return self.path.calls if self.sampler.kind == "path" else self.sampler.calls
 
     @classmethod
-    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> MLDConfig:
+    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> Self:
         """The rows of `recipes` for the dataset's family; a family that is not known there takes those of 'digits'.
 
         The smaller budgets train fewer steps and sample along a shorter path; architecture and objective stay.
         """
-        family = recipes.family(dataset)
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
-        score, networks, sampler = recipes.score(dataset, budget), recipes.NETWORKS[family], recipes.SAMPLERS[budget]
-        return cls(autoencoders=autoencoders, score=score, **networks, **sampler)
+        score, networks, sampler = (
+            recipes.score(dataset, budget),
+            recipes.networks(dataset, budget),
+            recipes.SAMPLERS[budget],
+        )
+        own = {f.name for f in fields(cls)}
+        rows = {name: value for name, value in {**networks, **sampler}.items() if name in own}
+        return cls(autoencoders=autoencoders, score=score, **rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MLDConfig(LatentDiffusionConfig):
+    """Settings of MLD."""
+
+    p_joint: float = 0.5
+    """Probability that a training step diffuses every modality (A2 empty); the paper's d, read as nu(empty)."""
+
+    def __post_init__(self) -> None:
+        LatentDiffusionConfig.__post_init__(self)
+        if not 0.0 <= self.p_joint <= 1.0:
+            raise ConfigError(f"p_joint must lie in [0, 1], got {self.p_joint}")

@@ -3,23 +3,34 @@ r"""The masked multi-time diffusion loss (Algorithm 1): which modalities are giv
 R = m(A1) * (m(t) Z + sigma(t) eps) + (1 - m(A1)) * Z,        tau = t [1(1 in A1), ..., 1(M in A1)]
 
 loss = Omega(A1, A2) || m(A1) * (o(R, tau) + eps) ||^2        (o = sigma(t) s_chi; lambda(t) = sigma(t)^2)
+
+and its ablations' loss without mask and Omega, || o(R, tau) + eps ||^2 with everything diffused: MLD-Inpaint to one
+time, MLD-Uni each modality to a time of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.modality import subsets
+from mmbench.modality import FEW, subsets
 from mmbench.seeding import derive
 
 from .latents import Layout
 from .schedule import VPSDE
 
-__all__ = ["UNSKILLED", "choose_given", "masked_multi_time_loss", "proper_subsets", "score_skills"]
+__all__ = [
+    "UNSKILLED",
+    "choose_given",
+    "masked_multi_time_loss",
+    "proper_subsets",
+    "score_skills",
+    "training_times",
+    "unmasked_loss",
+]
 
 Network = Callable[[Tensor, Tensor], Tensor]
 
@@ -29,6 +40,11 @@ T_MIN = 1e-6
 UNSKILLED = 0.002
 """A score network whose best skill is below this answers nothing: with too high a learning rate it falls back to that,
 its loss stays at D. The suite's shortest trainings came to 0.008 and more; the exact score of N(0, I) has 0.7."""
+
+
+def training_times(generator: torch.Generator, *shape: int) -> Tensor:
+    """t ~ U(T_MIN, 1) of a shape, on the generator's device."""
+    return T_MIN + (1.0 - T_MIN) * torch.rand(*shape, generator=generator, device=generator.device)
 
 
 def proper_subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -84,12 +100,34 @@ def masked_multi_time_loss(
     return layout.omega(given) * residual.square().sum(1).mean()
 
 
+def unmasked_loss(network: Network, z: Tensor, t: Tensor, eps: Tensor, layout: Layout, sde: VPSDE) -> Tensor:
+    """|| o(m(t) z + sigma(t) eps, t) + eps ||^2 over all latents, mean over the batch: no mask, no Omega.
+
+    Arguments:
+        network: (r (B, D), t) -> o (B, D).
+        z: standardised latents (B, D).
+        t: times (B, 1), one for all modalities; or (B, M), one for each.
+        eps: standard normal noise (B, D).
+
+    A network that answers 0 has the expected loss D.
+    """
+    times = t if t.shape[1] == 1 else layout.spread(t)
+    r = sde.mean(times) * z + sde.sigma(times) * eps
+    return (network(r, t).float() + eps).square().sum(1).mean()
+
+
 @torch.no_grad()
 def score_skills(
-    network: Network, z: Tensor, layout: Layout, sde: VPSDE, generator: torch.Generator
+    network: Network,
+    z: Tensor,
+    layout: Layout,
+    sde: VPSDE,
+    generator: torch.Generator,
+    conditions: Sequence[tuple[str, ...]] | None = None,
 ) -> dict[str, float]:
     """1 - loss / loss of the answer 0, on held-out standardised latents z (n, D): 'skill' of a joint step, 'skill given
-    x' of the others, and 'best skill', the largest of them (NaN where one of them is).
+    x' of the others, and 'best skill', the largest of them (NaN where one of them is). The others are `conditions`, or
+    all proper subsets; of more than three modalities those with one given, and those with all but one.
 
     The times are drawn one from each n-th of [0, 1], the noise is the generator's, both the same for every choice of A2
     and for the answer 0, so that the skills differ by what is given alone.
@@ -98,7 +136,9 @@ def score_skills(
     t = (torch.arange(n, device=z.device) + torch.rand(n, generator=generator, device=z.device)) / n
     t, eps = t.clamp(min=T_MIN), torch.randn(z.shape, generator=generator, device=z.device)
     skills = {}
-    for given in ((), *proper_subsets(layout.names)):
+    every = proper_subsets(layout.names)
+    told = every if len(layout.names) <= FEW else [s for s in every if len(s) in (1, len(layout.names) - 1)]
+    for given in ((), *(told if conditions is None else conditions)):
         name = f"skill given {' and '.join(given)}" if given else "skill"
         answers: tuple[Network, Network] = network, lambda r, tau: torch.zeros_like(r)
         loss, nothing = (float(masked_multi_time_loss(o, z, t, eps, given, layout, sde)) for o in answers)

@@ -60,6 +60,11 @@ class Layout:
                 self._tables[pattern, device] = indicator.to(device), mask.to(device)
         return self._tables[pattern, device]
 
+    def spread(self, values: Tensor) -> Tensor:
+        """One value for each modality -> for each latent: (B, M) -> (B, D)."""
+        columns = zip(values.unbind(1), self.sizes.values(), strict=True)
+        return torch.cat([column[:, None].expand(-1, size) for column, size in columns], dim=1)
+
     def omega(self, given: Collection[str]) -> float:
         """Omega(A1, A2) = 1 + dim(A2) / dim(A1) of Equation 9, for A2 = `given`; 1 for joint steps."""
         frozen = sum(self.sizes[name] for name in given)

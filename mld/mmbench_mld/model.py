@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -19,26 +18,26 @@ from mmbench.modality import DatasetSpec, Modality
 from mmbench.model import Batch, Model, Stage
 from mmbench.networks import Architecture, Networks
 from mmbench.networks.kl_autoencoder import KLDecoder, KLEncoder, kl_latent
-from mmbench.precision import arithmetic
 from mmbench.seeding import Noise, generator
 
 from .augmentation import trivial_augment
 from .autoencoder import Autoencoder, autoencoders
-from .config import MLDConfig
-from .diffusion import T_MIN, UNSKILLED, choose_given, masked_multi_time_loss, score_skills
+from .completion import completed
+from .config import LatentDiffusionConfig, MLDConfig
+from .diffusion import UNSKILLED, choose_given, masked_multi_time_loss, score_skills, training_times
 from .latents import Layout, Standardiser
-from .sampler import sample
 from .schedule import VPSDE
 from .score import ScoreNetwork
-from .solvers import walk
 
 __all__ = ["MLD", "MLDConfig"]
 
-SCORE_SETTINGS = ("width", "time_embed", "blocks", "groups", "p_joint", "std_floor")
-"""What the score network's training takes from the configuration, besides its schedule and the autoencoders."""
+SCORE_SETTINGS = ("width", "time_embed", "blocks", "groups", "std_floor")
+"""What every score network's training takes from the configuration, besides its schedule and the autoencoders."""
+
+ABLATION = "it is an ablation of mld: name it to run it"
 
 
-def autoencoded(dataset: DatasetSpec, config: MLDConfig, networks: Networks) -> list[Modality]:
+def autoencoded(dataset: DatasetSpec, config: LatentDiffusionConfig, networks: Networks) -> list[Modality]:
     """The modalities as their autoencoders see them: with the configuration's architecture, its latent and likelihood.
 
     The squared error is a Gaussian of variance 1/2: -log p = |x - xhat|^2 + size log(pi) / 2.
@@ -62,7 +61,7 @@ def with_kl_width(networks: Networks, width: int) -> Networks:
     return replace(networks, extra={**networks.extra, "kl_autoencoder": own})
 
 
-def autoencoder_settings(modality: Modality, config: MLDConfig) -> dict[str, Any]:
+def autoencoder_settings(modality: Modality, config: LatentDiffusionConfig) -> dict[str, Any]:
     """All that one autoencoder's training takes from the configuration, and what it replaces of the dataset's."""
     settings: dict[str, Any] = {"network": modality.network, "likelihood": modality.likelihood}
     if not modality.is_text:
@@ -84,8 +83,11 @@ class MLD(Model):
         *("width=64", "time_embed=32"),
         *("sampler.kind=path", "path.steps=8", "path.jump=2", "path.resample=2"),
     )
+    score_settings: ClassVar[Sequence[str]] = (*SCORE_SETTINGS, "p_joint")
+    inpaints: ClassVar[bool] = False
+    """Whether the score network knows one time alone, to which the given modalities are diffused too (MLD-Inpaint)."""
 
-    def __init__(self, dataset: DatasetSpec, config: MLDConfig, networks: Networks) -> None:
+    def __init__(self, dataset: DatasetSpec, config: Any, networks: Networks) -> None:
         super().__init__()
         if set(config.autoencoders) != set(dataset.names):
             raise ConfigError(f"autoencoders names {sorted(config.autoencoders)}, the dataset {sorted(dataset.names)}")
@@ -96,14 +98,8 @@ class MLD(Model):
         own = autoencoded(dataset, replace(config, networks={}), networks)
         self.autoencoders = autoencoders(own, modalities, networks)
         self.standardisers = nn.ModuleDict({m.name: Standardiser(m.latent, config.std_floor) for m in modalities})
-        self.score = ScoreNetwork(
-            self.layout.dim,
-            len(modalities),
-            width=config.width,
-            time=config.time_embed,
-            blocks=config.blocks,
-            groups=config.groups,
-        )
+        size = {"width": config.width, "time": config.time_embed, "blocks": config.blocks, "groups": config.groups}
+        self.score = ScoreNetwork(self.layout.dim, 1 if self.inpaints else len(modalities), **size)
 
     @classmethod
     def build(cls, dataset: DatasetSpec, config: Any, networks: Networks) -> Self:
@@ -120,7 +116,7 @@ class MLD(Model):
                 prepare=self._to_latents,
                 skill=self._score_skill,
                 least={"best skill": UNSKILLED},
-                settings={name: getattr(self.config, name) for name in SCORE_SETTINGS},
+                settings={name: getattr(self.config, name) for name in self.score_settings},
                 needs=tuple(f"autoencoder.{name}" for name in self.dataset.names),
             ),
         )
@@ -171,19 +167,22 @@ class MLD(Model):
 
     def _score_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         z = self.layout.concat(batch)
-        t = T_MIN + (1.0 - T_MIN) * torch.rand(len(z), generator=generator, device=z.device)
+        t = training_times(generator, len(z))
         eps = torch.randn(z.shape, generator=generator, device=z.device)
         given = choose_given(self.layout.names, self.config.p_joint, generator)
         loss = masked_multi_time_loss(self.score, z, t, eps, given, self.layout, self.sde)
         return {"loss": loss, "conditional" if given else "joint": loss.detach()}
 
-    @torch.no_grad()
     def _score_skill(self, held_out: Split) -> dict[str, float]:
+        z = self._held_out_latents(held_out)
+        return score_skills(self.score, z, self.layout, self.sde, generator(0, "skill", device=z.device))
+
+    @torch.no_grad()
+    def _held_out_latents(self, held_out: Split) -> Tensor:
+        """Some 2,000 standardised latents (n, D), each of them several times where items are dear to encode."""
         rows = held_out.spread(min(skill_count(m) for m in self.dataset.modalities))
         batch = {name: x.to(self.device) for name, x in held_out.gather(rows).items()}
-        z = self.layout.concat(self._latents(batch)).repeat(-(-2000 // len(rows)), 1)
-        rng = generator(0, "skill", device=z.device)
-        return score_skills(self.score, z, self.layout, self.sde, rng)
+        return self.layout.concat(self._latents(batch)).repeat(-(-2000 // len(rows)), 1)
 
     def generate(
         self, given: Batch, targets: Sequence[str], *, count: int, generator: torch.Generator
@@ -198,24 +197,22 @@ class MLD(Model):
         """Standardised latents of all modalities, those that are not given sampled from the reverse SDE."""
         blank = {n: torch.zeros(count, d, device=self.device) for n, d in self.layout.sizes.items()}
         z = self.layout.concat({**blank, **given})
-        rest = self.layout.rest(given)
-        mask, indicator = self.layout.mask(rest, self.device), self.layout.indicator(rest, self.device)[None]
-        dtype = arithmetic(self.config.sampling_precision, self.device)
-        network = self.score if dtype == torch.float32 else deepcopy(self.score).to(dtype)
-
-        def score(x: Tensor, t: Tensor) -> Tensor:
-            out = network(x.to(dtype), (t * indicator).to(dtype))
-            return out.float() / self.sde.sigma(t)
-
-        if self.config.sampler.kind == "path":
-            made = sample(score, z, mask, path=self.config.path, sde=self.sde, noise=noise)
-        else:
-            made = walk(score, z, mask, sampler=self.config.sampler, sde=self.sde, noise=noise)
+        mask, inpaint = self.layout.mask(self.layout.rest(given), self.device), self.inpaints and bool(given)
+        made = completed(self.score, z, mask, self._times(given), self.config, self.sde, noise, inpaint=inpaint)
         return self.layout.split(made)
+
+    def _times(self, given: Collection[str]) -> Tensor:
+        """The score network's times while sampling, as multiples of t: (1, M), 0 for the given modalities."""
+        return self.layout.indicator(self.layout.rest(given), self.device)[None]
 
     def _latents(self, batch: Batch) -> dict[str, Tensor]:
         """Standardised latents of the batch's modalities."""
         return {name: self._standardiser(name)(self._encode(name, x)) for name, x in batch.items()}
+
+    @torch.no_grad()
+    def represent(self, batch: Batch) -> Tensor:
+        """The standardised latents of all modalities, in their order: (B, D)."""
+        return self.layout.concat(self._latents(batch))
 
     def _encode(self, name: str, x: Tensor) -> Tensor:
         return self._autoencoder(name).encode(x)

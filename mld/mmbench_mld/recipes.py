@@ -16,7 +16,7 @@ from mmbench.modality import DatasetSpec, Modality
 from .moves import Restart, Sampler
 from .schedule import TimePath
 
-__all__ = ["AUTOENCODERS", "FAMILIES", "NETWORKS", "SAMPLERS", "SCORES", "autoencoder", "family", "score"]
+__all__ = ["AUTOENCODERS", "FAMILIES", "NETWORKS", "SAMPLERS", "SCORES", "autoencoder", "family", "networks", "score"]
 
 brief = partial(Schedule, decay="cosine", precision="auto")
 decayed = partial(brief, weight_decay=1e-6)
@@ -41,6 +41,9 @@ AUTOENCODERS: Mapping[tuple[str, str, str, str], Schedule] = {
     ("captions", "smoke",  "image", "any"):      decayed(steps=120, batch_size=8, lr=1e-3, warmup=12),
     ("captions", "smoke",  "text",  "any"):      decayed(steps=60, batch_size=64, lr=3e-3, warmup=6),
     ("captions", "smoke",  "image", "mld_star"): decayed(steps=3, batch_size=8, lr=1e-3),
+    ("polymnist", "paper",  "image", "any"):     Schedule(epochs=300, batch_size=128, lr=1e-3),
+    ("polymnist", "laptop", "image", "any"):     brief(steps=500, batch_size=64, lr=2e-3, warmup=50),
+    ("polymnist", "smoke",  "image", "any"):     brief(steps=60, batch_size=64, lr=2e-3, warmup=6),
 }
 # fmt: on
 """A row that names the model goes before the row of any. 'small' are modalities of less than 1,000 values.
@@ -66,6 +69,9 @@ SCORES: Mapping[tuple[str, Budget], Schedule] = {
     ("captions", "paper"):  Schedule(epochs=3000, batch_size=64, lr=1e-4, ema=0.999),
     ("captions", "laptop"): brief(steps=8000, batch_size=64, lr=5e-4, warmup=800, ema=0.999),
     ("captions", "smoke"):  brief(steps=20, batch_size=32, lr=3e-4, warmup=2, ema=0.95),
+    ("polymnist", "paper"):  Schedule(epochs=3000, batch_size=256, lr=1e-4, ema=0.999),
+    ("polymnist", "laptop"): brief(steps=1500, batch_size=128, lr=1e-3, warmup=75, ema=0.995),
+    ("polymnist", "smoke"):  brief(steps=60, batch_size=128, lr=1e-3, warmup=6, ema=0.95),
 }
 # fmt: on
 """'paper': Table 3.
@@ -81,6 +87,11 @@ NETWORKS: Mapping[str, Mapping[str, Any]] = {
     "digits":   {"width": 512,  "time_embed": 256, "blocks": 2, "groups": 8,  "p_joint": 0.5, "augment": "none"},
     "glyphs":   {"width": 192,  "time_embed": 96,  "blocks": 2, "groups": 8,  "p_joint": 0.5, "augment": "none"},
     "captions": {"width": 1024, "time_embed": 512, "blocks": 2, "groups": 32, "p_joint": 0.7, "augment": "trivial"},
+    "polymnist": {"width": 1536, "time_embed": 512, "blocks": 1, "groups": 32, "p_joint": 0.8, "augment": "none"},
+}
+NARROW: Mapping[tuple[str, Budget], Mapping[str, Any]] = {
+    ("polymnist", "laptop"): {"width": 512, "time_embed": 256},
+    ("polymnist", "smoke"):  {"width": 256, "time_embed": 128},
 }
 # fmt: on
 """The same at every budget. Table 3; groups from the paper's code; the augmentation of images from Appendix C.1."""
@@ -113,6 +124,12 @@ def autoencoder(dataset: DatasetSpec, modality: Modality, budget: Budget, model:
     own = (family(dataset), "digits")
     found = [(f, budget, kind, name) for f in own for name in (model, "any") for kind in kinds]
     return next(AUTOENCODERS[row] for row in found if row in AUTOENCODERS)
+
+
+def networks(dataset: DatasetSpec, budget: Budget) -> Mapping[str, Any]:
+    """The row of `NETWORKS` for a dataset, with what `NARROW` changes at a budget."""
+    own = family(dataset)
+    return {**NETWORKS[own], **NARROW.get((own, budget), {})}
 
 
 def score(dataset: DatasetSpec, budget: Budget) -> Schedule:

@@ -25,7 +25,7 @@ from mmbench.seeding import Noise
 
 from .draws import normals
 from .moves import Kind, Move, Sampler
-from .sampler import Score
+from .sampler import Score, diffused_given
 from .schedule import VPSDE
 
 __all__ = ["walk"]
@@ -124,15 +124,20 @@ STEPS: Mapping[Kind, Step] = {
 }
 
 
-def walk(score: Score, z: Tensor, mask: Tensor, *, sampler: Sampler, sde: VPSDE, noise: Noise) -> Tensor:
+def walk(
+    score: Score, z: Tensor, mask: Tensor, *, sampler: Sampler, sde: VPSDE, noise: Noise, inpaint: bool = False
+) -> Tensor:
     """Latents (B, D): generated where `mask` is 1, bit-equal to `z` where it is 0.
 
     Arguments:
-        score, z, mask, noise: as `sampler.sample` takes them.
+        score, z, mask, noise, inpaint: as `sampler.sample` takes them.
         sampler: of another kind than 'path'.
     """
     keep, moves, step = mask.bool(), sampler.moves(sde), STEPS[sampler.kind]
-    draws = normals(noise, z.shape[1], 1 + sum(drawing(move, sampler.kind) for move in moves), z.device)
+    total = 1 + sum(drawing(move, sampler.kind) for move in moves) + (sampler.calls if inpaint else 0)
+    draws = normals(noise, z.shape[1], total, z.device)
+    if inpaint:
+        score = diffused_given(score, z, keep, sde, lambda: next(draws))
     walker = Walker(score, sde, lambda x: torch.where(keep, x, z), lambda: next(draws))
     state = State(walker.frozen(walker.normal()))
     for move in moves:

@@ -16,7 +16,10 @@ __all__ = ["MLDStar"]
 
 
 class MLDStar(MLD):
-    """MLD whose RGB images have the autoencoder of latent diffusion and a plain squared error; the rest is MLD's."""
+    """MLD*: MLD with a larger image autoencoder, for RGB images of 64 x 64 and more.
+
+    RGB images have the autoencoder of latent diffusion and a plain squared error; the rest is MLD's.
+    """
 
     check_settings = (*MLD.check_settings, "kl_width=8")
 

@@ -76,8 +76,9 @@ class CellWork:
             self.say(f"{plan.who}: nothing more can be measured, skipped")
             return "skipped"
         if cell:
-            self._extend(cell, bench, metrics, redraw)
-            return "extended"
+            return (
+                "extended" if bool(self._samples_lack(cell)) | self._extend(cell, bench, metrics, redraw) else "skipped"
+            )
         self._whole(bench, metrics)
         return "complete"
 
@@ -157,8 +158,8 @@ class CellWork:
         cell["cost"] = cost_record(model, records, result, peak)
         store.write(self.request.results, cell)
 
-    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> None:
-        """Measure more of a complete cell, and draw the figures' samples anew; nothing else in its file changes."""
+    def _extend(self, cell: Cell, bench: Bench, metrics: Mapping[str, type[Metric]], redraw: bool) -> bool:
+        """Measure more of a complete cell, and draw the figures' samples anew; whether anything of it is new."""
 
         @lru_cache
         def model() -> Model:
@@ -173,6 +174,7 @@ class CellWork:
         cell["left_out"] = {n: reason for n, reason in cell["left_out"].items() if n not in metrics}
         if metrics:
             store.write(self.request.results, cell)
+        return bool(metrics) or redraw
 
     def _samples_lack(self, cell: Cell) -> str:
         """Which samples shall be kept that are not yet, half a sentence; '' for none."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import plugins
-from ..errors import UnavailableError
+from ..declared import declaration_fault
+from ..errors import MmbenchError, PluginError, ResultError, UnavailableError
 from ..metric import Bench, Metric
 from ..modality import DatasetSpec
 from ..store.provenance import changed
@@ -14,6 +15,7 @@ from .blaming import blaming
 from .measuring import Measurement
 from .plan import CellPlan
 from .record import metric_records
+from .references import lend
 from .request import Request
 
 __all__ = ["Choice"]
@@ -34,6 +36,8 @@ class Choice:
     def lacking(self, cell: Cell | None) -> list[str]:
         """The metrics to measure: those that a cell has not, or has from other code where that is asked for."""
         names = self.request.metrics or self.spec.metrics
+        if cell is None and not self.request.metrics:
+            return self._fit([*names, *_defaults(names)])
         if cell is None or self.request.again:
             return self._fit(names)
         old = self._measured_by_other_code(cell, names)
@@ -66,24 +70,49 @@ class Choice:
         """The metrics that gave numbers of the model; one that gave none is left out, never counted as measured."""
         own = {row["plugin"] for row in result.rows if row["source"] in ("model", "reconstruction")}
         for name in metrics:
-            if name not in own:
+            if name in result.failed:
+                self._leave_out(name, str(result.failed[name]))
+            elif name not in own:
                 self._leave_out(name, f"it gave no number on {self.spec.title}; tell its author")
         result.rows = [row for row in result.rows if row["plugin"] in own]
         return {name: metric for name, metric in metrics.items() if name in own}
 
     def ready(self, bench: Bench, names: Sequence[str]) -> dict[str, type[Metric]]:
-        """The metrics that can be measured here, prepared; and why the others cannot."""
+        """The metrics that can be measured here, prepared; and why the others cannot. Where all of them fail, for want
+        of something better than weights, the first one's error is raised."""
         metrics: dict[str, type[Metric]] = {}
+        failed: list[MmbenchError] = []
         for name in names:
-            metric = _metric(name)
             try:
-                with blaming(name):
-                    metric.prepare(bench)
-            except UnavailableError as error:
+                metrics[name] = _prepared(name, bench)
+            except ResultError:  # nothing can be kept, whatever the metric
+                raise
+            except MmbenchError as error:
+                failed += [] if isinstance(error, UnavailableError) else [error]
                 self._leave_out(name, str(error))
-            else:
-                metrics[name] = metric
+        if failed and len(failed) == len(names):
+            raise failed[0]
         return metrics
+
+
+def _prepared(name: str, bench: Bench) -> type[Metric]:
+    metric = _metric(name)
+    if wrong := declaration_fault(metric):
+        raise PluginError(f"{name}: {wrong}")
+    with blaming(name):
+        metric.prepare(lend(bench, metric))
+    return metric
+
+
+def _defaults(names: Sequence[str]) -> list[str]:
+    """The installed metrics that are on by default, beside those of a dataset; one that cannot be loaded is none."""
+    found = []
+    for name in plugins.available(plugins.METRICS):
+        try:
+            found += [name] if name not in names and _metric(name).default else []
+        except PluginError:
+            continue
+    return found
 
 
 def _metric(name: str) -> type[Metric]:

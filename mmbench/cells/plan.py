@@ -10,6 +10,7 @@ from .. import plugins, store
 from ..config import Precision, Protocol, digest, flat, override, to_json
 from ..data.dataset import Dataset
 from ..errors import ConfigError, MmbenchError, PluginError
+from ..modality import FEW
 from ..model import Model
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
@@ -17,6 +18,7 @@ from .blaming import blaming
 from .data_record import modality_record
 from .request import Request, expanded, split_settings
 from .sweep import Variant, check_zip, variants
+from .tasks import check_subsets
 from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner", "load_model"]
@@ -95,7 +97,8 @@ class Planner:
     @property
     def _recipe(self) -> Protocol:
         spec = self.shop.dataset.spec
-        return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count)
+        terms = {"judge_share": spec.judge_share, "many": len(spec.names) > FEW}
+        return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count, **terms)
 
     def plan(self) -> list[CellPlan]:
         """Every cell of the request, once; a model that fails here is told of and left out, the others are planned.
@@ -108,13 +111,19 @@ class Planner:
     def _cells(self, name: str, cls: type[Model]) -> list[CellPlan]:
         planned, recipes = list[CellPlan](), dict[str, Any]()
         for variant in self.variants[name]:
-            protocol = override(self._recipe, variant.protocol)
+            protocol = self._protocol(variant)
             if protocol.split not in recipes:
                 recipes[protocol.split] = self._recipe_of(name, cls, self.shop.of_split(protocol.split))
             if recipes[protocol.split] is None:
                 return []
             planned += self._of_variant(name, cls, variant, recipes[protocol.split], protocol)
         return planned
+
+    def _protocol(self, variant: Variant) -> Protocol:
+        """How the cells of a variant are measured."""
+        protocol = override(self._recipe, variant.protocol)
+        check_subsets(self.shop.dataset.spec, protocol)
+        return protocol
 
     def _recipe_of(self, name: str, cls: type[Model], dataset: Dataset) -> Any:
         """The model's recipe; None where the model is left out."""

@@ -11,6 +11,7 @@ import torch
 
 from .. import plugins
 from ..config import to_json
+from ..declared import declared
 from ..metric import Metric
 from ..store import provenance
 from ..store.bounds import fitting
@@ -25,9 +26,10 @@ __all__ = ["cell_record", "metric_records"]
 
 
 def metric_records(metrics: Mapping[str, type[Metric]], seconds: Mapping[str, float]) -> dict[str, MetricRecord]:
-    """Who measured, with which code."""
+    """Who measured, with which code, and what its rows are called."""
     return {
-        name: {
+        name: {  # type: ignore[misc]
+            **_declared(metric),
             "distribution": plugins.find(plugins.METRICS, name).source,
             "seconds": seconds.get(name, 0.0),
             "commit": provenance.commit(),
@@ -38,6 +40,16 @@ def metric_records(metrics: Mapping[str, type[Metric]], seconds: Mapping[str, fl
         }
         for name, metric in metrics.items()
     }
+
+
+def _declared(metric: type[Metric]) -> Any:
+    """The titles and groups that a metric declares."""
+    quantities = {
+        name: {"title": quantity.title, "group": quantity.group}
+        for name, quantity in declared(metric).items()
+        if quantity.title or quantity.group
+    }
+    return {"quantities": quantities} if quantities else {}
 
 
 def cell_record(

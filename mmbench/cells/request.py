@@ -21,6 +21,8 @@ class Request:
     models: Sequence[str]
     """Names of installed models, 'all', or 'module:Class'; for `evaluate`, none stands for every model with cells."""
     dataset: str
+    views: int | None = None
+    """How many modalities of a dataset that has a choice; None for all."""
     seeds: Sequence[int]
     """Training seeds; for `evaluate`, none stands for every seed with cells."""
     budget: Budget | None = None

@@ -12,12 +12,12 @@ import torch
 from .. import plugins
 from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..metric import Bench, Memory
 from ..modality import DatasetSpec
 from ..progress import Progress
+from ..store import results
 from ..store.artefacts import Artefacts
-from ..store.results import DISPLAY_ONLY
 from .blaming import blaming
 from .references import evaluation_order
 from .request import Request, budget_named
@@ -35,6 +35,8 @@ class Workshop:
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         with blaming(request.dataset):
             self.source: DatasetSource = source()
+        _check_views(request, self.source)
+        self.source.views = request.views
         self.source.allow_partial, self.source.say = request.allow_partial, progress.say
         self.budget: Budget = request.budget or budget_named(self.source.default_budget)
         self.artefacts = Artefacts(request.runs / "artefacts")
@@ -80,6 +82,15 @@ class Workshop:
         )
 
 
+def _check_views(request: Request, source: DatasetSource) -> None:
+    """Raise ConfigError where the dataset cannot be had with so many modalities."""
+    counts = source.view_counts
+    if request.views is None or request.views in counts:
+        return
+    has = f"has {counts[0]} to {counts[-1]} views" if counts else "always has the same modalities: leave --views out"
+    raise ConfigError(f"--views {request.views}: {request.dataset} {has}")
+
+
 def _check_texts(spec: DatasetSpec) -> None:
     """Raise DataError where the texts that say the classes cannot be read back."""
     for modality in spec.modalities:
@@ -92,7 +103,7 @@ def _check_texts(spec: DatasetSpec) -> None:
 
 def deciding(protocol: Protocol) -> dict[str, Any]:
     """The protocol's settings that decide a number."""
-    return {k: v for k, v in to_json(protocol).items() if k not in DISPLAY_ONLY}
+    return results.deciding(to_json(protocol))
 
 
 def device_name(device: torch.device) -> str:

@@ -12,21 +12,35 @@ Each check runs on two toys in memory, one of two images and one of two images a
 `training`, `dependence`, `generating`, `sampling`. A check whose prerequisite fails is skipped, so that a fault is
 reported by the check that names it. `Model.known_failures` states failures that are known, as data;
 `Model.check_settings`, in the form of --set, may shrink a large model for the suite.
+
+`check_metric("my_package:MyMetric")` does the same for a metric, on constructed generators (`constructed`): does it
+keep to what it declares, and does it tell apart what it says it tells?
 """
 
+from .metric_rules import METRIC_CHECKS
 from .rule import Check
 from .rules import CHECKS
-from .running import CheckResult, check_model, parametrize_with_checks, run_checks
+from .running import (
+    CheckResult,
+    check_metric,
+    check_model,
+    parametrize_with_checks,
+    run_checks,
+    run_metric_checks,
+)
 from .subject import ContractError
 from .toys import toys
 
 __all__ = [
     "CHECKS",
+    "METRIC_CHECKS",
     "Check",
     "CheckResult",
     "ContractError",
+    "check_metric",
     "check_model",
     "parametrize_with_checks",
     "run_checks",
+    "run_metric_checks",
     "toys",
 ]

@@ -6,13 +6,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import MmbenchError, deed
-from .subject import ContractError, Subject
+from .subject import ContractError
 
 __all__ = ["Check", "Checks", "cause", "refuse"]
 
-Rule = Callable[[Subject], None]
+Rule = Callable[[Any], str | None]
+"""(a model or a metric on a toy) -> what is told of it where it keeps the rule."""
 
 
 @dataclass(frozen=True, slots=True)

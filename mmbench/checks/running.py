@@ -1,4 +1,4 @@
-"""Running the checks: results, prerequisites, known failures; in Python and in pytest."""
+"""Running the checks of a model or a metric: results, prerequisites, known failures; in Python and in pytest."""
 
 from __future__ import annotations
 
@@ -11,15 +11,25 @@ from typing import Any, Literal
 
 import torch
 
+from ..metric import Metric
 from ..model import Model
 from ..plugins import label
+from .metric_rules import METRIC_CHECKS
+from .metric_subject import MetricSubject
 from .randomness import random_states, set_random_states
 from .rule import Check, cause
 from .rules import CHECKS
 from .subject import Subject
 from .toys import toys
 
-__all__ = ["CheckResult", "check_model", "parametrize_with_checks", "run_checks"]
+__all__ = [
+    "CheckResult",
+    "check_metric",
+    "check_model",
+    "parametrize_with_checks",
+    "run_checks",
+    "run_metric_checks",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +41,8 @@ class CheckResult:
     """The rule as a sentence."""
     outcome: Literal["passed", "failed", "skipped"]
     message: str = ""
-    """Of a failure: where, and what to change. Of a skipped check: which check must pass first."""
+    """Of a failure: where, and what to change. Of a skipped check: which check must pass first. Of a passed one: what
+    was found."""
     known: str = ""
     """The reason stated in `Model.known_failures`, empty for none."""
     seconds: float = 0.0
@@ -55,16 +66,15 @@ class CheckResult:
 
 
 class _Suite:
-    """All checks of one model; results are kept, and a check's prerequisites are run before it."""
+    """All checks of one model or metric; results are kept, and a check's prerequisites are run before it."""
 
-    def __init__(self, model: str | type[Model]) -> None:
-        with _isolated():
-            self.subjects = [Subject(model, data) for data in toys()]
+    def __init__(self, subjects: Sequence[Any], checks: Mapping[str, Check]) -> None:
+        self.subjects, self.checks = subjects, checks
         self._results: dict[str, CheckResult] = {}
 
     def result(self, name: str) -> CheckResult:
         if name not in self._results:
-            self._results[name] = self._run(CHECKS[name])
+            self._results[name] = self._run(self.checks[name])
         return self._results[name]
 
     def _run(self, check: Check) -> CheckResult:
@@ -73,12 +83,21 @@ class _Suite:
             message = f"not run: {lacking[0]!r} must pass first"
             return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message)
         start, known = time.perf_counter(), self._known(check.name)
-        message = next((m for m in (_verdict(check, s) for s in self.subjects) if m), "")
-        outcome = "failed" if message else "passed"
-        if known and not message:
+        fault, remark = self._verdict(check)
+        outcome, message = "failed" if fault else "passed", fault or remark
+        if known and not fault:
             message = f"passes although known_failures says that it fails ({known}); remove the entry"
         facts: dict[str, Any] = {"known": known, "seconds": time.perf_counter() - start}
         return CheckResult(name=check.name, title=check.title, outcome=outcome, message=message, **facts)
+
+    def _verdict(self, check: Check) -> tuple[str, str]:
+        """The first subject's failure, and what is told where there is none."""
+        found = ("", "")
+        for subject in self.subjects:
+            found = _verdict(check, subject)
+            if found[0]:
+                break
+        return found
 
     def _known(self, name: str) -> str:
         cls = self.subjects[0].__dict__.get("cls")
@@ -86,19 +105,23 @@ class _Suite:
         return str(known.get(name, "")) if isinstance(known, Mapping) else ""
 
 
-def _verdict(check: Check, subject: Subject) -> str:
-    """The message of a failure, '' for none."""
+def _verdict(check: Check, subject: Any) -> tuple[str, str]:
+    """The message of a failure, '' for none, and what is told where there is none."""
     try:
         with _isolated():
-            check.function(subject)
+            return "", check.function(subject) or ""
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a stranger's model may raise anything, SystemExit too
-        return f"{subject.spec.title}: {cause(error)}" if check.needs else cause(error)
+        return (f"{subject.spec.title}: {cause(error)}" if _staged(check, subject) else cause(error)), ""
     finally:
         if "trial" in subject.__dict__:
             subject.trained.eval()
-    return ""
+
+
+def _staged(check: Check, subject: Any) -> bool:
+    """Whether a check is about one toy."""
+    return bool(check.needs) and (isinstance(subject, Subject) or "bench" in vars(subject))
 
 
 @contextmanager
@@ -120,8 +143,24 @@ def run_checks(model: str | type[Model]) -> Iterator[CheckResult]:
     Arguments:
         model: a class, the name of a plugin, or 'module:Class'.
     """
-    suite = _Suite(model)
+    suite = _suite_of(model)
     return (suite.result(name) for name in CHECKS)
+
+
+def run_metric_checks(metric: str | type[Metric]) -> Iterator[CheckResult]:
+    """`run_checks` of a metric. One that cannot be loaded fails the check 'class'."""
+    suite = _Suite([MetricSubject(metric)], METRIC_CHECKS)
+    return (suite.result(name) for name in METRIC_CHECKS)
+
+
+def check_metric(metric: str | type[Metric]) -> list[CheckResult]:
+    """`run_metric_checks` as a list; raises nothing."""
+    return list(run_metric_checks(metric))
+
+
+def _suite_of(model: str | type[Model]) -> _Suite:
+    with _isolated():
+        return _Suite([Subject(model, data) for data in toys()], CHECKS)
 
 
 def check_model(model: str | type[Model]) -> list[CheckResult]:
@@ -167,4 +206,4 @@ def _pytest_check(name: str) -> Callable[[str | type[Model]], None]:
 @lru_cache(maxsize=1)
 def _suite(model: str | type[Model]) -> _Suite:
     """The suite of the model that pytest is at."""
-    return _Suite(model)
+    return _suite_of(model)

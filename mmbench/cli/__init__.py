@@ -9,13 +9,16 @@ from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from ..errors import MmbenchError
 from ..interrupt import Interrupted, interruptible
+from ..mistakes import refusal
 from .cache import cache_app
 from .doctor import doctor
-from .look import check, data_app, list_
+from .listing import list_
+from .look import check, data_app
 from .report import report
 from .run import evaluate, run
 from .sample import sample
@@ -28,11 +31,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Verbs(TyperGroup):
-    """The verbs; one that is interrupted says so and ends with the code of its signal."""
+    """The verbs; one that is interrupted says so and ends with the code of its signal. What is wrong with a word that
+    was typed is said as a setting's is."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = refusal(error.__cause__)
+            raise
         except KeyboardInterrupt as asked:
             by = f" by {asked.signal.name}" if isinstance(asked, Interrupted) else ""
             goes_on = "; the same command goes on from here" if ctx.invoked_subcommand in ("run", "evaluate") else ""

@@ -1,4 +1,4 @@
-"""mmbench list, check and data: what is installed, whether it keeps the contract, whether its files are there."""
+"""mmbench check and data: whether a model keeps the contract, whether the files of a dataset are there."""
 
 from __future__ import annotations
 
@@ -10,33 +10,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import plugins
+from ..errors import PluginError, near
 from .options import AllowPartial, DataRoot
-from .terminal import show, tell
+from .terminal import tell
 
 if TYPE_CHECKING:
     from ..data.dataset import DatasetSource
 
-__all__ = ["check", "data_app", "list_"]
+__all__ = ["check", "data_app"]
 
 data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_args_is_help=True)
 
 
-def list_() -> None:
-    """List the installed models, datasets and metrics, and who brought them."""
-    groups = (("model", plugins.MODELS), ("dataset", plugins.DATASETS), ("metric", plugins.METRICS))
-    found = [(kind, plugin) for kind, group in groups for plugin in plugins.available(group).values()]
-    show(("kind", "name", "class", "from"), [(kind, p.name, p.value, p.source) for kind, p in found])
-
-
 def check(
-    model: Annotated[str, typer.Argument(help="An installed model, or module:Class.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
 ) -> None:
-    """Does a model keep the contract? A line for each check; exit code 1 if one fails."""
-    from ..checks import run_checks
+    """Does a model or a metric keep its contract? A line for each check; exit code 1 if one fails.
 
-    plugins.find(plugins.MODELS, model)
+    NAME is an installed model or metric, or module:Class.
+    """
+    from ..checks import run_checks, run_metric_checks
+
     failed = 0
-    for result in run_checks(model):
+    for result in (run_metric_checks if _is_metric(name) else run_checks)(name):
         tell(result.line())
         failed += not result.ok
     if failed:
@@ -44,23 +40,36 @@ def check(
         raise typer.Exit(1)
 
 
+def _is_metric(name: str) -> bool:
+    """Whether a name is a metric's; else it is a model's. Raises PluginError for an unknown one."""
+    from ..metric import Metric
+
+    models, metrics = (plugins.available(group) for group in (plugins.MODELS, plugins.METRICS))
+    if ":" in name:
+        found = plugins.load(plugins.METRICS, name)
+        return isinstance(found, type) and issubclass(found, Metric)
+    if name not in models and name not in metrics:
+        raise PluginError(f"there is no model or metric {name!r}; {near(name, [*models, *metrics])}")
+    return name not in models
+
+
 @data_app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    name: Annotated[str, typer.Argument(metavar="DATASET", hidden=True)],
     data_root: DataRoot = Path("data"),
 ) -> None:
-    """Bring a dataset's files to the data root and verify them."""
+    """Bring a dataset's files to the data root and verify them; 'mmbench list --datasets' names them."""
     with _source(name) as source:
         tell(source.fetch(data_root))
 
 
 @data_app.command()
 def verify(
-    name: Annotated[str, typer.Argument(help="A dataset, see 'mmbench list'.")],
+    name: Annotated[str, typer.Argument(metavar="DATASET", hidden=True)],
     data_root: DataRoot = Path("data"),
     allow_partial: AllowPartial = False,
 ) -> None:
-    """Check a dataset's files."""
+    """Check a dataset's files; 'mmbench list --datasets' names them."""
     with _source(name) as source:
         source.allow_partial = allow_partial
         tell(source.verify(data_root))

@@ -79,11 +79,15 @@ AllowPartial = Annotated[
 class Places:
     """Where everything is, and which dataset."""
 
-    dataset: Annotated[str, typer.Option("--dataset", help="See 'mmbench list'.")] = "glyphs"
+    dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="See 'mmbench list'.")] = "glyphs"
+    views: Annotated[
+        int | None,
+        typer.Option("--views", metavar="N", help="Use the first N views of PolyMNIST, as a dataset NAME_N."),
+    ] = None
     data_root: DataRoot = Path("data")
     results: Results = Path("results")
     runs: Runs = Path("runs")
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto"
+    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")] = "auto"
     allow_partial: AllowPartial = False
 
 
@@ -94,7 +98,9 @@ class Measuring:
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            "--metrics", help="Measure these instead of the dataset's own: fid,fmd; may be given several times."
+            "--metrics",
+            metavar="NAMES",
+            help="Measure these instead of the dataset's own: fid,fmd; may be given several times.",
         ),
     ] = None
     weights: Annotated[
@@ -124,6 +130,7 @@ class Workers:
         typer.Option(
             "--jobs",
             min=0,
+            metavar="N",
             envvar="MMBENCH_JOBS",
             help="Cells that are computed at once, each in a process of its own with its part of the cores (1; on a "
             "cluster as many as there is room for). 0: in this process, for a debugger.",
@@ -139,7 +146,9 @@ class Workers:
     ] = None
     threads: Annotated[
         int | None,
-        typer.Option("--threads", min=1, help="Of each cell: the cores that there are, divided by --jobs; 1 by Ray."),
+        typer.Option(
+            "--threads", min=1, metavar="N", help="Of each cell: the cores that there are, divided by --jobs; 1 by Ray."
+        ),
     ] = None
     on: Annotated[
         str,
@@ -153,7 +162,10 @@ class Workers:
     gpus: Annotated[
         float | None,
         typer.Option(
-            "--gpus-per-cell", min=0.0, help="On a cluster: 0.25 lets four cells share a GPU (1 where there is one)."
+            "--gpus-per-cell",
+            min=0.0,
+            metavar="SHARE",
+            help="On a cluster: 0.25 lets four cells share a GPU (1 where there is one).",
         ),
     ] = None
 

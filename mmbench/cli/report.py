@@ -27,12 +27,16 @@ SEVERAL = "a,b; may be given several times."
 class Shown:
     """What a report is about, and how much of it."""
 
-    dataset: Annotated[Words, typer.Option("--dataset", help=f"These datasets only: {SEVERAL}")] = None
-    model: Annotated[Words, typer.Option("--model", help="These models only.")] = None
-    metric: Annotated[Words, typer.Option("--metric", help="These metrics only: coherence,fid.")] = None
-    task: Annotated[Words, typer.Option("--task", help="These tasks only: joint, 'mnist->svhn'.")] = None
-    budget: Annotated[Words, typer.Option("--budget", help="These budgets only.")] = None
-    seed: Annotated[Words, typer.Option("--seed", help="These seeds only: 0,1,2.")] = None
+    dataset: Annotated[Words, typer.Option("--dataset", metavar="NAMES", help=f"These datasets only: {SEVERAL}")] = None
+    model: Annotated[Words, typer.Option("--model", metavar="NAMES", help="These models only.")] = None
+    metric: Annotated[Words, typer.Option("--metric", metavar="NAMES", help="These metrics only: coherence,fid.")] = (
+        None
+    )
+    task: Annotated[Words, typer.Option("--task", metavar="NAMES", help="These tasks only: joint, 'mnist->svhn'.")] = (
+        None
+    )
+    budget: Annotated[Words, typer.Option("--budget", metavar="NAMES", help="These budgets only.")] = None
+    seed: Annotated[Words, typer.Option("--seed", metavar="NUMBERS", help="These seeds only: 0,1,2.")] = None
     compare: Annotated[
         Path | None, path_option("--compare", help="Another folder of results, whose numbers stand beside these.")
     ] = None

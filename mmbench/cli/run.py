@@ -32,13 +32,17 @@ def run(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help="Installed models (mld,mvae), 'all', or module:Class; may be given several times."
+            "--model",
+            metavar="NAMES",
+            help="Installed models (mld,mvae), 'all', or module:Class; may be given several times.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds: 5 means seeds 0 to 4.")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, metavar="N", help="Number of seeds: 5 means seeds 0 to 4.")
+    ] = 1,
     seed: Annotated[
         list[str] | None,
-        typer.Option("--seed", metavar="N", help="These seeds, instead of --seeds: 0,3; may be given several times."),
+        typer.Option("--seed", metavar="K", help="These seeds, instead of --seeds: 0,3; may be given several times."),
     ] = None,
     budget: Annotated[
         Budget | None,
@@ -121,11 +125,12 @@ def run(
 def evaluate(
     *,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Cells of these models only: mld,mvae; or several times.")
+        list[str] | None,
+        typer.Option("--model", metavar="NAMES", help="Cells of these models only: mld,mvae; or several times."),
     ] = None,
     seed: Annotated[
         list[str] | None,
-        typer.Option("--seed", metavar="N", help="Cells of these seeds only: 0,1; or several times."),
+        typer.Option("--seed", metavar="K", help="Cells of these seeds only: 0,1; or several times."),
     ] = None,
     budget: Annotated[Budget | None, typer.Option("--budget", help="Cells of this budget only.")] = None,
     settings: Chosen = None,

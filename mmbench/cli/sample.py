@@ -27,7 +27,7 @@ def sample(
     out: Annotated[
         Path, path_option("--out", help="The picture to write: a PNG, or what its ending names (pdf, svg, jpg, ...).")
     ],
-    model: Annotated[str, typer.Option("--model", help="A model with a finished cell.")] = "mld",
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="A model with a finished cell.")] = "mld",
     given: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,7 +39,11 @@ def sample(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="What to generate, where not all that is not given: a,b; or several times."),
+        typer.Option(
+            "--target",
+            metavar="MODALITY",
+            help="What to generate, where not all that is not given: a,b; may be given several times.",
+        ),
     ] = None,
     count: Annotated[
         int,
@@ -47,11 +51,14 @@ def sample(
             "--count",
             min=1,
             max=PICTURED,
+            metavar="N",
             help="Samples; the picture shows them all. For more, see 'mmbench evaluate --save-samples'.",
         ),
     ] = 8,
-    noise: Annotated[int, typer.Option("--noise-seed", min=0, help="Another seed, other samples.")] = 0,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of this training seed's cell.")] = None,
+    noise: Annotated[int, typer.Option("--noise-seed", min=0, metavar="K", help="Another seed, other samples.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="K", help="Of this training seed's cell.")
+    ] = None,
     budget: Annotated[Budget | None, typer.Option("--budget", help="Of a cell of this budget.")] = None,
     settings: Chosen = None,
     places: Places,

@@ -12,16 +12,15 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
-from ..progress import Advance, Progress, one_line
+from ..progress import Advance, Progress, duration, one_line
+from .bars import Count, Display, pace
 
 if TYPE_CHECKING:
     from ..store import BadFile
 
-__all__ = ["Terminal", "console", "hold_open", "lead_nowhere", "refuse", "say", "show", "tell"]
+__all__ = ["Terminal", "columns", "console", "hold_open", "lead_nowhere", "refuse", "say", "show", "tell"]
 
 WIDEST = 10_000
 """Columns of a table at most."""
@@ -81,6 +80,12 @@ def show(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     out.print(table)
 
 
+def columns() -> int | None:
+    """Of the terminal that standard output is; None where it is none, and lines may be of any length."""
+    out = Console(markup=False)
+    return max(1, out.width) if out.is_terminal else None
+
+
 def _tame(text: str) -> str:
     return "\n".join(map(one_line, text.split("\n")))
 
@@ -120,8 +125,8 @@ class Terminal(Progress):
     SECONDS = 30.0
     """Between two lines where there is no terminal."""
 
-    def __init__(self, who: str = "", display: _Display | None = None) -> None:
-        self.who, self.display = who, display or _Display()
+    def __init__(self, who: str = "", display: Display | None = None) -> None:
+        self.who, self.display = who, display or Display(console)
 
     def lane(self, who: str) -> Terminal:
         return Terminal(who, self.display)
@@ -137,68 +142,23 @@ class Terminal(Progress):
 
     @contextmanager
     def _lines(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
-        start = last = time.monotonic()
-        fresh, latest = 0, ""
+        count, last = Count(total, unit, done), time.monotonic()
 
-        def line(now: float) -> str:
-            rate = fresh / max(now - start, 1e-9)
-            left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-            return f"  {title}: {done}/{total} {unit}s, {rate:.1f}/s, {now - start:.0f} s{left} {latest}".rstrip()
-
-        def advance(steps: int = 1, note: str = "") -> None:
-            nonlocal done, fresh, latest, last
-            done, fresh, latest = done + steps, fresh + steps, note or latest
+        def advance(steps: int = 1, note: str = "", left: float | None = None) -> None:
+            nonlocal last
+            count.add(steps, note, left)
             now = time.monotonic()
-            if now - last > self.SECONDS and done < total:
+            if now - last > self.SECONDS and count.done < total:
                 last = now
-                say(line(now))
+                say(_line(title, count))
 
         yield advance
-        say(line(time.monotonic()))
+        say(_line(title, count))
 
 
-class _Display:
-    """Bars that come and go in one display, which is there while a bar is."""
-
-    COLUMNS = (
-        TextColumn("  {task.description:<28}", markup=False),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-
-    def __init__(self) -> None:
-        self._bars, self._open = Bars(*self.COLUMNS, console=console), 0
-
-    @contextmanager
-    def bar(self, title: str, total: int, unit: str, done: int) -> Iterator[Advance]:
-        task = self._enter(title, total, done)
-
-        def advance(steps: int = 1, note: str = "") -> None:
-            shown = next(t for t in self._bars.tasks if t.id == task)
-            rate = f"{shown.speed:.1f} {unit}s/s" if shown.speed and unit != "cell" else ""
-            self._bars.update(task, advance=steps, note=note or shown.fields["note"], rate=rate)
-
-        try:
-            yield advance
-        finally:
-            self._leave(task)
-
-    def _enter(self, title: str, total: int, done: int) -> TaskID:
-        self._open += 1
-        if self._open == 1:
-            self._bars = Bars(*self.COLUMNS, console=console)
-            self._bars.start()
-        return self._bars.add_task(title, total=total, completed=done, note="", rate="")
-
-    def _leave(self, task: TaskID) -> None:
-        """The last bar stays in print, as the record of what was done; others make room."""
-        self._open -= 1
-        if self._open:
-            self._bars.remove_task(task)
-        else:
-            self._bars.stop()
+def _line(title: str, count: Count) -> str:
+    """'  train score: 120/400 steps, 4.2 steps/s, 29 s, 67 s left loss 0.31'."""
+    facts = [f"{count.done}/{count.total} {count.unit}s", pace(count.pace, f" {count.unit}s"), duration(count.elapsed)]
+    left = count.remaining
+    facts += [f"{duration(left)} left"] if left else []
+    return f"  {title}: {', '.join(filter(None, facts))} {count.note}".rstrip()

@@ -24,15 +24,13 @@ from .dataset import Dataset, DatasetSource, Split
 from .downloads import Fetch, downloading
 from .drive import Drive
 from .records import CAPTIONS, SIDE, Record, read_records
-from .sources import is_there
+from .sources import is_there, some
 from .validation import hold_out_classes
 
 __all__ = ["CaptionedImages", "held_out"]
 
 VERSION = 2
 """Raised when reading changes, so that no old cache is taken for the new data."""
-NAMED = 5
-"""Damaged files that one message names."""
 PRIMARY = (
     ("clip_s", "joint", "image+caption"),
     ("clip_s", "image->caption", "caption"),
@@ -83,6 +81,13 @@ class CaptionedImages(DatasetSource):
         )
         spec = self._spec(json.loads(said["vocabulary"]), whole)
         return Dataset(spec, train, test, _unseen(train))
+
+    def lacks(self, root: Path) -> str:
+        try:
+            self._present(root)
+        except DataError as error:
+            return str(error)
+        return ""
 
     def fetch(self, root: Path) -> str:
         with suppress(DataError):
@@ -140,7 +145,7 @@ class CaptionedImages(DatasetSource):
         absent = [str(r.image.relative_to(root)) for r in listed if not is_there(r.image)]
         raise DataError(
             f"{root / self.folder} holds {len(records):,} of the {self.images:,} images of {self.title}, of {classes} "
-            f"classes{_some(absent, ' (missing: ', ')')}; {self.advice(root)}, or add --allow-partial to use what is "
+            f"classes{some(absent, ' (missing: ', ')')}; {self.advice(root)}, or add --allow-partial to use what is "
             f"there (two classes or more) under the name {self.name}_partial."
         )
 
@@ -168,7 +173,7 @@ class CaptionedImages(DatasetSource):
         if faults:
             raise DataError(
                 f"{self.title}: {len(faults)} file{'s' * (len(faults) > 1)} under {root} cannot be used: "
-                f"{_some([fault.line(root) for fault in faults])}; {self.advice(root)}, which sets them aside."
+                f"{some([fault.line(root) for fault in faults])}; {self.advice(root)}, which sets them aside."
             )
         return images, captions
 
@@ -203,14 +208,6 @@ def held_out(present: Sequence[int], test: Collection[int]) -> set[int]:
     if SHARE * len(present) <= len(held) < len(present):
         return held
     return set(present[min(math.ceil(0.75 * len(present)), len(present) - 1) :])
-
-
-def _some(items: Sequence[str], before: str = "", after: str = "") -> str:
-    """The first few items and how many more there are; empty where there are none."""
-    if not items:
-        return ""
-    more = f" and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
-    return f"{before}{', '.join(items[:NAMED])}{more}{after}"
 
 
 def _split(images: Tensor, captions: Tensor, labels: Tensor) -> Split:

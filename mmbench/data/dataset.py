@@ -163,6 +163,11 @@ class DatasetSource(ABC):
     """One line for `mmbench list`."""
     default_budget: ClassVar[str] = "laptop"
     """The budget of `mmbench run` where none is named; the paper's own datasets say 'paper'."""
+    view_counts: ClassVar[Sequence[int]] = ()
+    """How many of its modalities may be asked for, where there is a choice (`views`)."""
+    views: int | None = None
+    """Set before `load`, to one of `view_counts`: so many of the modalities, the first ones; None for all. Fewer than
+    all are a dataset with a name of its own."""
     allow_partial: bool = False
     """Set before `load`: whether a part of the files will do. What is then loaded has a name of its own."""
     say: Callable[[str], None] = staticmethod(lambda _: None)
@@ -174,6 +179,11 @@ class DatasetSource(ABC):
 
         Raises DataError, with what to do, where a file is missing or damaged.
         """
+
+    def lacks(self, root: Path) -> str | None:
+        """What is missing under `root`, one sentence with what to do; '' for nothing, None where only `verify` knows.
+        For lists: files are looked for and not read, nothing is downloaded."""
+        return "" if type(self).verify is DatasetSource.verify else None
 
     def fetch(self, root: Path) -> str:
         """Bring the files to `root` and verify them; returns a sentence that says what was done."""

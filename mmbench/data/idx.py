@@ -56,8 +56,16 @@ class IdxFiles:
             except DataError:
                 self._bring(root / self.name / "raw" / file, fetch)
 
+    def locate_all(self, root: Path, *, dataset: str) -> None:
+        """Raises DataError, with what to do, where a file is missing; none is read."""
+        for file in self.md5:
+            self._locate(root, file, dataset)
+
+    def _locate(self, root: Path, file: str, dataset: str) -> Path:
+        return locate(root, f"{self.name}/raw/{file}", f"{self.name}/raw/{file}.gz", dataset=dataset)
+
     def _read(self, root: Path, file: str, dataset: str) -> bytes:
-        path = locate(root, f"{self.name}/raw/{file}", f"{self.name}/raw/{file}.gz", dataset=dataset)
+        path = self._locate(root, file, dataset)
         content = read(path)
         if path.suffix == ".gz":
             content = _unzipped(content)

@@ -23,7 +23,7 @@ from ..errors import DataError
 from .appearance import as_shown, on_ground, pending_key
 from .sources import regular
 
-__all__ = ["read_image"]
+__all__ = ["read_image", "read_photograph"]
 
 KINDS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000", "TGA", "ICO")
 """Formats that are read; not those whose reading starts another program (EPS)."""
@@ -47,6 +47,13 @@ def read_image(path: Path, shape: tuple[int, ...]) -> Tensor:
         shown = on_ground(as_shown(image, _orientation(image)), "L" if channels == 1 else "RGB")
         pixels = torch.from_numpy(np.array(shown.resize((width, height), Image.Resampling.BILINEAR)))
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
+
+
+def read_photograph(path: Path) -> Tensor:
+    """An image file as uint8 (3, H, W), at its own size; else as `read_image`."""
+    with _opened(path) as image:
+        shown = on_ground(as_shown(image, _orientation(image)), "RGB")
+        return torch.from_numpy(np.array(shown)).permute(2, 0, 1).contiguous()
 
 
 @contextmanager

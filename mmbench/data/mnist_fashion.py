@@ -36,6 +36,14 @@ class MnistFashion(DatasetSource):
     def load(self, root: Path, cache: Path) -> Dataset:
         return Dataset(SPEC, self._split(root, "train"), self._split(root, "test"))
 
+    def lacks(self, root: Path) -> str:
+        try:
+            for files in (MNIST, FASHION):
+                files.locate_all(root, dataset=SPEC.name)
+        except DataError as error:
+            return str(error)
+        return ""
+
     def fetch(self, root: Path) -> str:
         with suppress(DataError):
             return self.verify(root)

@@ -69,6 +69,15 @@ class MnistSvhn(DatasetSource):
     def load(self, root: Path, cache: Path) -> Dataset:
         return Dataset(self.spec, self._split(root, "train"), self._split(root, "test"))
 
+    def lacks(self, root: Path) -> str:
+        try:
+            for split in ("train", "test"):
+                self._locate(root, f"{split}_32x32.mat")
+            MNIST.locate_all(root, dataset=self.spec.name)
+        except DataError as error:
+            return str(error)
+        return ""
+
     def fetch(self, root: Path) -> str:
         with suppress(DataError):
             return self.verify(root)

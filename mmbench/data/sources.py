@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
 from ..progress import pasted
 
-__all__ = ["check_md5", "is_there", "locate", "md5_of", "read", "read_regular", "regular"]
+__all__ = ["check_md5", "is_there", "locate", "md5_of", "read", "read_regular", "regular", "some"]
+
+NAMED = 5
+"""Files that one message names."""
 
 
 def is_there(path: Path) -> bool:
@@ -92,3 +96,11 @@ def md5_of(path: Path) -> str:
     """The MD5 of a file, read in pieces; OSError where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def some(items: Sequence[str], before: str = "", after: str = "") -> str:
+    """The first few items and how many more there are; empty where there are none."""
+    if not items:
+        return ""
+    more = f" and {len(items) - NAMED:,} more" if len(items) > NAMED else ""
+    return f"{before}{', '.join(items[:NAMED])}{more}{after}"

@@ -34,17 +34,18 @@ class Reporter(Progress):
     @contextmanager
     def phase(self, title: str, total: int, unit: str = "step", done: int = 0) -> Iterator[Advance]:
         self._phases += 1
-        name, steps, noted, last = self._phases, 0, "", 0.0
+        name, steps, noted, last, known = self._phases, 0, "", 0.0, {}
 
         def flush() -> None:
             nonlocal steps, last
             if steps or noted:
-                self.tell({"advance": name, "steps": steps, "note": noted})
+                self.tell({"advance": name, "steps": steps, "note": noted, **known})
             steps, last = 0, time.monotonic()
 
-        def advance(fresh: int = 1, note: str = "") -> None:
-            nonlocal steps, noted
+        def advance(fresh: int = 1, note: str = "", left: float | None = None) -> None:
+            nonlocal steps, noted, known
             steps, noted = steps + fresh, note or noted
+            known = {} if left is None else {"left": left}
             if time.monotonic() - last > SECONDS:
                 flush()
 
@@ -93,7 +94,7 @@ class Lane:
             phase = self._progress.phase(event["title"], event["total"], event["unit"], event["done"])
             self._open[event["phase"]] = stack, stack.enter_context(phase)
         elif event.get("advance") in self._open:
-            self._open[event["advance"]][1](event["steps"], note=event["note"])
+            self._open[event["advance"]][1](event["steps"], note=event["note"], left=event.get("left"))
         elif event.get("end") in self._open:
             self._open.pop(event["end"])[0].close()
 

@@ -118,16 +118,21 @@ class Grid:
             self.progress.say(f"{cell.who}: FAILED: {report.reason}")
         elif report.fate in ("complete", "extended"):
             self.computed += 1
-            self.progress.say(f"{cell.who}: done in {report.seconds:.0f} s{self._where(' ({})')}")
-        advance(1, note=self._where("{}"))
+            self.progress.say(f"{cell.who}: done in {report.seconds:.0f} s{self._where()}")
+        advance(1, left=self._left())
 
-    def _where(self, form: str) -> str:
-        """'cell 3 of 12, about 4 min left'."""
+    def _where(self) -> str:
+        """' (cell 3 of 12, about 4 min left)'."""
         if self.total == 1:
             return ""
-        passed, left = time.monotonic() - self.started, self.total - self.done
-        time_left = f", about {duration(passed / self.computed * left)} left" if left and self.computed else ""
-        return form.format(f"cell {self.done} of {self.total}{time_left}")
+        left = self._left()
+        return f" (cell {self.done} of {self.total}{f', about {duration(left)} left' if left else ''})"
+
+    def _left(self) -> float | None:
+        """Seconds for the cells that are left, if each takes as long as those that were computed; None before the
+        first of them."""
+        passed = time.monotonic() - self.started
+        return passed / self.computed * (self.total - self.done) if self.computed else None
 
 
 class _Busy:

@@ -3,8 +3,8 @@
 A modality names its architecture (`Modality.network`); `Networks` builds it. An encoder maps (B, *shape) to a tuple of
 `heads` tensors (B, latent); a decoder maps (B, latent) to the location (B, *shape) of an image, or to the logits
 (B, length, vocabulary) of a text. A location may leave [0, 1] where the published decoder has no sigmoid (`cub_resnet`,
-`kl_autoencoder`): the likelihood takes it as it is, and `likelihoods.decoded` clamps it. Layers may draw from torch's
-global random state while they train (dropout): the harness seeds it for each step (`training`).
+`kl_autoencoder`, `polymnist_conv`): the likelihood takes it as it is, and `likelihoods.decoded` clamps it. Layers may
+draw from torch's global random state while they train (dropout): the harness seeds it for each step (`training`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..modality import Modality
 from .captions import CaptionDecoder, CaptionEncoder
 from .images import MnistDecoder, MnistEncoder, SvhnDecoder, SvhnEncoder
 from .kl_autoencoder import KLDecoder, KLEncoder, kl_latent
+from .polymnist import PolymnistDecoder, PolymnistEncoder
 from .resnet import ResnetDecoder, ResnetEncoder
 from .text import WordDecoder, WordEncoder
 
@@ -50,6 +51,7 @@ BUILT_IN: Mapping[str, Architecture] = {
     "cub_resnet": Architecture(ResnetEncoder, ResnetDecoder),
     "kl_autoencoder": Architecture(KLEncoder, KLDecoder, kl_latent),
     "mnist_mlp": Architecture(MnistEncoder, MnistDecoder),
+    "polymnist_conv": Architecture(PolymnistEncoder, PolymnistDecoder),
     "svhn_conv": Architecture(SvhnEncoder, SvhnDecoder),
     "word_mlp": Architecture(WordEncoder, WordDecoder),
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from ..progress import one_line
 from ..store import DatasetRecord, RowRecord
+from ..store.schema import QuantityRecord
 from .paper import COHERENCE, Point, metric_title
 
 __all__ = ["Column", "Names"]
@@ -31,10 +33,17 @@ class Column:
     """The label below its heading, where that says the metric: 'Joint(M)', 'M → S'."""
     over: tuple[Point, ...] = ()
     """The points that it is the mean of; () where it is one point."""
+    group: str = ""
+    """What its metric declares that it speaks of; '' where nothing is said."""
 
     @property
     def metric(self) -> str:
         return self.point[0]
+
+    @property
+    def is_coherence(self) -> bool:
+        """Whether it may stand among the coherence of a table."""
+        return bool(self.higher_is_better) and self.group in ("", COHERENCE)
 
     @property
     def title(self) -> str:
@@ -47,6 +56,13 @@ class Names:
     """How a dataset's modalities and tasks are called in print."""
 
     dataset: DatasetRecord
+    declared: Mapping[str, QuantityRecord] = field(default_factory=dict)
+    """Metric -> what its plugin declares of it."""
+
+    def metric(self, name: str) -> str:
+        """A metric's name in print: the report's own, else what its plugin declares."""
+        title = self.declared[name]["title"] if name in self.declared else ""
+        return one_line(metric_title(name, title))
 
     def long(self, modality: str) -> str:
         """A modality's name in print."""
@@ -77,26 +93,33 @@ class Names:
         given, arrow, target = task.partition("->")
         return f"{self.short(given)} → {self.short(target)}" if arrow else one_line(task.capitalize())
 
+    def _label(self, task: str, modality: str) -> str:
+        """The task's title; where several modalities are generated from what is given, of the judged one alone."""
+        given, arrow, targets = task.partition("->")
+        several = arrow and modality != targets and modality in targets.split("+")
+        return self.task_title(f"{given}->{modality}" if several else task)
+
     def column(self, row: RowRecord) -> Column:
         """The column that a row's number stands in."""
         metric, task, modality = point = (row["metric"], row["task"], row["modality"])
-        label, title, unit = self.task_title(task), one_line(metric_title(metric)), one_line(row["unit"])
+        label, title, unit = self._label(task, modality), self.metric(metric), one_line(row["unit"])
         better = row["higher_is_better"]
+        group = self.declared[metric]["group"] if metric in self.declared else ""
         if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
         if better is False:
-            return Column(point, "Quality (↓)", f"{label} {title}", better, unit, label)
+            return Column(point, "Quality (↓)", f"{label} {title}", better, unit, label, group=group)
         if better is None:
             last = title.split()[-1]
             label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
         inside = " ".join(word for word in (unit, "↑" if better else "") if word)
-        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit, label)
+        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit, label, group=group)
 
     def place(self, column: Column) -> tuple[Any, ...]:
-        """The columns' order: coherence, then what is only described, then quality; joint first."""
+        """The columns' order: coherence, then what is only described, then quality, then other metrics; joint first."""
         metric, task, modality = column.point
         given = task.partition("->")[0].split("+") if "->" in task else []
-        order = {True: 0, None: 1, False: 2}[column.higher_is_better]
+        order = {True: 0 if column.is_coherence else 3, None: 1, False: 2}[column.higher_is_better]
         main = (metric != COHERENCE, column.heading)
         return order, main, len(given), self._indices(given), self._indices(modality.split("+")), metric
 

@@ -15,6 +15,7 @@ from typing import Any
 from ..config import canonical, digest, flat
 from ..progress import one_line
 from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
+from ..store.schema import QuantityRecord
 from .code import code_of, stale
 from .columns import Column, Names
 from .numbers import Number, Owner, average, make, owner_of, report_units
@@ -171,7 +172,13 @@ class Group:
     @cached_property
     def names(self) -> Names:
         """How the data's modalities and tasks are called in print."""
-        return Names(self.dataset)
+        return Names(self.dataset, self.declared)
+
+    @cached_property
+    def declared(self) -> dict[str, QuantityRecord]:
+        """Metric -> what the plugin that measured it declares of it."""
+        records = (record for cell in self.cells for record in cell["metrics"].values())
+        return {name: quantity for record in records for name, quantity in record.get("quantities", {}).items()}
 
     def settings(self, line: Line) -> str:
         """'width=256, score.lr=0.001': in what a configuration differs from the model's others here."""

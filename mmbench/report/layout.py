@@ -1,8 +1,9 @@
 """Which columns the tables of a group have: the main one is the paper's table, everything else stands further down.
 
 A dataset may name its primary columns (`DatasetSpec.primary`); for MNIST-SVHN and CUB they are those of the paper's
-Tables 1, 4 and 5. Else they are the paper's idea: joint and conditional coherence, then one distance for each image.
-With three modalities or more, tasks with equally many given modalities are averaged.
+Tables 1, 4 and 5, for PolyMNIST those of its field: means over all subsets of a size and all targets. Else they are the
+paper's idea: joint and conditional coherence, then one distance for each image. With three modalities or more, tasks
+with equally many given modalities are averaged.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ..modality import FEW
 from .columns import Column
 from .comparison import Group
-from .paper import COHERENCES, DISTANCES, OWN_SCALE, SECOND_JUDGE, metric_title
+from .paper import COHERENCES, DISTANCES, OWN_SCALE, SECOND_JUDGE, Point
 
 __all__ = ["absent", "further_columns", "main_columns"]
 
 MANY = 3
 """Modalities from which on tasks are averaged."""
+MEAN = "mean"
+"""In the place of a judged modality: the mean over all of them, and over all tasks with equally many given."""
 APART = 2
 """Modalities whose distances have columns of their own where tasks are averaged; of more, the mean is shown."""
 
 
 def main_columns(group: Group) -> list[Column]:
     """The primary columns that were measured, in the dataset's order."""
-    known = {column.point: column for column in group.columns}
+    known = _known(group)
     if named := [known[point] for point in _named(group) if point in known]:
         return named
     chosen = _coherence(group.columns) + _distances(group)
@@ -44,14 +48,24 @@ def further_columns(group: Group, everything: bool = False) -> list[tuple[str, l
     runs: dict[str, list[Column]] = {}
     for column in columns:
         runs.setdefault(column.metric, []).append(column)
-    return [(_title(run[0]), run) for run in runs.values()]
+    return [(_title(group, run[0]), run) for run in runs.values()]
 
 
 def absent(group: Group) -> list[str]:
     """The labels of primary columns that no cell has: 'CLIP-S Joint'."""
     known = {column.point for column in group.columns}
     lacking = [point for point in _named(group) if point not in known]
-    return [f"{metric_title(metric)} {group.names.task_title(task)}" for metric, task, _ in lacking]
+    return [f"{group.names.metric(metric)} {group.names.task_title(task)}" for metric, task, _ in lacking]
+
+
+def _known(group: Group) -> dict[Point, Column]:
+    """The columns that a dataset may name: every one, and the mean of a metric over tasks with equally many given."""
+    found = {column.point: column for column in group.columns}
+    kinds: dict[tuple[str, int], list[Column]] = {}
+    for column in group.columns:
+        kinds.setdefault((column.metric, _given(column)), []).append(column)
+    means = [_mean(group, (*kind, ""), columns) for kind, columns in kinds.items()]
+    return {**{column.point: column for column in means}, **found}
 
 
 def _is_many(group: Group) -> bool:
@@ -60,10 +74,11 @@ def _is_many(group: Group) -> bool:
 
 def _summarised(group: Group, columns: Iterable[Column], *, apart: bool) -> list[Column]:
     """A column for each metric and number of given modalities; with `apart`, and where a metric has the scale of its
-    judge, for each judged modality too."""
+    judge, for each judged modality too (but of more than three the mean alone is shown)."""
     kinds: dict[tuple[str, int, str], list[Column]] = {}
+    few = len(group.names.modalities) <= FEW
     for column in columns:
-        alone = column.metric in OWN_SCALE or (apart and column.higher_is_better is False)
+        alone = (few and column.metric in OWN_SCALE) or (apart and column.higher_is_better is False)
         target = column.point[2] if alone else ""
         kinds.setdefault((column.metric, _given(column), target), []).append(column)
     metrics, names = list(dict.fromkeys(metric for metric, _, _ in kinds)), ["", *group.names.modalities]
@@ -71,7 +86,9 @@ def _summarised(group: Group, columns: Iterable[Column], *, apart: bool) -> list
     def place(kind: tuple[str, int, str]) -> tuple[int, int, int]:
         return metrics.index(kind[0]), kind[1], names.index(kind[2]) if kind[2] in names else len(names)
 
-    return [_mean(group, kind, kinds[kind]) for kind in sorted(kinds, key=place)]
+    return [
+        _mean(group, kind, kinds[kind]) if len(kinds[kind]) > 1 else kinds[kind][0] for kind in sorted(kinds, key=place)
+    ]
 
 
 def _named(group: Group) -> list[tuple[str, str, str]]:
@@ -82,8 +99,9 @@ def _named(group: Group) -> list[tuple[str, str, str]]:
 
 
 def _coherence(columns: Sequence[Column]) -> list[Column]:
-    """Those of the first kind of coherence that was measured, else of the first metric that is better when higher."""
-    found = [c.metric for c in columns if c.higher_is_better and c.metric != SECOND_JUDGE]
+    """Those of the first kind of coherence that was measured, else of the first metric that is better when higher and
+    does not declare that it speaks of something else."""
+    found = [c.metric for c in columns if c.is_coherence and c.metric != SECOND_JUDGE]
     kind = next((metric for metric in (*COHERENCES, *found) if metric in found), None)
     return [column for column in columns if column.metric == kind]
 
@@ -111,14 +129,12 @@ def _few_targets(columns: Iterable[Column]) -> bool:
 
 
 def _mean(group: Group, kind: tuple[str, int, str], columns: Sequence[Column]) -> Column:
-    """The columns as one: itself where it is alone, else their mean."""
-    if len(columns) == 1:
-        return columns[0]
+    """The columns as one, their mean."""
     metric, given, target = kind
     what = f"{given} given" if given else "Joint"
     label = f"{what} → {group.names.short(target)}" if target else what
-    named = f"{label} {metric_title(metric)}" if columns[0].higher_is_better is False else label
-    point = (metric, f"{given} given" if given else "joint", target or "mean")
+    named = f"{label} {group.names.metric(metric)}" if columns[0].higher_is_better is False else label
+    point = (metric, f"{given} given" if given else "joint", target or MEAN)
     return replace(columns[0], point=point, label=named, short=label, over=tuple(column.point for column in columns))
 
 
@@ -128,8 +144,8 @@ def _given(column: Column) -> int:
     return len(given.split("+")) if arrow else 0
 
 
-def _title(column: Column) -> str:
+def _title(group: Group, column: Column) -> str:
     """'FMD ratio (↓)', 'Label entropy (nats)'."""
     if column.higher_is_better is False:
-        return f"{metric_title(column.metric)} ({f'{column.unit} ' if column.unit else ''}↓)"
+        return f"{group.names.metric(column.metric)} ({f'{column.unit} ' if column.unit else ''}↓)"
     return column.heading

@@ -8,6 +8,7 @@ from .comparison import Group
 from .layout import absent
 from .options import Options
 from .paper import OWN_SCALE, metric_title, model_title, paper_voices
+from .published import beside
 from .statistics import CONFIDENCE, POWER
 from .sure import comparisons, said
 from .table import Entry, Table
@@ -25,6 +26,7 @@ def footnotes(group: Group, table: Table, options: Options | None = None, second
     options = options or Options()
     notes = [_legend(table, options), *_averages(table), *_marks(table, second), *_sure(table)]
     notes += [*_paper(table), *_beside(table, options.name), *_quality(group, table)]
+    notes += _published(group, table)
     if lacking := absent(group):
         notes.append(f"Not measured: {', '.join(lacking)}.")
     return notes + list(_voices(group, table))
@@ -98,13 +100,22 @@ def _beside(table: Table, name: str) -> Iterator[str]:
         yield f"Below them the numbers of {name}, and ours minus those, with the 95 % interval over the seeds of both."
 
 
+def _published(group: Group, table: Table) -> Iterator[str]:
+    """Whose numbers of other papers stand in the table, how they were measured, and what is doubtful."""
+    titles = {line.title for line in table.references}
+    found = {number.source: None for number in beside(group) if number.title in titles}
+    for source in found:
+        said = ". ".join(part for part in (source.title, f"Protocol: {source.protocol}", f"Doubts: {source.doubts}"))
+        yield f"[{source.key}] {said}."
+
+
 def _quality(group: Group, table: Table) -> Iterator[str]:
     """'Quality: FMD of M, FID of S.'"""
     judged: dict[str, dict[str, None]] = {}
     for column in table.columns:
         if column.higher_is_better is False:
             targets = [point[2] for point in column.over] or [column.point[2]]
-            judged.setdefault(metric_title(column.metric), {}).update(
+            judged.setdefault(group.names.metric(column.metric), {}).update(
                 dict.fromkeys(group.names.short(target) for target in targets)
             )
     if judged:

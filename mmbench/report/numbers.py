@@ -42,6 +42,8 @@ class Number:
     paper: Published | None = None
     sampled: tuple[Interval | None, ...] = ()
     """For each value its 95 % interval over the samples of that seed; None where none was measured."""
+    spread: float = math.nan
+    """The standard deviation that somebody else printed of a number that is not ours."""
 
     @cached_property
     def mean(self) -> float:
@@ -50,7 +52,7 @@ class Number:
     @cached_property
     def std(self) -> float:
         """Sample standard deviation over seeds (ddof = 1); NaN for a single seed, and for what has no seeds."""
-        return deviation(self.values) if len(self.seeds) > 1 else math.nan
+        return deviation(self.values) if len(self.seeds) > 1 else self.spread
 
     @cached_property
     def interval(self) -> Interval:

@@ -41,6 +41,7 @@ __all__ = [
     "VAES",
     "Point",
     "Published",
+    "folder",
     "metric_digits",
     "metric_title",
     "model_rank",
@@ -99,9 +100,9 @@ def model_rank(model: str) -> int:
     return order.index(model) if model in order else len(order)
 
 
-def metric_title(metric: str) -> str:
-    """A metric's name in print."""
-    return METRICS.get(metric, metric.replace("_", " ").capitalize())
+def metric_title(metric: str, declared: str = "") -> str:
+    """A metric's name in print; of those that are not the suite's what their plugins declare, if anything."""
+    return METRICS.get(metric, declared or metric.replace("_", " ").capitalize())
 
 
 def metric_digits(metric: str) -> int:
@@ -178,7 +179,7 @@ def paper_numbers(dataset: str) -> dict[tuple[str, Point], Published]:
 
 def _records(dataset: str) -> list[dict[str, str]]:
     """The lines of a dataset's file, as they are printed."""
-    path = _paper_folder() / f"{dataset}.csv"
+    path = folder("paper") / f"{dataset}.csv"
     if not dataset.isidentifier() or dataset == "hyperparameters" or not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -189,8 +190,9 @@ def _number(printed: str) -> float:
     return float(printed) if printed else math.nan
 
 
-def _paper_folder() -> Path:
-    """results/paper: inside the package in a wheel, at the root of the repository in a checkout."""
+def folder(name: str) -> Path:
+    """results/paper or results/published: inside the package in a wheel, at the root of the repository in a
+    checkout."""
     package = Path(str(resources.files("mmbench")))
-    inside = package / "paper"
-    return inside if inside.is_dir() else package.parent / "results" / "paper"
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / "results" / name

@@ -25,6 +25,8 @@ from .layout import further_columns, main_columns
 from .marks import Judged, judged
 from .numbers import Number
 from .paper import OWN_SCALE, Published, metric_digits
+from .published import beside as published_beside
+from .published import numbers
 from .scale import Scale, scales
 from .statistics import Paired
 
@@ -134,7 +136,7 @@ def _table(
     lines = [_line(group, "model", columns, line, verdicts, ratios) for line in group.lines]
     lines = [_with(beside, columns, line) for line in lines] if beside else lines
     references = [_reference(group, source, columns) for source in REFERENCES]
-    kept = [line for line in references if any(line.entries)]
+    kept = [line for line in references if any(line.entries)] + _elsewhere(group, columns)
     shown = [line for line in lines if kind == "main" or any(line.entries)]
     return Table(kind, title, tuple(columns), tuple(shown), tuple(kept))
 
@@ -170,6 +172,14 @@ def _with(beside: Beside, columns: Sequence[Column], line: TableLine) -> TableLi
     others = [beside.number(column, line.line) for column in columns]
     entries = (replace(entry, beside=n) if entry else None for entry, n in zip(line.entries, others, strict=True))
     return replace(line, entries=tuple(entries))
+
+
+def _elsewhere(group: Group, columns: Sequence[Column]) -> list[TableLine]:
+    """Lines of other papers' numbers."""
+    return [
+        TableLine(title, None, 0, tuple(Entry(*entry) if entry else None for entry in line))
+        for title, line in numbers(published_beside(group), columns).items()
+    ]
 
 
 def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLine:

@@ -10,7 +10,7 @@ from .claims import Claim
 from .code import provenance
 from .comparison import SHORT, Group
 from .notes import footnotes
-from .paper import metric_title, model_title
+from .paper import model_title
 from .text import MARKDOWN, Style
 
 __all__ = ["about", "chosen", "claim_lines", "failure", "footnotes"]
@@ -68,7 +68,7 @@ def _reference_data(group: Group) -> list[str]:
     for (source, _, point), number in group.numbers.items():
         if source == "real":
             where = f"{number.row['count']:,} samples, {number.row['data']}"
-            found.setdefault(where, {})[metric_title(point[0])] = None
+            found.setdefault(where, {})[group.names.metric(point[0])] = None
     said = "; ".join(f"{', '.join(metrics)} on {where}" for where, metrics in found.items())
     return [f"Real data: {said}."] if said else []
 
@@ -79,7 +79,7 @@ def _counts(group: Group) -> str:
     for column in group.columns:
         for line in group.lines:
             if number := group.number("model", column.point, line):
-                counts.setdefault(metric_title(column.metric), set()).add(int(number.row["count"]))
+                counts.setdefault(group.names.metric(column.metric), set()).add(int(number.row["count"]))
     parts = [f"{title} {min(n):,}" + (f" to {max(n):,}" if len(n) > 1 else "") for title, n in counts.items()]
     return "; ".join(parts) or "none"
 
@@ -89,7 +89,7 @@ def _judges(group: Group) -> dict[str, str]:
     found: dict[str, dict[str, None]] = {}
     for column in group.columns:
         number = next(n for line in group.lines if (n := group.number("model", column.point, line)))
-        what = f"{metric_title(column.metric)}({group.names.short(column.point[2])})"
+        what = f"{group.names.metric(column.metric)}({group.names.short(column.point[2])})"
         found.setdefault(_judge(number.row), {})[what] = None
     return {judge: ", ".join(what) for judge, what in found.items()}
 

@@ -41,8 +41,8 @@ TRAINING = (
     "data/soundness.py",
 )
 """What decides the weights of a trained stage, beside the model's own code."""
-MEASURING = ("metric.py", "modality.py", "model.py", "seeding.py", "cells/sampling.py", "cells/measuring.py",
-             "cells/references.py")  # fmt: skip
+MEASURING = ("metric.py", "bench.py", "modality.py", "model.py", "seeding.py", "cells/sampling.py",
+             "cells/measuring.py", "cells/panel.py", "cells/references.py", "cells/tasks.py")  # fmt: skip
 """What decides which samples are drawn and what they are compared with."""
 FOREIGN = frozenset({*sys.stdlib_module_names, "mmbench", "torch", "numpy"})
 """Packages that count as given: their versions are recorded, their sources are not read."""

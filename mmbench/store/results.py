@@ -33,6 +33,7 @@ __all__ = [
     "COLUMNS",
     "DISPLAY_ONLY",
     "CellKey",
+    "deciding",
     "existing",
     "frame",
     "protocol_hash",
@@ -52,6 +53,8 @@ AGAIN = "delete it and run the cell again"
 
 DISPLAY_ONLY = ("batch_size",)
 """Settings of the protocol that change no number."""
+UNSET = ("subsets_per_size",)
+"""Settings that change no number where they are None; older cells have none of them."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -156,7 +159,12 @@ def frame(cells: Iterable[Cell]) -> pd.DataFrame:
 
 def protocol_hash(cell: Cell) -> str:
     """Short hash of the settings of the protocol that can change a number."""
-    return digest({k: v for k, v in cell["protocol"].items() if k not in DISPLAY_ONLY}, 6)
+    return digest(deciding(cell["protocol"]), 6)
+
+
+def deciding(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a protocol, JSON data, that decide a number."""
+    return {k: v for k, v in protocol.items() if k not in DISPLAY_ONLY and (v is not None or k not in UNSET)}
 
 
 def _home(cell: Cell, results: Path) -> Path:

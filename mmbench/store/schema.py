@@ -27,6 +27,7 @@ __all__ = [
     "MetricRecord",
     "ModalityRecord",
     "ModelRecord",
+    "QuantityRecord",
     "RowRecord",
     "StageRecord",
     "fault",
@@ -132,11 +133,20 @@ class RowRecord(TypedDict):
 
 
 @strict
+class QuantityRecord(TypedDict):
+    """What a metric declares of its rows of one name."""
+
+    title: Word  # the name in print; '' where the report makes one
+    group: Word  # what it speaks of: 'coherence', 'quality', 'diversity', ...; '' where nothing is said
+
+
+@strict
 class MetricRecord(TypedDict):
     distribution: Word  # who brought the metric: 'mmbench 0.1.0'
     seconds: Number  # wall time of its own work, drawing the samples not counted
     commit: Word | None  # git commit of the code that measured
     code: Code  # identities of the metric's packages and of the harness's measuring path
+    quantities: NotRequired[Annotated[dict[Word, QuantityRecord], Few]]  # its rows' names -> what is declared of them
 
 
 History = Annotated[list[Measured | None], FailFast(), Many]

@@ -17,17 +17,27 @@ CAPTION = Modality(name="caption", shape=(2,), network="own", latent=2, likeliho
 WORD = replace(CAPTION, name="word", classes=("a", "b"))
 TINY = replace(GREY, name="tiny", shape=(1, 8, 8))
 PAIRS = {"clip_s", "caption_match"}
+INCEPTION = {"fid", "kid", "prdc_inception"}
+JUDGED = {"fmd", "prdc"}
+ANY = {"log_likelihood"}
+PIXELS = {"reconstruction_error", *ANY}
 CASES = {
-    "grey digits": ((GREY, OTHER), 2, {"coherence", "fmd"}),
-    "images too small for the judges": ((GREY, TINY), 2, set()),
-    "grey and colour digits": ((GREY, COLOUR), 2, {"coherence", "fmd", "fid"}),
-    "digits and their names": ((GREY, COLOUR, WORD), 2, {"coherence", "fmd", "fid", *PAIRS}),
-    "images with captions": ((COLOUR, CAPTION), 0, {"fid", *PAIRS}),
-    "grey images with captions": ((GREY, CAPTION), 0, set()),
-    "two images with captions": ((COLOUR, SECOND, CAPTION), 0, {"fid"}),
-    "captions that are classed": ((COLOUR, CAPTION), 2, {"fmd", "fid", *PAIRS}),
-    "two texts": ((WORD, CAPTION), 0, set()),
-    "two texts that say their class": ((WORD, replace(WORD, name="again")), 2, {"coherence"}),
+    "grey digits": ((GREY, OTHER), 2, {"coherence", "linear_probe", *JUDGED, *PIXELS}),
+    "images too small for the judges": ((GREY, TINY), 2, {"linear_probe", *PIXELS}),
+    "images too small for a window": ((TINY, replace(TINY, name="speck")), 2, {"linear_probe", *ANY}),
+    "grey and colour digits": ((GREY, COLOUR), 2, {"coherence", "linear_probe", *JUDGED, *INCEPTION, *PIXELS}),
+    "digits and their names": (
+        (GREY, COLOUR, WORD),
+        2,
+        {"agreement", "coherence", *JUDGED, *INCEPTION, *PIXELS, *PAIRS},
+    ),
+    "images with captions": ((COLOUR, CAPTION), 0, {*INCEPTION, *PIXELS, *PAIRS}),
+    "grey images with captions": ((GREY, CAPTION), 0, PIXELS),
+    "two images with captions": ((COLOUR, SECOND, CAPTION), 0, {*INCEPTION, *PIXELS}),
+    "captions that are classed": ((COLOUR, CAPTION), 2, {"linear_probe", *JUDGED, *INCEPTION, *PIXELS, *PAIRS}),
+    "three of which one is mute": ((GREY, COLOUR, CAPTION), 2, {"linear_probe", *JUDGED, *INCEPTION, *PIXELS, *PAIRS}),
+    "two texts": ((WORD, CAPTION), 0, ANY),
+    "two texts that say their class": ((WORD, replace(WORD, name="again")), 2, {"coherence", *ANY}),
 }
 
 

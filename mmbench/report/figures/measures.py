@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ...store import RowRecord
 from ..columns import Column
 from ..comparison import Group, Line, Number
-from ..paper import COHERENCE, SECOND_JUDGE, Point, Published, metric_title
+from ..paper import COHERENCE, SECOND_JUDGE, Point, Published
 from .style import cut
 
 __all__ = ["Measure", "Spread", "measures", "pairs"]
@@ -64,10 +64,24 @@ class Measure:
     points: tuple[Point, ...]
     task: str
     """In print: 'Joint', 'MNIST → SVHN', '2 given → Sign'."""
+    title: str
+    """The metric in print."""
+    is_coherence: bool
+    """Whether it may stand for the coherence of modalities."""
 
     @property
     def label(self) -> str:
-        return metric_title(self.metric) + (f" ({self.unit})" if self.unit else "")
+        return self.title + (f" ({self.unit})" if self.unit else "")
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """The metric, and 'joint' or '2 given': how other papers name what they average."""
+        return self.metric, f"{self.given} given" if self.given else "joint"
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it speaks of all modalities, not of one."""
+        return not self.target or "+" in self.target
 
     def spread(self, group: Group, line: Line) -> Spread | None:
         """Over the seeds that have every point; None where none has."""
@@ -108,7 +122,7 @@ def pairs(group: Group) -> list[tuple[Measure, Measure]]:
     """(quality, coherence) of the same task; the coherence of the same modality if there is one."""
     found, shown = [], measures(group)
     for quality in (m for m in shown if not m.higher_is_better):
-        same = [m for m in shown if m.higher_is_better and m.given == quality.given and _same_task(m, quality)]
+        same = [m for m in shown if m.is_coherence and m.given == quality.given and _same_task(m, quality)]
         same.sort(key=lambda m: (m.metric != COHERENCE, m.target != quality.target))
         found += [(quality, same[0])] if same else []
     return found
@@ -138,7 +152,8 @@ def _measure(group: Group, columns: list[Column], target: str) -> Measure:
     given = _given(first.point[1])
     task = _task(group, first.point) if len(columns) == 1 else _kind(group, given, target)
     points = tuple(column.point for column in columns)
-    return Measure(first.metric, first.unit, bool(first.higher_is_better), given, target, points, task)
+    better, title = bool(first.higher_is_better), group.names.metric(first.metric)
+    return Measure(first.metric, first.unit, better, given, target, points, task, title, first.is_coherence)
 
 
 def _task(group: Group, point: Point) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ..comparison import Group, Line
 from ..paper import Published
+from ..published import beside
 from .axes import set_axis
 from .looks import Look, looks
 from .marks import arms, handle, line_handles, reference_handles, reference_lines, tag
@@ -43,6 +44,8 @@ def trade_off(group: Group, width: Width = "page") -> Figure | None:
         handles += [handle("a seed", Look(SOFT, "o"), size=1.8)] if len(group.seeds) > 1 else []
         if any(_paper(group, pair, line) for pair in found for line in group.lines):
             handles.append(handle("paper (hollow)", Look(SOFT, "o"), hollow=True))
+        if any(_elsewhere(group, *pair) for pair in found):
+            handles.append(handle("published (hollow, named)", Look(SOFT, "s"), hollow=True))
         legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality")
     return figure
 
@@ -60,6 +63,10 @@ def _panel(ax: Axes, group: Group, quality: Measure, coherence: Measure, look: d
             artists += _published(ax, *paper, look[line])
             xs, ys = [*xs, paper[0].mean], [*ys, paper[1].mean]
         tag(artists, k)
+    for name, across, up in _elsewhere(group, quality, coherence):
+        ax.plot(across, up, marker="s", markersize=3.5, color=SOFT, markerfacecolor="none", linestyle="none", zorder=2)
+        ax.annotate(name, (across, up), (4, 0), textcoords="offset points", fontsize=TEXT - 2, color=SOFT, va="center")
+        xs, ys = [*xs, across], [*ys, up]
     _frame(ax, group, quality, coherence, xs, ys)
 
 
@@ -99,6 +106,16 @@ def _paper(group: Group, pair: tuple[Measure, Measure], line: Line) -> tuple[Pub
         return None
     x, y = (measure.paper(group, line) for measure in pair)
     return (x, y) if x and y else None
+
+
+def _elsewhere(group: Group, quality: Measure, coherence: Measure) -> list[tuple[str, float, float]]:
+    """(model, quality, coherence) of other papers that print both."""
+    found = {}
+    for number in beside(group):
+        for side, measure in enumerate((quality, coherence)):
+            if number.point[:2] == measure.kind and measure.is_mean:
+                found.setdefault(number.title, {})[side] = number
+    return [(both[0].model, both[0].mean, both[1].mean) for both in found.values() if len(both) == 2]
 
 
 def _bar(spread: Spread) -> list[list[float]] | float | None:

@@ -15,7 +15,7 @@ from ..columns import Column
 from ..comparison import Group, Line
 from ..figures.looks import Look
 from ..numbers import Number
-from ..paper import metric_digits, metric_title
+from ..paper import metric_digits
 from ..table import Entry
 from ..table import Table as ReportTable
 from ..table import tables as report_tables
@@ -172,7 +172,7 @@ def judges(group: Group, ident: str) -> Table:
     found: dict[tuple[str, str, str], list[str]] = {}
     for column in group.columns:
         row = next(n.row for line in group.lines if (n := group.number("model", column.point, line)))
-        what = f"{metric_title(column.metric)} of {group.names.short(column.point[2])}"
+        what = f"{group.names.metric(column.metric)} of {group.names.short(column.point[2])}"
         known = found.setdefault((row["judge"], row["identity"], row["reference"]), [])
         known += [] if what in known else [what]
     bodies = []
