@@ -30,6 +30,8 @@ __all__ = [
     "digest",
     "flat",
     "from_json",
+    "kind_of",
+    "named",
     "override",
     "to_json",
 ]
@@ -182,11 +184,9 @@ def override(config: C, settings: Iterable[str]) -> C:
     """
     data = to_json(config)
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set takes field=value, got {setting!r}")
+        path, text = named(setting)
         value = parsed(text)
-        *parents, leaf = path.strip().split(".")
+        *parents, leaf = path.split(".")
         target, node = data, config
         for parent in parents:
             _known(parent, node, path)
@@ -207,19 +207,30 @@ def check_settings(cls: type, settings: Iterable[str]) -> None:
     """Refuse what is wrong with 'field=value' whatever the dataset: a name that no configuration of this class has, a
     value of the wrong type. Raises ConfigError, before any data are loaded."""
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set takes field=value, got {setting!r}")
-        kind: Any = cls
-        for name in path.strip().split("."):
-            if not dataclasses.is_dataclass(kind):
-                kind = _values_of(kind)
-                continue
-            hints = get_type_hints(kind)
-            if name not in hints:
-                raise ConfigError(f"there is no setting {path!r}; {near(name, hints)}")
-            kind = hints[name]
-        _check_value(path, kind, parsed(text))
+        path, text = named(setting)
+        _check_value(path, kind_of(cls, path), parsed(text))
+
+
+def kind_of(cls: type, path: str) -> Any:
+    """The type of the setting 'part.field'; ConfigError where no configuration of this class has it."""
+    kind: Any = cls
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(kind):
+            kind = _values_of(kind)
+            continue
+        hints = get_type_hints(kind)
+        if name not in hints:
+            raise ConfigError(f"there is no setting {path!r}; {near(name, hints)}")
+        kind = hints[name]
+    return kind
+
+
+def named(setting: str) -> tuple[str, str]:
+    """Name and value of 'field=value'; ConfigError where there is no '='."""
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set takes field=value, got {setting!r}")
+    return path.strip(), text
 
 
 def parsed(text: str) -> Any:

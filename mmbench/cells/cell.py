@@ -70,7 +70,7 @@ class CellWork:
         if fate:
             return fate
         plan, bench = self.plan, self.shop.bench(self.plan.protocol)
-        self.say(f"{plan.key.model} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
+        self.say(f"{plan.what} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
         metrics, redraw = self.choice.ready(bench, lacking), bool(cell and shown_lack(plan, self.shop, cell))
         if cell and not metrics and not redraw and not self._samples_lack(cell):
             self.say(f"{plan.who}: nothing more can be measured, skipped")

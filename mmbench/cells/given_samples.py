@@ -97,7 +97,8 @@ def _chosen(planner: Planner) -> CellPlan:
     plan = plans[0]
     path = plan.key.path(results)
     if len(plans) > 1:
-        planner.shop.progress.say(f"of {len(plans)} finished cells, {path} is taken")
+        others = "--seed, --budget and --set choose another"
+        planner.shop.progress.say(f"of {len(plans)} finished cells, {path} is taken; {others}")
     if stale := plan.stale(store.read(path)):
         raise ResultError(
             f"{path} is stale, other code made it ({'; '.join(stale)}): compute it anew with "

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from .. import plugins, store
-from ..config import Precision, Protocol, check_settings, digest, flat, override, to_json
+from ..config import Precision, Protocol, digest, flat, override, to_json
 from ..data.dataset import Dataset
 from ..errors import ConfigError, MmbenchError, PluginError
 from ..modality import FEW
@@ -17,7 +16,8 @@ from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
 from .blaming import blaming
 from .data_record import modality_record
-from .request import expanded, split_settings
+from .request import Request, expanded, split_settings
+from .sweep import Variant, check_zip, variants
 from .tasks import check_subsets
 from .workshop import Workshop, deciding
 
@@ -42,11 +42,18 @@ class CellPlan:
     """The code that is here now."""
     dataset: Dataset
     """Its test tuples are those of the protocol's split."""
+    varied: tuple[str, ...] = ()
+    """The settings of which the request has several values, as this cell has them."""
+
+    @property
+    def what(self) -> str:
+        """'mld', 'mld beta=0.5'."""
+        return " ".join([self.key.model, *self.varied])
 
     @property
     def who(self) -> str:
         """'mld seed 0'."""
-        return f"{self.key.model} seed {self.key.seed}"
+        return f"{self.what} seed {self.key.seed}"
 
     def stale(self, cell: Cell) -> list[str]:
         """How the code of the model and of the training differs from what made a cell; nothing where it does not."""
@@ -66,12 +73,12 @@ class Planner:
         self.shop, self.request = shop, shop.request
         self.broken: list[str] = []
         every = expanded(self.request.models)
-        self.own, self.protocol_settings = split_settings(self.request.settings, every)
-        check_settings(Protocol, self.protocol_settings)
+        own = split_settings(self.request.settings, every) if every else {}
         self.models = self._load_models(every if names is None else names)
         self.code = {name: self.code_of(cls) for name, cls in self.models.items()}
-        for name, cls in self.models.items():
-            check_settings(cls.Config, self.own[name])
+        self.variants = {n: variants(cls.Config, own[n], zipped=self.request.zip) for n, cls in self.models.items()}
+        if self.request.zip and every:
+            check_zip(own, {n: cls.Config for n, cls in self.models.items()})
 
     def _load_models(self, names: Sequence[str]) -> dict[str, type[Model]]:
         loaded: dict[str, type[Model]] = {}
@@ -87,13 +94,6 @@ class Planner:
         self.broken.append(reason)
         self.shop.progress.say(f"{name}: left out: {reason}")
 
-    @cached_property
-    def protocol(self) -> Protocol:
-        """How new cells are measured."""
-        protocol = override(self._recipe, self.protocol_settings)
-        check_subsets(self.shop.dataset.spec, protocol)
-        return protocol
-
     @property
     def _recipe(self) -> Protocol:
         spec = self.shop.dataset.spec
@@ -101,25 +101,45 @@ class Planner:
         return Protocol.recipe(self.shop.budget, spec.quality_count, spec.laptop_count, **terms)
 
     def plan(self) -> list[CellPlan]:
-        """Every cell of the request; a model that fails here is told of and left out, the others are planned.
+        """Every cell of the request, once; a model that fails here is told of and left out, the others are planned.
 
         Raises ConfigError for a setting that will not do.
         """
-        dataset = self.shop.of_split(self.protocol.split)
-        return [plan for name, cls in self.models.items() for plan in self._cells(name, cls, dataset)]
+        plans = [plan for name, cls in self.models.items() for plan in self._cells(name, cls)]
+        return list({plan.key: plan for plan in plans}.values())
 
-    def _cells(self, name: str, cls: type[Model], dataset: Dataset) -> list[CellPlan]:
+    def _cells(self, name: str, cls: type[Model]) -> list[CellPlan]:
+        planned, recipes = list[CellPlan](), dict[str, Any]()
+        for variant in self.variants[name]:
+            protocol = self._protocol(variant)
+            if protocol.split not in recipes:
+                recipes[protocol.split] = self._recipe_of(name, cls, self.shop.of_split(protocol.split))
+            if recipes[protocol.split] is None:
+                return []
+            planned += self._of_variant(name, cls, variant, recipes[protocol.split], protocol)
+        return planned
+
+    def _protocol(self, variant: Variant) -> Protocol:
+        """How the cells of a variant are measured."""
+        protocol = override(self._recipe, variant.protocol)
+        check_subsets(self.shop.dataset.spec, protocol)
+        return protocol
+
+    def _recipe_of(self, name: str, cls: type[Model], dataset: Dataset) -> Any:
+        """The model's recipe; None where the model is left out."""
         try:
             with blaming(name):
-                recipe = self._fit_recipe(name, cls, dataset)
+                return self._fit_recipe(name, cls, dataset)
         except MmbenchError as error:
             self.leave_out(name, str(error))
-            return []
-        if recipe is None:
-            return []
-        config = self._configured(name, recipe)
-        overrides = _differing(recipe, config) | _differing(self._recipe, self.protocol, "eval.")
-        hash = _cell_hash(name, config, dataset, self.protocol)
+            return None
+
+    def _of_variant(
+        self, name: str, cls: type[Model], variant: Variant, recipe: Any, protocol: Protocol
+    ) -> list[CellPlan]:
+        """The cells of one model under some settings, one for each seed."""
+        dataset, config = self.shop.of_split(protocol.split), _configured(name, recipe, self.request, variant.own)
+        hash = _cell_hash(name, config, dataset, protocol)
         return [
             CellPlan(
                 key=store.CellKey(dataset.spec.name, plugins.label(name), self.shop.budget, hash, seed),
@@ -127,23 +147,14 @@ class Planner:
                 cls=cls,
                 source=plugins.find(plugins.MODELS, name).source,
                 config=config,
-                protocol=self.protocol,
-                overrides=overrides,
+                protocol=protocol,
+                overrides=_differing(recipe, config) | _differing(self._recipe, protocol, "eval."),
                 code=self.code[name],
                 dataset=dataset,
+                varied=variant.varied,
             )
             for seed in self.request.seeds
         ]
-
-    def _configured(self, name: str, recipe: Any) -> Any:
-        """The recipe with the model's own settings."""
-        try:
-            with blaming(name):
-                config = override(recipe, [*_in_precision(recipe, self.request.precision), *self.own[name]])
-                _refuse_idle(config, self.own[name])
-        except ConfigError as error:
-            raise ConfigError(f"{name}: {error}") from None
-        return config
 
     def _fit_recipe(self, name: str, cls: type[Model], dataset: Dataset) -> Any:
         """The model's recipe, which JSON must be able to hold; None where 'all' leaves the model out."""
@@ -173,6 +184,17 @@ def load_model(name: str) -> type[Model]:
     if not hasattr(cls, "Config"):
         raise PluginError(f"{name} has no Config: give {cls.__qualname__} the class of its configuration")
     return cls
+
+
+def _configured(name: str, recipe: Any, request: Request, own: Sequence[str]) -> Any:
+    """The recipe with the model's own settings."""
+    try:
+        with blaming(name):
+            config = override(recipe, [*_in_precision(recipe, request.precision), *own])
+            _refuse_idle(config, own)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
+    return config
 
 
 def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> str:

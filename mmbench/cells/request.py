@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import plugins
-from ..config import BUDGETS, Budget, Precision
+from ..config import BUDGETS, Budget, Precision, named
 from ..errors import ConfigError, near
 
 __all__ = ["Request", "budget_named", "expanded", "split_settings"]
@@ -41,7 +41,10 @@ class Request:
     precision: Precision | None = None
     """The arithmetic of all models, where it is not the recipe's."""
     settings: Sequence[str] = ()
-    """'field=value' for the models, 'eval.field=value' for the protocol, 'MODEL.field=value' for one of several."""
+    """'field=value' for the models, 'eval.field=value' for the protocol, 'MODEL.field=value' for one of several.
+    Several values, 'field=1,2', make cells of each (`run`) or choose those with one of them (`evaluate`, `sample`)."""
+    zip: bool = False
+    """Whether the first values of all settings belong together, the second ones, ...; else every combination."""
     data_root: Path
     results: Path
     runs: Path
@@ -74,20 +77,27 @@ def expanded(models: Sequence[str]) -> list[str]:
     return names
 
 
-def split_settings(settings: Sequence[str], names: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Settings of each model, and those of the protocol ('eval.')."""
+def split_settings(settings: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+    """The settings of each model, with those of the protocol ('eval.count=100') among them, in their order.
+
+    Raises ConfigError for one of a model that is not named, and for one that a model has of its own and as all have.
+    """
     own: dict[str, list[str]] = {name: [] for name in names}
-    protocol: list[str] = []
     installed = plugins.available(plugins.MODELS)
+    theirs: set[tuple[str, str]] = set()
     for setting in settings:
         owner = next((n for n in sorted(names, key=len, reverse=True) if setting.startswith(f"{n}.")), None)
-        if setting.startswith("eval."):
-            protocol.append(setting.removeprefix("eval."))
-        elif owner is not None:
+        if owner is not None:
             own[owner].append(setting.removeprefix(f"{owner}."))
+            theirs.add((owner, named(own[owner][-1])[0]))
         elif setting.partition(".")[0] in installed:
             raise ConfigError(f"{setting!r} is for a model that this run does not name; add --model to name it")
         else:
             for chosen in own.values():
                 chosen.append(setting)
-    return own, protocol
+    for owner, path in sorted(theirs):
+        if any(not s.startswith(f"{owner}.") and named(s)[0] == path for s in settings):
+            raise ConfigError(
+                f"{path} is set for all models and for {owner} alone: name the model of each, {owner}.{path}=..."
+            )
+    return own

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .. import plugins, store
-from ..config import Protocol, from_json
-from ..errors import MmbenchError, ResultError
+from ..config import Protocol, canonical, flat, from_json, named, override
+from ..errors import ConfigError, MmbenchError, ResultError
 from ..store.files import word
 from ..store.schema import Cell
 from .blaming import blaming
 from .plan import CellPlan, Planner, load_model
+from .request import split_settings
+from .sweep import variants
 
 __all__ = ["stored"]
 
@@ -25,6 +27,7 @@ def stored(planner: Planner) -> list[CellPlan]:
     request, name = planner.request, planner.shop.dataset.spec.name
     found = store.gather(request.results, name)
     cells = [cell for cell in found.cells if _asked_for(planner, cell)]
+    cells = _with_settings(planner, cells) if request.settings else cells
     for bad in found.bad:
         if _may_be_asked_for(planner, bad.path.relative_to(request.results)):
             planner.leave_out("a cell", bad.reason)
@@ -41,6 +44,48 @@ def _asked_for(planner: Planner, cell: Cell) -> bool:
         and (not request.seeds or cell["seed"] in request.seeds)
         and (not request.budget or cell["budget"] == request.budget)
     )
+
+
+def _with_settings(planner: Planner, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that have one of the values of each setting; ResultError where none of several has."""
+    request = planner.request
+    own = split_settings(request.settings, list(dict.fromkeys(cell["model"]["typed"] for cell in cells)))
+    refused: list[str] = []
+    chosen = [cell for cell in cells if _has(cell, own[cell["model"]["typed"]], refused)]
+    if cells and not chosen:
+        lacking = refused[0] if len(refused) == len(cells) else f"none has {' '.join(request.settings)}"
+        raise ResultError(f"{request.results} holds such cells, but {lacking}; {_values(cells, own)}")
+    return chosen
+
+
+def _has(cell: Cell, settings: Sequence[str], refused: list[str]) -> bool:
+    """Whether a cell has these settings; one that cannot be read may have them. Why a setting is none of its model's
+    is added to `refused`."""
+    try:
+        cls = load_model(cell["model"]["typed"])
+        config, protocol = from_json(cls.Config, cell["config"]), from_json(Protocol, cell["protocol"])
+    except MmbenchError:
+        return True
+    try:
+        return any(
+            override(config, v.own) == config and override(protocol, v.protocol) == protocol
+            for v in variants(cls.Config, settings)
+        )
+    except ConfigError as error:
+        refused.append(str(error))
+        return False
+
+
+def _values(cells: Sequence[Cell], own: Mapping[str, Sequence[str]]) -> str:
+    """'beta is 0.1, 0.5': which values the settings have that were asked for."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        known = flat({**cell["config"], "eval": cell["protocol"]})
+        for path in [named(setting)[0] for setting in own[cell["model"]["typed"]]]:
+            if path in known:
+                found.setdefault(path, {})[canonical(known[path])] = None
+    said = "; ".join(f"{path} is {', '.join(sorted(values))} there" for path, values in found.items())
+    return said or "`mmbench report` shows the settings of cells"
 
 
 def _may_be_asked_for(planner: Planner, path: Path) -> bool:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Budget",
+    "Chosen",
     "Measuring",
     "Places",
     "Results",
     "Runs",
     "Workers",
+    "numbers",
     "path_option",
     "request",
     "seconds",
@@ -33,6 +35,14 @@ __all__ = [
 ]
 
 Budget = Literal["smoke", "laptop", "paper"]
+Chosen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Cells with this setting only: beta=0.5, mld.p_joint=0.7 (of one model); several values choose several.",
+    ),
+]
 
 
 def path_option(*names: str, **more: Any) -> Any:
@@ -211,6 +221,14 @@ def seconds(typed: str) -> float:
 def words(values: Sequence[str] | None) -> tuple[str, ...]:
     """'a,b' and 'c' as ('a', 'b', 'c')."""
     return tuple(dict.fromkeys(word for value in values or () for word in value.split(",") if word))
+
+
+def numbers(option: str, values: Sequence[str] | None) -> tuple[int, ...]:
+    """'0,1' and '2' as (0, 1, 2); ConfigError, naming the option, for what is no whole number >= 0."""
+    for word in words(values):
+        if not word.strip().isdecimal():
+            raise ConfigError(f"{option} {word!r} is no seed: write whole numbers, {option} 0,1,2")
+    return tuple(dict.fromkeys(map(int, words(values))))
 
 
 def _parameters(group: type) -> list[inspect.Parameter]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import ConfigError, ResultError
-from .options import Results, Runs, path_option, shared, words
+from .options import Results, Runs, numbers, path_option, shared, words
 from .terminal import Terminal, refuse, say
 
 if TYPE_CHECKING:
@@ -45,6 +45,15 @@ class Shown:
     ] = None
     main: Annotated[bool, typer.Option("--main", help="The main tables only.")] = False
     all: Annotated[bool, typer.Option("--all", help="Every task of three modalities or more, not means alone.")] = False
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="SETTING",
+            help="Numbers by the value of a setting, with the seeds' intervals, and the Pareto front of coherence and "
+            "quality: beta, score.steps. Markdown or CSV; --figures draws them.",
+        ),
+    ] = None
     intervals: Annotated[
         Literal["t", "bootstrap"] | None,
         typer.Option("--intervals", help="95 % intervals of means over seeds as well: t is the better for few seeds."),
@@ -54,7 +63,7 @@ class Shown:
         from ..report.selection import Selection
 
         names = {name: words(getattr(self, name)) for name in ("dataset", "model", "metric", "task", "budget")}
-        return Selection(**names, seed=tuple(map(_seed, words(self.seed))))
+        return Selection(**names, seed=numbers("--seed", self.seed))
 
 
 @shared(Shown)
@@ -91,7 +100,9 @@ def report(
     found = _read(results, shown.selection(), histories=figures is not None or format == "html")
     options, other = _options(shown, results)
     bad = [*found.bad, *other.bad]
-    if format == "html":
+    if shown.against is not None:
+        text = _against(found, shown, format)
+    elif format == "html":
         from ..report.html import page
 
         text = page(found, runs, Terminal())
@@ -105,7 +116,7 @@ def report(
     if figures is not None:
         from ..report.figures import write_figures
 
-        for path in write_figures(found.cells, runs, figures, Terminal(), width=width):
+        for path in write_figures(found.cells, runs, figures, Terminal(), width=width, setting=shown.against or ""):
             say(f"wrote {path}")
     if bad:
         refuse(bad)
@@ -120,6 +131,18 @@ def _read(results: Path, selection: Selection, histories: bool) -> Found:
     if alone and not (found.cells or found.failures or found.bad):
         found = store.gather(results, histories=histories)  # to say which datasets there are
     return selection.of(found, results) if found.cells or found.failures else found
+
+
+def _against(found: Found, shown: Shown, format: str) -> str:
+    """The report against a setting. Raises ConfigError for a form that it has not."""
+    from ..report.comparison import groups
+    from ..report.sweep import sweep
+
+    if format not in ("md", "csv"):
+        raise ConfigError(f"--against is printed as md or csv, not as {format}: choose one of the two with --format")
+    if shown.compare is not None:
+        raise ConfigError("--against shows one folder: leave out --compare")
+    return sweep(groups(found.cells), str(shown.against), "csv" if format == "csv" else "md")
 
 
 def _options(shown: Shown, results: Path) -> tuple[Options, Found]:
@@ -138,12 +161,6 @@ def _options(shown: Shown, results: Path) -> tuple[Options, Found]:
     name = shown.compare.name if shown.compare.name not in ("", results.name) else str(shown.compare)
     cells = [cell for cell in other.cells if not seeds or cell["seed"] in seeds]
     return replace(options, others=groups(cells), name=name), other
-
-
-def _seed(word: str) -> int:
-    if not word.strip().isdecimal():
-        raise ConfigError(f"--seed {word!r} is no seed: write whole numbers, --seed 0,1,2")
-    return int(word)
 
 
 def _check(results: Path, out: Path | None, figures: Path | None, compare: Path | None) -> None:

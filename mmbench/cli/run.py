@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..progress import pasted
-from .options import Budget, Measuring, Places, Workers, path_option, request, seconds, shared, words
+from .options import Budget, Chosen, Measuring, Places, Workers, numbers, path_option, request, seconds, shared, words
 from .terminal import Terminal, say, tell
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def run(
         int, typer.Option("--seeds", min=1, metavar="N", help="Number of seeds: 5 means seeds 0 to 4.")
     ] = 1,
     seed: Annotated[
-        list[int] | None,
-        typer.Option("--seed", min=0, metavar="K", help="This seed, instead of --seeds; may be given several times."),
+        list[str] | None,
+        typer.Option("--seed", metavar="K", help="These seeds, instead of --seeds: 0,3; may be given several times."),
     ] = None,
     budget: Annotated[
         Budget | None,
@@ -58,9 +58,14 @@ def run(
             "--set",
             metavar="FIELD=VALUE",
             help="Change a setting: width=256, score.steps=2000, mld.p_joint=0.7 (one model of several), "
-            "eval.count=2000 (the protocol), eval.split=validation (to choose settings by). --dry-run shows them all.",
+            "eval.count=2000 (the protocol), eval.split=validation (to choose settings by). --dry-run shows them all. "
+            "Several values, beta=0.1,0.5,1, make cells of each; of several settings, of every combination.",
         ),
     ] = None,
+    zipped: Annotated[
+        bool,
+        typer.Option("--zip", help="Of several settings the first values together, then the second ones, ..."),
+    ] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,
         typer.Option(
@@ -94,16 +99,18 @@ def run(
     mmbench run                                             MLD on the embedded glyphs
     mmbench run --model mld --model mvae --seeds 5
     mmbench run --model all --dataset mnist_fashion --data-root data
+    mmbench run --model mvae --set beta=0.1,0.5,1 --seeds 3
     """
     places = replace(places, results=out or places.results)
     asked = request(
         places,
         measuring,
         models=words(model) or ("mld",),
-        seeds=seed or range(seeds),
+        seeds=numbers("--seed", seed) or range(seeds),
         budget=budget,
         precision=PRECISIONS[precision] if precision else None,
         settings=tuple(settings or ()),
+        zip=zipped,
         again=again,
         on_collapse=on_collapse,
     )
@@ -119,13 +126,14 @@ def evaluate(
     *,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", metavar="NAMES", help="Cells of this model only; may be given several times."),
+        typer.Option("--model", metavar="NAMES", help="Cells of these models only: mld,mvae; or several times."),
     ] = None,
     seed: Annotated[
-        list[int] | None,
-        typer.Option("--seed", min=0, metavar="K", help="Cells of this seed only; may be given several times."),
+        list[str] | None,
+        typer.Option("--seed", metavar="K", help="Cells of these seeds only: 0,1; or several times."),
     ] = None,
     budget: Annotated[Budget | None, typer.Option("--budget", help="Cells of this budget only.")] = None,
+    settings: Chosen = None,
     again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
     measuring: Measuring,
     places: Places,
@@ -140,7 +148,9 @@ def evaluate(
     mmbench evaluate --dataset cub --metrics clip_s --weights-root weights
     mmbench evaluate --dataset glyphs --save-samples 1000 --save-format png
     """
-    asked = request(places, measuring, models=words(model), seeds=seed or (), budget=budget, again=again)
+    seeds = numbers("--seed", seed)
+    chosen = {"budget": budget, "settings": tuple(settings or ())}
+    asked = request(places, measuring, models=words(model), seeds=seeds, again=again, **chosen)
     with _engine(asked, workers) as engine:
         _finish(engine.evaluate(), places.results)
 
@@ -187,10 +197,10 @@ def _finish(outcome: Outcome, results: Path) -> None:
 
 def _show_plan(engine: Engine, results: Path) -> None:
     cells = engine.plan()
-    for cell in {cell.key.model: cell for cell in cells}.values():
+    for cell in {cell.key.model: cell for cell in reversed(cells)}.values():
         tell(f"{cell.key.model} {json.dumps(json.loads(cell.settings), indent=2)}")
     for cell in cells:
-        tell(f"{cell.key.path(results)}  {cell.state}")
+        tell("  ".join([str(cell.key.path(results)), cell.state, *cell.varied]))
     if foreseen := engine.foresee(cells):
         say(foreseen)
     if engine.broken:

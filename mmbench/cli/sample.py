@@ -12,7 +12,7 @@ import typer
 from ..errors import ConfigError
 from ..progress import one_line
 from ..store import check_file
-from .options import Budget, Places, path_option, request, shared
+from .options import Budget, Chosen, Places, path_option, request, shared, words
 from .terminal import Terminal, say, tell
 
 __all__ = ["sample"]
@@ -39,7 +39,11 @@ def sample(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", metavar="MODALITY", help="What to generate, where not all that is not given."),
+        typer.Option(
+            "--target",
+            metavar="MODALITY",
+            help="What to generate, where not all that is not given: a,b; may be given several times.",
+        ),
     ] = None,
     count: Annotated[
         int,
@@ -56,6 +60,7 @@ def sample(
         int | None, typer.Option("--seed", min=0, metavar="K", help="Of this training seed's cell.")
     ] = None,
     budget: Annotated[Budget | None, typer.Option("--budget", help="Of a cell of this budget.")] = None,
+    settings: Chosen = None,
     places: Places,
 ) -> None:
     """Generate from a finished cell's model, given anything or nothing; draw a picture, print texts.
@@ -73,8 +78,9 @@ def sample(
     picture_format(out)
     _check_apart(out, given or ())
     _check_once(given or ())
-    asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
-    sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
+    seeds, chosen = () if seed is None else (seed,), tuple(settings or ())
+    asked = request(places, models=(model,), seeds=seeds, budget=budget, settings=chosen)
+    sampled = Engine(asked, Terminal()).sample(tuple(given or ()), words(target), count, noise)
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
     say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
     for name, values in sampled.made.items():

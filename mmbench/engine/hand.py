@@ -100,10 +100,9 @@ class Hand:
         return Answer(cells=tuple(map(self._seen, plans)), broken=tuple(planner.broken))
 
     def _seen(self, plan: CellPlan) -> PlannedCell:
-        settings = {"config": to_json(plan.config), "eval": to_json(plan.protocol)}
-        return PlannedCell(
-            key=plan.key, who=plan.who, typed=plan.typed, state=self._state(plan), settings=json.dumps(settings)
-        )
+        settings = json.dumps({"config": to_json(plan.config), "eval": to_json(plan.protocol)})
+        known = {"key": plan.key, "who": plan.who, "typed": plan.typed, "varied": plan.varied}
+        return PlannedCell(**known, state=self._state(plan), settings=settings)
 
     def _state(self, plan: CellPlan) -> str:
         try:

@@ -32,6 +32,8 @@ class PlannedCell:
     """What was found in its place: 'to compute', 'complete', 'stale' or 'damaged'."""
     settings: str
     """Its configuration and protocol, as JSON."""
+    varied: tuple[str, ...] = ()
+    """What sets it apart from the request's other cells of its model: 'beta=0.5'."""
 
 
 @dataclass(frozen=True, kw_only=True)

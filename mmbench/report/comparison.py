@@ -7,9 +7,9 @@ one model under one configuration are one `Line`, unless other code made them: f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from ..config import canonical, digest, flat
@@ -21,7 +21,7 @@ from .columns import Column, Names
 from .numbers import Number, Owner, average, make, owner_of, report_units
 from .paper import Point, model_rank, model_title, paper_numbers
 
-__all__ = ["SHORT", "Group", "Line", "Number", "groups"]
+__all__ = ["SHORT", "Group", "Line", "Number", "groups", "rank_of"]
 
 SHORT = 40
 """Characters of changed settings that stand in a line's title; more of them stand below the table."""
@@ -72,7 +72,8 @@ class Group:
 
     @cached_property
     def lines(self) -> list[Line]:
-        return sorted(Line(model_rank(owner[0]), *owner) for owner in self._owned)
+        """In the paper's order; a model's configurations by the values of the settings in which they differ."""
+        return sorted((Line(model_rank(owner[0]), *owner) for owner in self._owned), key=partial(_place, self))
 
     @cached_property
     def _owned(self) -> dict[Owner, list[Cell]]:
@@ -121,11 +122,11 @@ class Group:
         return self._owned[line.owner]
 
     def title(self, line: Line) -> str:
-        """'MLD'; with what sets it apart: 'MLD 3fa9c1 (score.steps=150; stale) †'.
+        """'MLD'; with what sets it apart: 'MLD (score.steps=150; stale) †', 'MLD 3fa9c1 (9 settings changed)'.
 
-        The hash stands there where the model has several configurations here, changed settings always (their number
-        where they are many), 'stale' where other code than today's made it, its digits where two such lines would look
-        alike, and the dagger where a stage has collapsed.
+        Settings stand there that are not the recipe's, and those in which the model's configurations here differ; where
+        they are many their number, and the hash; 'stale' where other code than today's made it, its digits where two
+        such lines would look alike, and the dagger where a stage has collapsed.
         """
         return self._titles[line]
 
@@ -182,26 +183,59 @@ class Group:
     def settings(self, line: Line) -> str:
         """'width=256, score.lr=0.001': in what a configuration differs from the model's others here."""
         config = flat(self.of(line)[0]["config"])
-        return ", ".join(f"{f}={canonical(config.get(f))}" for f in self._differing[line.model])
+        return ", ".join(f"{f}={canonical(config.get(f))}" for f in self.differing(line))
+
+    def differing(self, line: Line) -> list[str]:
+        """The settings in which the configurations of its model differ."""
+        return self._differing[line.model]
 
     @cached_property
     def _differing(self) -> dict[str, list[str]]:
         """Model -> the settings in which its configurations differ."""
-        found = {}
-        for model, lines in self._alikes.items():
-            configs = [flat(self.of(line)[0]["config"]) for line in {line.hash: line for line in lines}.values()]
-            fields = sorted({field for config in configs for field in config})
-            found[model] = [f for f in fields if len({canonical(config.get(f)) for config in configs}) > 1]
-        return found
+        return _differing(self._owned)
+
+
+def _place(group: Group, line: Line) -> tuple[Any, ...]:
+    config = flat(group.of(line)[0]["config"])
+    return line.rank, line.model, [rank_of(config.get(f)) for f in group.differing(line)], line.hash, line.code
+
+
+def rank_of(value: Any) -> tuple[Any, ...]:
+    """Where a setting's value stands among others: none, then numbers, words, lists."""
+    if isinstance(value, bool | int | float):
+        return 1, float(value), ""
+    return (0, 0.0, "") if value is None else (2 if isinstance(value, str) else 3, 0.0, canonical(value))
+
+
+def _differing(owned: Mapping[Owner, Sequence[Cell]]) -> dict[str, list[str]]:
+    configs: dict[str, dict[str, dict[str, Any]]] = {}
+    for (model, hash, _), cells in owned.items():
+        configs.setdefault(model, {})[hash] = flat(cells[0]["config"])
+    found = {}
+    for model, own in configs.items():
+        fields = sorted({field for config in own.values() for field in config})
+        found[model] = [f for f in fields if len({canonical(c.get(f)) for c in own.values()}) > 1]
+    return found
+
+
+def label(group: Group, line: Line) -> str:
+    """'beta=0.5': the settings that set a line apart, the recipe's own value among those of a sweep, and what else is
+    not its recipe's; '' for a recipe that stands alone."""
+    config = flat(group.of(line)[0]["config"])
+    gone = {f for f, value in config.items() if value is None and f.endswith(("epochs", "steps"))}
+    shown = {f: config.get(f) for f in group.differing(line) if f not in gone} | group.overrides(line)
+    return ", ".join(f"{name}={canonical(value)}" for name, value in sorted(shown.items()))
 
 
 def _title(group: Group, line: Line) -> str:
-    changed, count = group.changed(line), len(group.overrides(line))
-    remarks = [changed if len(changed) <= SHORT else f"{count} setting{'s' * (count != 1)} changed"]
+    shown, count = label(group, line), len(group.overrides(line))
+    fits = len(shown) <= SHORT
+    remarks = [shown if fits else f"{count} setting{'s' * (count != 1)} changed" if count else ""]
     remarks += ["stale"] if group.stale(line) else []
     remarks += [f"code {line.code[:6]}"] if _alike(group, line) else []
-    several = len({other.hash for other in group.alike(line)}) > 1
-    name = f"{model_title(line.model)} {line.hash[:6]}" if several else model_title(line.model)
+    others = [other for other in group.alike(line) if other.hash != line.hash]
+    told = fits and all(label(group, other) != shown for other in others)
+    name = model_title(line.model) if told or not others else f"{model_title(line.model)} {line.hash[:6]}"
     inside = "; ".join(remark for remark in remarks if remark)
     return one_line(name + (f" ({inside})" if inside else "") + (" †" if group.collapsed(line) else ""))
 

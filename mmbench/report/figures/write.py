@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from ...config import digest
 from ...progress import Progress
 from ...store import Cell
+from ..against import series_of
 from ..comparison import Group, groups
+from .against import against, fronts
 from .captions import caption_table, has_long_texts
 from .curves import training_curves
 from .grids import sample_grid
@@ -41,9 +43,10 @@ def write_figures(
     *,
     width: Width = "page",
     forms: Sequence[str] = PICTURES,
+    setting: str = "",
 ) -> list[Path]:
-    """Draw all figures of these cells into `out`, each in every one of `forms`, as wide as a paper's column or page.
-    Returns their paths.
+    """Draw all figures of these cells into `out`, each in every one of `forms`, as wide as a paper's column or page;
+    with `setting` those against it alone. Returns their paths.
 
     `runs` holds the sample files; `progress` is told which of them are missing or damaged, and how far the drawing is.
     Raises ResultError if `out` cannot be written to.
@@ -53,7 +56,7 @@ def write_figures(
     stems = _stems(groups(cells))
     with (progress if len(stems) > 1 else Progress()).phase("all figures", len(stems), "table") as passed:
         for stem, group in stems.items():
-            drawings = dict(_drawings(group, runs, progress, width))
+            drawings = dict(_against(group, setting, width) if setting else _drawings(group, runs, progress, width))
             with progress.phase(f"figures of {group.heading}", len(drawings), "figure") as advance:
                 for name, draw in drawings.items():
                     written += _written(draw, out / f"{stem}-{name}", forms)
@@ -86,6 +89,14 @@ def _drawings(group: Group, runs: Path, progress: Progress, width: Width) -> Ite
     for line in group.lines:
         taken.append(_unlike(f"training-{_file_word(group.title(line))}", taken))
         yield taken[-1], partial(training_curves, group, line, width)
+
+
+def _against(group: Group, setting: str, width: Width) -> Iterator[tuple[str, Draw]]:
+    """The same of a setting; nothing where the group has not several values of it."""
+    if some := series_of(group, setting):
+        word = _file_word(setting)
+        yield f"against-{word}", partial(against, group, some, setting, width)
+        yield f"front-{word}", partial(fronts, group, some, setting, width)
 
 
 def _stems(found: Sequence[Group]) -> dict[str, Group]:

@@ -223,10 +223,10 @@ def test_two_configurations_are_two_lines_with_what_differs() -> None:
     made = coherence("mld", [80.0, 81.0])
     made += coherence("mld", [70.0], hash="ffff00aa11", config={"latent": 20, "schedule": {"lr": 0.01}})
     text = render(made)
-    assert lines_of(text, "MLD ab12cd")[0][1] == "2"
-    assert lines_of(text, "MLD ffff00")[0][1:] == ["1", "70.00"]
-    assert "- MLD ffff00: schedule.lr=0.01." in text
-    assert "MLD ffff00 lacks seed 1." in text
+    assert lines_of(text, "MLD (schedule.lr=0.001)")[0][1] == "2"
+    assert lines_of(text, "MLD (schedule.lr=0.01)")[0][1:] == ["1", "70.00"]
+    assert "- MLD (schedule.lr=0.01): schedule.lr=0.01." in text
+    assert "MLD (schedule.lr=0.01) lacks seed 1." in text
     assert pick(table(made), hash="ffff00aa11")["settings"] == "schedule.lr=0.01"
 
 

@@ -1,0 +1,132 @@
+"""A sweep in a report: rows by value, intervals over seeds, the Pareto front; as tables, CSV and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from mmbench.config import digest
+from mmbench.errors import ResultError
+from mmbench.report import render
+from mmbench.report.against import efficient, front, series, trades
+from mmbench.report.comparison import Group, groups
+from mmbench.report.figures import write_figures
+from mmbench.report.sweep import sweep
+from mmbench.store import Cell
+
+from ..cells import cell, row
+
+VALUES = {"10": (30.0, 8.0), "2": (50.0, 9.0), "0.5": (60.0, 20.0), "1": (40.0, 12.0)}
+"""beta -> coherence and FMD; on the front are 10 (the best FMD), 2 and 0.5, not 1."""
+
+
+def one(beta: Any, coherence: float, fmd: float, seed: int = 0, **more: Any) -> Cell:
+    rows = [row("coherence", "joint", "mnist+svhn", coherence + seed), row("fmd", "joint", "mnist", fmd)]
+    overrides = {} if beta == 1 else {"beta": beta}
+    config = {"beta": beta, **more}
+    return cell("mvae", seed, rows, hash=digest(config), config=config, overrides=overrides)
+
+
+def made() -> list[Cell]:
+    return [one(float(beta), *numbers, seed) for beta, numbers in VALUES.items() for seed in (0, 1, 2)]
+
+
+def only(cells: list[Cell]) -> Group:
+    (group,) = groups(cells)
+    return group
+
+
+def test_rows_stand_by_the_value_of_the_setting_and_say_it() -> None:
+    group = only(made())
+    titles = [group.title(line) for line in group.lines]
+    assert titles == ["MVAE (beta=0.5)", "MVAE (beta=1.0)", "MVAE (beta=2.0)", "MVAE (beta=10.0)"]
+    text = render(made())
+    assert text.index("(beta=2.0)") < text.index("(beta=10.0)"), "as numbers, not as words"
+
+
+def test_numbers_against_a_setting_with_the_seeds_intervals() -> None:
+    text = sweep(groups(made()), "beta")
+    low, high = stats.t.interval(0.95, 2, 61.0, stats.sem([60.0, 61.0, 62.0]))
+    line = next(line for line in text.splitlines() if "0.5 " in line)
+    assert f"61.00 [{low:.2f}, {high:.2f}]" in line
+    assert [cells.split("|")[2].strip() for cells in text.splitlines() if cells.startswith("| MVAE")][:4] == [
+        "0.5",
+        "1.0",
+        "2.0",
+        "10.0",
+    ]
+
+
+def test_the_front_is_what_nothing_beats_in_both() -> None:
+    group = only(made())
+    (trade,) = trades(group)
+    assert front(group, trade) == [(8.0, 31.0), (9.0, 51.0), (20.0, 61.0)]
+    marked = [
+        line.rstrip("| ").endswith("yes") for line in sweep([group], "beta").splitlines() if line.startswith("| MVAE")
+    ]
+    assert marked[4:] == [True, False, True, True]
+    assert efficient([(1.0, 1.0), (1.0, 1.0), None, (1.0, 0.5), (0.5, 1.0)]) == [False, False, False, False, True]
+    assert efficient([(1.0, 1.0), (1.0, 1.0)]) == [True, True], "equals do not beat each other"
+
+
+def test_the_same_as_csv() -> None:
+    lines = list(csv.DictReader(io.StringIO(sweep(groups(made()), "mvae.beta", "csv"))))
+    assert len(lines) == 4 * 2
+    best = next(line for line in lines if line["setting_value"] == "10.0" and line["metric"] == "fmd")
+    assert (best["mean"], best["n"], best["front_with"]) == ("8.0", "3", "joint")
+    assert math.isclose(float(next(x for x in lines if x["metric"] == "coherence")["std"]), 1.0)
+
+
+def test_other_settings_make_series_of_their_own() -> None:
+    cells = [one(beta, 50.0 + beta + width, 9.0, width=width) for beta in (1, 2) for width in (4, 8)]
+    ((_, some),) = series(groups(cells), "beta")
+    assert [(s.title, s.values) for s in some] == [("MVAE (width=4)", (1, 2)), ("MVAE (width=8)", (1, 2))]
+    swept = {"schedule": {"steps": 5, "epochs": None}}, {"schedule": {"steps": None, "epochs": 2.0}}
+    cells = [cell("mvae", 0, hash=f"aa{k}", config=config) for k, config in enumerate(swept)]
+    ((_, some),) = series(groups(cells), "schedule.steps")
+    assert some[0].values == (None, 5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("betta", "no cell has a setting 'betta'; did you mean 'beta'"),
+        ("width", "no model has several values of 'width' in one table; what differs is beta"),
+        ("eval.count", "eval.count is how cells are measured"),
+    ],
+)
+def test_what_does_not_vary_is_one_sentence(setting: str, said: str) -> None:
+    cells = [one(beta, 50.0, 9.0, width=4) for beta in (1, 2)]
+    with pytest.raises(ResultError, match=said):
+        sweep(groups(cells), setting)
+
+
+def test_figures_against_a_setting(tmp_path: Path) -> None:
+    paths = write_figures(made(), tmp_path, tmp_path, setting="beta", forms=("svg",))
+    assert [path.name for path in paths] == ["mnist_svhn-paper-against-beta.svg", "mnist_svhn-paper-front-beta.svg"]
+
+
+def test_the_figures_curve_goes_through_the_means_in_the_order_of_the_values() -> None:
+    from mmbench.report.figures.against import against, fronts
+
+    group = only(made())
+    ((_, some),) = series([group], "beta")
+    figure = fronts(group, some, "beta")
+    assert figure
+    curve = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 4)
+    assert list(zip(curve.get_xdata(), curve.get_ydata(), strict=True)) == [(20, 61), (12, 41), (9, 51), (8, 31)]
+    assert {text.get_text() for text in figure.axes[0].texts} == {"0.5", "1.0", "2.0", "10.0"}
+    border = next(line for line in figure.axes[0].lines if len(line.get_xdata()) == 3)
+    assert list(border.get_xdata()) == [8, 9, 20]
+    drawn = against(group, some, "beta")
+    assert drawn
+    assert drawn.axes[0].get_xscale() == "log", "0.5 to 10 spans a factor of 20"
+    words = [one(beta, 50.0, 9.0) for beta in ("none", "full")]
+    ((_, some),) = series(groups(words), "beta")
+    assert against(only(words), some, "beta")
