@@ -12,9 +12,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .errors import ConfigError, near
 from .mistakes import MISSING, mistake
@@ -26,13 +26,13 @@ __all__ = [
     "Protocol",
     "Schedule",
     "canonical",
-    "check_settings",
     "digest",
     "flat",
     "from_json",
-    "kind_of",
     "named",
     "override",
+    "parsed",
+    "refusal",
     "to_json",
 ]
 
@@ -172,7 +172,7 @@ def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
         cause = error.errors()[0].get("ctx", {}).get("error")
         if isinstance(cause, ConfigError):
             raise cause from None
-        raise ConfigError(_refusal("", error, dict(data))) from None
+        raise ConfigError(refusal("", error, dict(data))) from None
     _refuse_unknown(data, to_json(config))
     return config
 
@@ -203,28 +203,6 @@ def override(config: C, settings: Iterable[str]) -> C:
     return from_json(type(config), data)
 
 
-def check_settings(cls: type, settings: Iterable[str]) -> None:
-    """Refuse what is wrong with 'field=value' whatever the dataset: a name that no configuration of this class has, a
-    value of the wrong type. Raises ConfigError, before any data are loaded."""
-    for setting in settings:
-        path, text = named(setting)
-        _check_value(path, kind_of(cls, path), parsed(text))
-
-
-def kind_of(cls: type, path: str) -> Any:
-    """The type of the setting 'part.field'; ConfigError where no configuration of this class has it."""
-    kind: Any = cls
-    for name in path.split("."):
-        if not dataclasses.is_dataclass(kind):
-            kind = _values_of(kind)
-            continue
-        hints = get_type_hints(kind)
-        if name not in hints:
-            raise ConfigError(f"there is no setting {path!r}; {near(name, hints)}")
-        kind = hints[name]
-    return kind
-
-
 def named(setting: str) -> tuple[str, str]:
     """Name and value of 'field=value'; ConfigError where there is no '='."""
     path, equals, text = setting.partition("=")
@@ -251,24 +229,8 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _values_of(kind: Any) -> Any:
-    """The type of a mapping's values; Any where it is none."""
-    arguments = get_args(kind)
-    return arguments[1] if len(arguments) == 2 and isinstance(get_origin(kind) or kind, type) else Any
-
-
-def _check_value(path: str, kind: Any, value: Any) -> None:
-    if kind is Any or dataclasses.is_dataclass(kind):
-        return
-    try:
-        TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        raise ConfigError(_refusal(path, error, value)) from None
-    except PydanticUserError:
-        return  # a type of a stranger's that pydantic does not know
-
-
-def _refusal(path: str, error: ValidationError, value: Any) -> str:
+def refusal(path: str, error: ValidationError, value: Any) -> str:
+    """What is wrong with a value, in a sentence."""
     where, wrong, remedy = mistake(error, value)
     full = ".".join(filter(None, (path, where)))
     if remedy == MISSING:

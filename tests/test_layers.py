@@ -27,6 +27,7 @@ STOREYS = (  # rooms of mmbench, from the ground up: each may import from its ow
     {"progress", "plugins"},
     {"mistakes"},
     {"config", "modality"},
+    {"settings"},
     {"store", "likelihoods", "networks", "precision"},
     {"tensors"},
     {"data"},

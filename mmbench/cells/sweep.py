@@ -14,8 +14,9 @@ from itertools import product
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from ..config import Protocol, check_settings, kind_of, named, parsed
+from ..config import Protocol, named, parsed
 from ..errors import ConfigError
+from ..settings import check_settings, kind_of
 
 __all__ = ["Variant", "check_zip", "pieces", "values", "variants"]
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mmbench.cells.plan import _refuse_idle
-from mmbench.config import check_settings, from_json, override, to_json
+from mmbench.config import from_json, override, to_json
 from mmbench.data.glyphs import SPEC
 from mmbench.errors import ConfigError
+from mmbench.settings import check_settings
 from mmbench_mld.config import MLDConfig
 from mmbench_mld.moves import FEW_CALLS, Langevin, Move, Restart, Sampler
 from mmbench_mld.schedule import VPSDE, TimePath

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from mmbench import plugins
 from mmbench.cli import app
-from mmbench.config import Protocol, check_settings, from_json, override, to_json
+from mmbench.config import Protocol, from_json, override, to_json
 from mmbench.data.glyphs import SPEC
 from mmbench.errors import ConfigError
 from mmbench.model import Model
+from mmbench.settings import check_settings
 
 from ..specs import CUB
 
