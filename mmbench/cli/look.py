@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import plugins
+from ..untouched import staying
 from .options import AllowPartial, DataRoot
 from .terminal import tell
 
@@ -69,5 +70,5 @@ def _source(name: str) -> Iterator[DatasetSource]:
     from ..data.dataset import DatasetSource
 
     source: type[DatasetSource] = plugins.load(plugins.DATASETS, name, DatasetSource)
-    with blaming(name):
+    with blaming(name), staying():
         yield source()

@@ -12,6 +12,7 @@ import typer
 from ..errors import ConfigError
 from ..progress import one_line
 from ..store import check_file
+from ..untouched import staying
 from .options import Budget, Places, path_option, request, shared
 from .terminal import Terminal, say, tell
 
@@ -74,7 +75,8 @@ def sample(
     _check_apart(out, given or ())
     _check_once(given or ())
     asked = request(places, models=(model,), seeds=() if seed is None else (seed,), budget=budget)
-    sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
+    with staying():
+        sampled = Engine(asked, Terminal()).sample(tuple(given or ()), tuple(target or ()), count, noise)
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
     say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
     for name, values in sampled.made.items():
