@@ -9,9 +9,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["untouched"]
+__all__ = ["staying", "untouched"]
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -19,14 +19,16 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 @contextmanager
 def untouched() -> Iterator[None]:
     """Umask, locale, recursion limit, handlers of signals and where the three streams lead; of torch the default type
-    and device, gradients and determinism. A warning that was made an error is a warning again."""
+    and device, gradients and determinism. A warning that was made an error is a warning again. os._exit asks to end the
+    program as sys.exit does: it would end it without a word."""
     mask = os.umask(0o077)
     os.umask(mask)
     place, depth = locale.setlocale(locale.LC_ALL), sys.getrecursionlimit()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     back, reconnect, strict = _torch(), _streams(), list(warnings.filters)
     try:
-        yield
+        with staying():
+            yield
     finally:
         reconnect()
         warnings.filters[:] = [rule for rule in warnings.filters if rule[0] != "error" or rule in strict]  # type: ignore[index]
@@ -39,6 +41,23 @@ def untouched() -> Iterator[None]:
                 with suppress(ValueError):  # in another thread nobody can have set one either
                     signal.signal(number, handler)
         back()
+
+
+@contextmanager
+def staying() -> Iterator[None]:
+    """os._exit raises SystemExit inside; in a process that is forked meanwhile it is itself, and after."""
+    leave, here = os._exit, os.getpid()
+
+    def ask(status: int) -> NoReturn:
+        if os._exit is ask and os.getpid() == here:
+            raise SystemExit(status)
+        leave(status)
+
+    os._exit = ask
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 def _streams() -> Callable[[], None]:

@@ -115,6 +115,15 @@ def test_what_needs_no_torch_imports_none(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
 
 
+def test_help_waits_for_nothing_that_it_does_not_use():
+    """numpy took a third of its time, the checkers of cells another fifth."""
+    heavy = ("torch", "numpy", "scipy", "pandas", "matplotlib", "seaborn", "PIL", "jinja2", "transformers")
+    code = f"import sys, mmbench.cli, mmbench.store.schema as s; print([m for m in {heavy} if m in sys.modules], "
+    code += "s._checker.cache_info().currsize)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
+    assert done.stdout.split() == ["[]", "0"], done.stderr
+
+
 def test_files_classes_and_functions_are_short():
     """The house's measures: 300 lines a file, 150 a class, 7 the median function, of mmbench."""
     sizes = {path: len(path.read_text().splitlines()) for package, _, path in modules() if package == "mmbench"}

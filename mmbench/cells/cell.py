@@ -12,6 +12,7 @@ from ..metric import Bench, Metric
 from ..model import Model
 from ..networks import Networks
 from ..seeding import seeded_init
+from ..store.commands import rerun
 from ..store.schema import Cell
 from ..tensors import finished
 from ..training import StageRecord, train
@@ -84,7 +85,7 @@ class CellWork:
         """What becomes of the cell where there is nothing to do; else the cell to go on from, and what it lacks."""
         plan, cell = self.plan, store.existing(self.request.results, self.plan.key)
         stale = plan.stale(cell) if cell else []
-        if cell and stale and not self._anew(stale):
+        if cell and stale and not self._anew(cell, stale):
             return "stale", cell, []
         if cell and (stale or (self.may_train and self.request.again)):
             cell = None
@@ -121,11 +122,11 @@ class CellWork:
         )
         return model, records
 
-    def _anew(self, stale: Sequence[str]) -> bool:
+    def _anew(self, cell: Cell, stale: Sequence[str]) -> bool:
         """Say that a cell is stale; whether it is to be computed anew."""
         how = f"stale, other code made it ({'; '.join(stale)})"
         if not self.may_train:
-            raise ResultError(f"{how}: compute it anew with `mmbench run --stale rerun`, or go back to that code")
+            raise ResultError(f"{how}: compute it anew with `{rerun([cell])}`, or go back to that code")
         told = f"{self.plan.who}: {how}"
         anew = self.request.stale == "rerun"
         self.say(f"{told}; {'it is computed anew' if anew else 'kept as it is, --stale rerun computes it anew'}")

@@ -13,6 +13,7 @@ from ..errors import ConfigError, ResultError
 from ..modality import DatasetSpec
 from ..model import draw
 from ..seeding import generator
+from ..store.commands import rerun
 from .blaming import blaming
 from .cell import CellWork
 from .export import as_array
@@ -99,9 +100,10 @@ def _chosen(planner: Planner) -> CellPlan:
     if len(plans) > 1:
         others = "--seed, --budget and --set choose another"
         planner.shop.progress.say(f"of {len(plans)} finished cells, {path} is taken; {others}")
-    if stale := plan.stale(store.read(path)):
+    cell = store.read(path)
+    if stale := plan.stale(cell):
         raise ResultError(
-            f"{path} is stale, other code made it ({'; '.join(stale)}): compute it anew with "
-            "`mmbench run --stale rerun`, or go back to that code"
+            f"{path} is stale, other code made it ({'; '.join(stale)}): compute it anew with `{rerun([cell])}`, or go "
+            "back to that code"
         )
     return plan

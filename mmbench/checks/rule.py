@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import untouched
 from ..errors import MmbenchError, deed
 from .subject import ContractError
 
@@ -54,5 +55,6 @@ def cause(error: BaseException) -> str:
     """The message of our own errors; otherwise also the kind of error and the line that raised it."""
     if isinstance(error, (ContractError, MmbenchError)):
         return str(error)
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = [frame for frame in frames if frame.filename != untouched.__file__][-1]  # what keeps Python from ending
     return f"{deed(error).removeprefix('failed with ')} ({Path(frame.filename).name}, line {frame.lineno})"

@@ -14,6 +14,7 @@ import torch
 from ..metric import Metric
 from ..model import Model
 from ..plugins import label
+from ..untouched import staying
 from .metric_rules import METRIC_CHECKS
 from .metric_subject import MetricSubject
 from .randomness import random_states, set_random_states
@@ -126,12 +127,13 @@ def _staged(check: Check, subject: Any) -> bool:
 
 @contextmanager
 def _isolated() -> Iterator[None]:
-    """The caller's random state outlives what happens inside, which runs in one thread: on so small tensors, several
-    threads only wait for each other."""
+    """The caller's random state outlives what happens inside, and so does Python, whatever a model asks for. It runs in
+    one thread: on so small tensors, several threads only wait for each other."""
     states, threads = random_states(), torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with staying():
+            yield
     finally:
         torch.set_num_threads(threads)
         set_random_states(states)

@@ -11,6 +11,7 @@ import typer
 
 from .. import plugins
 from ..errors import PluginError, near
+from ..untouched import staying
 from .options import AllowPartial, DataRoot
 from .terminal import tell
 
@@ -82,5 +83,5 @@ def _source(name: str) -> Iterator[DatasetSource]:
     from ..data.dataset import DatasetSource
 
     source: type[DatasetSource] = plugins.load(plugins.DATASETS, name, DatasetSource)
-    with blaming(name):
+    with blaming(name), staying():
         yield source()

@@ -12,6 +12,7 @@ import typer
 from ..errors import ConfigError
 from ..progress import one_line
 from ..store import check_file
+from ..untouched import staying
 from .options import Budget, Chosen, Places, path_option, request, shared, words
 from .terminal import Terminal, say, tell
 
@@ -80,7 +81,8 @@ def sample(
     _check_once(given or ())
     seeds, chosen = () if seed is None else (seed,), tuple(settings or ())
     asked = request(places, models=(model,), seeds=seeds, budget=budget, settings=chosen)
-    sampled = Engine(asked, Terminal()).sample(tuple(given or ()), words(target), count, noise)
+    with staying():
+        sampled = Engine(asked, Terminal()).sample(tuple(given or ()), words(target), count, noise)
     title = f"{sampled.key.model} on {sampled.key.dataset}, seed {sampled.key.seed}, budget {sampled.key.budget}"
     say(f"wrote {save(given_grid(sampled.given, sampled.made, title), out)}")
     for name, values in sampled.made.items():

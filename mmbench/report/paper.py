@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "CLIP_S",
@@ -48,7 +44,6 @@ __all__ = [
     "model_title",
     "paper_numbers",
     "paper_voices",
-    "published",
 ]
 
 Point = tuple[str, str, str]
@@ -143,20 +138,6 @@ class Published:
     def digits(self) -> int:
         """Of the mean, after the point, as printed."""
         return len(self.printed.partition(" ")[0].partition(".")[2])
-
-
-def published(dataset: str) -> pd.DataFrame:
-    """The paper's numbers for exactly this dataset: columns table, model, metric, task, modality, mean, std.
-
-    Empty for any other dataset, a subset of the paper's included.
-    """
-    import pandas as pd
-
-    records = [
-        {**record, "table": int(record["table"]), "mean": float(record["mean"]), "std": _number(record["std"])}
-        for record in _records(dataset)
-    ]
-    return pd.DataFrame(records, columns=["table", "model", "metric", "task", "modality", "mean", "std"])
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
 from ..store import Cell
+from ..store.commands import rerun
 from .code import mixed, stale_metrics
 from .collapse import few_classes
 from .columns import Column
@@ -48,7 +49,7 @@ def _code(group: Group) -> list[str]:
             commits = sorted({cell["environment"].get("commit") or "unknown" for cell in group.of(line)})
             lines.append(
                 f"{group.title(line)} is stale: other code made it ({'; '.join(stale)}; commit "
-                f"{', '.join(commits)}). `mmbench run --stale rerun` computes it anew."
+                f"{', '.join(commits)}). `{rerun(group.of(line))}` computes it anew."
             )
     several = {metric_title(point[0]) for (_, _, point), n in group.numbers.items() if len(n.measured_by) > 1}
     if several:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import BusyError, ResultError, StorageError, UnreadableError
 from . import artefacts
 from .artefacts import CARD, Artefacts, Card, read_card
+from .destinations import check_folder
 from .files import check_writable, write_text
 from .found import BadFile, gather
 from .locks import exclusive
@@ -90,9 +91,19 @@ def remove(entry: Entry) -> bool:
 
 
 def check_places(results: Path, runs: Path) -> None:
-    """Raise StorageError unless both folders can be written to; remember that they were used together."""
+    """Raise StorageError unless both folders can be written to, and leave none behind then that was not there;
+    remember that they were used together."""
+    check_folder(results)
+    check_folder(runs)
+    made = [folder for folder in (results, *results.parents) if not folder.exists()]
     check_writable(results)
-    check_writable(runs)
+    try:
+        check_writable(runs)
+    except StorageError:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     note_results(runs, results)
 
 

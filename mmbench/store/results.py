@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from pydantic_core import from_json
 
 from ..config import digest
@@ -235,6 +234,8 @@ def _refuse_constant(name: str) -> float:
 
 def _plain(value: Any) -> Any:
     """NumPy scalars and arrays, paths, as JSON data."""
+    import numpy as np  # only where something is no plain data, and `mmbench --help` need not wait for it
+
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Path):
@@ -244,6 +245,8 @@ def _plain(value: Any) -> Any:
 
 def _not_finite(value: Any, where: str) -> Iterator[str]:
     """Where the numbers are that JSON has no word for: 'rows[3].value = nan'."""
+    import numpy as np
+
     if isinstance(value, float | np.floating) and not math.isfinite(value):
         yield f"{where.lstrip('.')} = {value}"
     elif isinstance(value, Mapping):

@@ -12,13 +12,14 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import DamagedError, ResultError
 from .files import whole
 from .reading import check_regular, unreadable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["read_samples", "sample_key", "write_samples"]
 
@@ -35,6 +36,8 @@ def sample_key(task: str, role: Literal["given", "target"], modality: str) -> st
 def write_samples(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a sample file, with a checksum: images (n, C, H, W) uint8 or float32, texts (n,) unicode, by
     `sample_key`."""
+    import numpy as np  # which takes a third of the time of `mmbench --help`
+
     for name, array in arrays.items():
         if array.dtype.kind not in "uifU":
             raise ResultError(f"samples {name!r} have dtype {array.dtype}: give numbers or unicode strings")
@@ -45,6 +48,8 @@ def write_samples(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def read_samples(path: Path) -> dict[str, np.ndarray]:
     """The inverse of `write_samples`; raises ResultError if the file is missing, UnreadableError if it may not be read,
     DamagedError if it is not what was written at this place."""
+    import numpy as np
+
     try:
         check_regular(path)
         content = path.read_bytes()
@@ -68,6 +73,8 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
 
 def _seal(path: Path, arrays: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over the file's own place, names, types, shapes and bytes."""
+    import numpy as np
+
     sha = hashlib.sha256("/".join(path.absolute().parts[-4:]).encode(errors="surrogateescape"))
     for name in sorted(arrays):
         sha.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode(errors="surrogatepass"))

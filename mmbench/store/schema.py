@@ -9,6 +9,7 @@ for granted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import AllowInfNan, ConfigDict, FailFast, Field, TypeAdapter, ValidationError, with_config
@@ -219,26 +220,28 @@ class Cell(TypedDict):
     samples: Word | None  # the sample file, relative to the runs folder; None where none was kept
 
 
-_CELL = TypeAdapter(Cell)
-_ROW = TypeAdapter(RowRecord)
-
-
 def fault(data: Any) -> str | None:
     """What is wrong first with the data of a cell's file, 'rows.3.value: input should be a valid number'; else None."""
     if beyond := excess(data):
         return beyond
-    return _first_error(_CELL, data) or next(_disagreements(cast(Cell, data)), None)
+    return _first_error(Cell, data) or next(_disagreements(cast(Cell, data)), None)
 
 
 def row_fault(row: Mapping[str, Any]) -> str | None:
     """The same of one row, before it is known who made it: 'metric: input should be a valid string'."""
     whole = {**row, "plugin": "?", "source": "model", "data": ""}
-    return excess(whole) or _first_error(_ROW, whole)
+    return excess(whole) or _first_error(RowRecord, whole)
 
 
-def _first_error(kind: TypeAdapter[Any], data: Any) -> str | None:
+@cache
+def _checker(kind: Any) -> TypeAdapter[Any]:
+    """Made when it is first asked for: it takes as long as the rest of `mmbench --help`."""
+    return TypeAdapter(kind)
+
+
+def _first_error(kind: Any, data: Any) -> str | None:
     try:
-        kind.validate_python(data)
+        _checker(kind).validate_python(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         return f"{place(first['loc'])}: {first['msg'].lower()}"

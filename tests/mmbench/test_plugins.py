@@ -103,6 +103,8 @@ def test_a_failing_import_names_distribution_and_cause(site: Path) -> None:
     ("module", "message"),
     [
         ("import sys\nsys.exit()", r"asked to end the whole program, SystemExit: None; nothing may run at import"),
+        ("import os\nos._exit(3)", r"asked to end the whole program, SystemExit: 3; nothing may run at import"),
+        ("from os import _exit\nprint('gone')\n_exit(0)", r"SystemExit: 0, saying 'gone'; nothing"),
         ("import sys\nprint('no licence')\nsys.exit(3)", r"SystemExit: 3, saying 'no licence'; nothing"),
         (
             "import argparse\np = argparse.ArgumentParser()\np.add_argument('--data', required=True)\np.parse_args()",
@@ -321,3 +323,55 @@ def test_what_belongs_to_the_whole_process_stays(site: Path) -> None:
     with pytest.raises(PluginError):
         load(MODELS, "fails:Greedy")
     assert state() == before
+
+
+FORKING = """
+import os
+leave = os._exit
+child = os.fork()
+if not child:
+    os._exit(7)
+CODE = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+class Kept: pass
+"""
+
+
+def test_a_fork_at_import_ends_as_it_wants_and_what_was_kept_of_it_ends_python_later(site: Path) -> None:
+    install(site, "forking-plugin", module=FORKING, kept="forking_plugin:Kept")
+    code = (
+        "import os, mmbench.plugins as p; real = os._exit; m = p.load(p.MODELS, 'kept').__module__; import sys; "
+        "assert sys.modules[m].CODE == 7; assert os._exit is real; sys.modules[m].leave(5)"
+    )
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 5, done.stderr
+
+
+def test_check_says_that_a_module_ends_python(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text("import os\nos._exit(0)\n")
+    command = [sys.executable, "-m", "mmbench", "check", "leaves:Model"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "asked to end the whole program, SystemExit: 0" in done.stdout
+
+
+LEAVING = """
+import os
+from mmbench_baselines.mvae import MVAE
+class Leaves(MVAE):
+    @classmethod
+    def build(cls, dataset, config, networks):
+        os._exit(4)
+"""
+
+
+def test_check_names_the_check_that_would_have_ended_python(tmp_path: Path) -> None:
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    command = [sys.executable, "-m", "mmbench", "check", "leaving:Leaves"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "SystemExit: 4" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(" failed")
+    assert "untouched.py" not in done.stdout

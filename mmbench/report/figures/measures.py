@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...store import RowRecord
 from ..columns import Column
-from ..comparison import Group, Line, Number
+from ..comparison import Group, Line
+from ..numbers import Number, average
 from ..paper import COHERENCE, SECOND_JUDGE, Point, Published
 from .style import cut
 
-__all__ = ["Measure", "Spread", "measures", "pairs"]
+__all__ = ["Measure", "measures", "pairs"]
 
 MOST = 8
 """Panels of single tasks; of more, tasks with equally many given modalities are averaged."""
 LONG = 14
 """Characters of a modality's name in a title."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One line's numbers over its seeds."""
-
-    values: dict[int, float]
-    """By seed."""
-    sampled: tuple[float, float] | None
-    """95 % interval over the samples of a single seed, where one was measured."""
-
-    @property
-    def mean(self) -> float:
-        return statistics.fmean(self.values.values())
-
-    @property
-    def std(self) -> float:
-        """Sample standard deviation over seeds; NaN for one."""
-        return statistics.stdev(self.values.values()) if len(self.values) > 1 else math.nan
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """95 % interval: of the mean over seeds (Student's t), or of one seed's samples; NaN where there is none."""
-        if len(self.values) == 1:
-            return self.sampled or (math.nan, math.nan)
-        from scipy.stats import t
-
-        half = float(t.ppf(0.975, len(self.values) - 1)) * self.std / math.sqrt(len(self.values))
-        return self.mean - half, self.mean + half
 
 
 @dataclass(frozen=True)
@@ -83,15 +54,13 @@ class Measure:
         """Whether it speaks of all modalities, not of one."""
         return not self.target or "+" in self.target
 
-    def spread(self, group: Group, line: Line) -> Spread | None:
+    def number(self, group: Group, line: Line) -> Number | None:
         """Over the seeds that have every point; None where none has."""
         found = [group.number("model", point, line) for point in self.points]
-        if any(number is None for number in found):
+        known = [number for number in found if number]
+        if len(known) < len(found):
             return None
-        numbers = [dict(zip(n.seeds, n.values, strict=True)) for n in found if n]
-        seeds = [seed for seed in numbers[0] if all(seed in number for number in numbers)]
-        values = {seed: statistics.fmean(number[seed] for number in numbers) for seed in seeds}
-        return Spread(values, _sampled(found)) if values else None
+        return known[0] if len(known) == 1 else average(known, self.points[0])
 
     def paper(self, group: Group, line: Line) -> Published | None:
         number = group.number("model", self.points[0], line) if len(self.points) == 1 else None
@@ -188,8 +157,3 @@ def _repeats(group: Group, column: Column) -> bool:
 
 def _row(group: Group, column: Column) -> RowRecord:
     return next(n.row for line in group.lines if (n := group.number("model", column.point, line)))
-
-
-def _sampled(found: list[Number | None]) -> tuple[float, float] | None:
-    only = found[0] if len(found) == 1 else None
-    return None if only is None or math.isnan(only.interval[0]) else only.interval

@@ -64,15 +64,15 @@ def _panel(ax: Axes, group: Group, measure: Measure, look: dict[Line, Look], *, 
 
 def _line(ax: Axes, group: Group, measure: Measure, line: Line, place: int, look: Look) -> list[float]:
     """One model's seeds, mean and interval, and the paper's number; the values that the axis must show."""
-    spread, paper, shown = measure.spread(group, line), measure.paper(group, line), []
+    number, paper, shown = measure.number(group, line), measure.paper(group, line), []
     artists = []
-    if spread:
-        seeds = list(spread.values.values())
-        bounds = {"xerr": arms(spread.mean, spread.bounds), "color": look.colour, "elinewidth": 1.8, "alpha": 0.45}
-        artists += [part for part in ax.errorbar(spread.mean, place, **bounds).get_children() if part]
+    if number:
+        seeds = list(number.values)
+        bounds = {"xerr": arms(number.mean, number.interval), "color": look.colour, "elinewidth": 1.8, "alpha": 0.45}
+        artists += [part for part in ax.errorbar(number.mean, place, **bounds).get_children() if part]
         dots = {"marker": "o", "markersize": 2.6, "markerfacecolor": "none", "markeredgewidth": 0.6}
         artists += ax.plot(seeds, [place] * len(seeds), color=look.colour, linestyle="none", **dots)
-        artists += ax.plot(spread.mean, place, color=INK, marker="|", markersize=6, markeredgewidth=1.0, zorder=3)
+        artists += ax.plot(number.mean, place, color=INK, marker="|", markersize=6, markeredgewidth=1.0, zorder=3)
         shown += seeds
     if paper:
         bar = {"xerr": None if math.isnan(paper.std) else paper.std, "elinewidth": 0.6, "color": SOFT}

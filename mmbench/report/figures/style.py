@@ -6,6 +6,7 @@ A figure is made at the width at which a paper prints it, so that its sizes are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -55,8 +56,9 @@ INK, SOFT, GRID = "#1b1b1d", "#6a6a6e", "#e4e4e7"
 """Colours of text, of reference lines and axes, and of the grid."""
 FONT = "DejaVu Sans"
 """It comes with matplotlib, so that every machine draws the same."""
-DPI, LARGEST = 300, 60_000
-"""Dots per inch, and the most dots along a side that can be drawn."""
+DPI, LARGEST, PIXELS = 300, 60_000, 80_000_000
+"""Dots per inch, the most dots along a side that can be drawn, and in all: readers, our own too (`data.images`), refuse
+pictures of 90 million."""
 FORMS = ("png", "jpg", "jpeg", "webp", "tif", "tiff", "pdf", "svg", "eps")
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -75,7 +77,8 @@ def save(figure: Figure, path: Path) -> Path:
     Raises ResultError if it cannot be written.
     """
     form = picture_format(path)
-    dpi = min(DPI, LARGEST / max(figure.get_size_inches()))
+    width, height = figure.get_size_inches()
+    dpi = min(DPI, LARGEST / max(width, height), math.sqrt(PIXELS / (width * height)))
     try:
         with whole(path) as temporary, temporary.open("wb") as file, mpl.rc_context(PLAIN):
             figure.savefig(file, format=form, dpi=dpi, metadata=METADATA.get(form))

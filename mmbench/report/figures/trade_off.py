@@ -11,12 +11,13 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from ..comparison import Group, Line
+from ..numbers import Number
 from ..paper import Published
 from ..published import beside
 from .axes import set_axis
 from .looks import Look, looks
 from .marks import arms, handle, line_handles, reference_handles, reference_lines, tag
-from .measures import Measure, Spread, pairs
+from .measures import Measure, pairs
 from .style import SOFT, TEXT, Width, fit, legend, panels, styled
 
 __all__ = ["trade_off"]
@@ -54,11 +55,11 @@ def _panel(ax: Axes, group: Group, quality: Measure, coherence: Measure, look: d
     xs: list[float] = []
     ys: list[float] = []
     for k, line in enumerate(group.lines):
-        x, y = quality.spread(group, line), coherence.spread(group, line)
+        x, y = quality.number(group, line), coherence.number(group, line)
         if x is None or y is None:
             continue
         artists = _ours(ax, x, y, look[line])
-        xs, ys = [*xs, *x.values.values()], [*ys, *y.values.values()]
+        xs, ys = [*xs, *x.values], [*ys, *y.values]
         if paper := _paper(group, (quality, coherence), line):
             artists += _published(ax, *paper, look[line])
             xs, ys = [*xs, paper[0].mean], [*ys, paper[1].mean]
@@ -70,12 +71,12 @@ def _panel(ax: Axes, group: Group, quality: Measure, coherence: Measure, look: d
     _frame(ax, group, quality, coherence, xs, ys)
 
 
-def _ours(ax: Axes, x: Spread, y: Spread, look: Look) -> list[Artist]:
+def _ours(ax: Axes, x: Number, y: Number, look: Look) -> list[Artist]:
     """The mean with its bars, over a dot for each seed."""
     found: list[Artist] = []
-    both = [seed for seed in x.values if seed in y.values]
+    both = [seed for seed in x.by_seed if seed in y.by_seed]
     if len(both) > 1:
-        dots = [x.values[seed] for seed in both], [y.values[seed] for seed in both]
+        dots = [x.by_seed[seed] for seed in both], [y.by_seed[seed] for seed in both]
         found += ax.plot(*dots, marker="o", markersize=1.6, markeredgewidth=0, color=look.colour, linestyle="none")
     bars = {"xerr": _bar(x), "yerr": _bar(y), "color": look.colour, "zorder": 2.5, **BAR}
     found += _parts(ax.errorbar(x.mean, y.mean, **bars))
@@ -102,7 +103,7 @@ def _frame(ax: Axes, group: Group, quality: Measure, coherence: Measure, xs: lis
 
 
 def _paper(group: Group, pair: tuple[Measure, Measure], line: Line) -> tuple[Published, Published] | None:
-    if any(measure.spread(group, line) is None for measure in pair):
+    if any(measure.number(group, line) is None for measure in pair):
         return None
     x, y = (measure.paper(group, line) for measure in pair)
     return (x, y) if x and y else None
@@ -118,9 +119,9 @@ def _elsewhere(group: Group, quality: Measure, coherence: Measure) -> list[tuple
     return [(both[0].model, both[0].mean, both[1].mean) for both in found.values() if len(both) == 2]
 
 
-def _bar(spread: Spread) -> list[list[float]] | float | None:
+def _bar(number: Number) -> list[list[float]] | float | None:
     """One standard deviation over seeds; of a single seed the interval over its samples."""
-    return arms(spread.mean, spread.bounds) if len(spread.values) == 1 else spread.std
+    return arms(number.mean, number.interval) if len(number.values) == 1 else number.std
 
 
 def _std(std: float) -> float | None:

@@ -11,18 +11,17 @@ import pytest
 from mmbench.report import render
 from mmbench.report.claims import claims
 from mmbench.report.comparison import groups
-from mmbench.report.paper import published
 from mmbench.store import Cell
 
 from ..cells import cell, row
-from .written import paper_cells, spread
+from .written import paper_cells, printed_table, spread
 
 Numbers = dict[tuple[str, str, str], float]
 """(model, metric, task) -> value."""
 
 
 def paper() -> Numbers:
-    table = published("mnist_svhn")
+    table = printed_table("mnist_svhn")
     return {(r["model"], r["metric"], r["task"]): float(r["mean"]) for r in table.to_dict("records")}
 
 

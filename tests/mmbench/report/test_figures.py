@@ -13,7 +13,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
+from PIL import Image
 
+from mmbench.data.images import read_image
 from mmbench.errors import ResultError
 from mmbench.progress import Progress
 from mmbench.report.comparison import Group, groups
@@ -28,6 +30,7 @@ from mmbench.report.figures import (
     write_figures,
 )
 from mmbench.report.figures.looks import KNOWN, look_of, looks
+from mmbench.report.figures.style import new_figure, save
 from mmbench.store import CellKey, read_samples, sample_key, write_samples
 
 from ..cells import cell, keep_samples, mnist_svhn_rows, row
@@ -501,3 +504,13 @@ def test_a_name_with_dollars_is_a_name_and_no_formula(tmp_path: Path) -> None:
     written = write_figures([odd], tmp_path, tmp_path / "figures", forms=("png",))
     assert {path.suffix for path in written} == {".png"}
     assert len(written) == 3  # trade-off, seeds, training
+
+
+@pytest.mark.parametrize("inches", [(35.0, 35.0), (200.0, 1.0), (6.75, 26.0)])
+def test_a_png_is_none_that_we_would_refuse_to_read(tmp_path: Path, inches: tuple[float, float]) -> None:
+    """Pillow warns of more than 89,478,485 pixels, which a reader of ours takes for no honest picture."""
+    path = save(new_figure(*inches, layout=None), tmp_path / "large.png")
+    assert read_image(path, (1, 8, 8)).shape == (1, 8, 8)
+    with Image.open(path) as image:
+        assert image.width / image.height == pytest.approx(inches[0] / inches[1], rel=0.01)
+        assert image.width * image.height > 0.9 * min(300**2 * inches[0] * inches[1], 80_000_000)

@@ -12,24 +12,32 @@ import mmbench.report
 from mmbench.plugins import METRICS, MODELS, available
 from mmbench.report import paper
 
+from .written import printed_table
+
 REPORT = Path(mmbench.report.__file__).parent
 NAMES = {*available(MODELS), *available(METRICS), *paper.PAPER_MODELS, *paper.METRICS}
 
 
 def test_the_papers_numbers() -> None:
-    table = paper.published("mnist_svhn")
+    table = printed_table("mnist_svhn")
     assert len(table) == 84  # Tables 1 and 4: six models, seven numbers each
     best = table[(table.table == 4) & (table.model == "mld") & (table.metric == "coherence") & (table.task == "joint")]
     assert (list(best["mean"]), list(best["std"])) == ([85.22], [0.5])
-    birds = paper.published("cub")
+    birds = printed_table("cub")
     assert len(birds) == 35  # Table 5: seven models, five numbers each
     assert set(birds.model) == {"mvae", "mmvae", "mopoe", "nexus", "mvtcae", "mld", "mld_star"}
     assert all(np.isnan(list(birds["std"])))
+    for dataset, lines in (("mnist_svhn", table), ("cub", birds)):
+        read = paper.paper_voices(dataset)
+        assert sum(map(len, read.values())) == len(lines)
+        for r in lines.to_dict("records"):
+            voices = {v.table: v for v in read[r["model"], (r["metric"], r["task"], r["modality"])]}
+            np.testing.assert_equal((voices[r["table"]].mean, voices[r["table"]].std), (r["mean"], r["std"]))
 
 
 @pytest.mark.parametrize("dataset", ["mnist_svhn_subset", "glyphs", "hyperparameters", "../paper/cub"])
 def test_no_other_dataset_has_published_numbers(dataset: str) -> None:
-    assert paper.published(dataset).empty
+    assert paper.paper_numbers(dataset) == {}
 
 
 @pytest.mark.parametrize("path", sorted(REPORT.rglob("*.py")), ids=lambda path: path.relative_to(REPORT).as_posix())

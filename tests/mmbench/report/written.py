@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mmbench.store import Cell
 
@@ -101,3 +102,8 @@ def captions(own: Numbers) -> Iterator[dict[str, Any]]:
             for source, level in (("real", 0.75), ("shuffled", 0.5)):
                 yield row(metric, task, name, level, source=source, judge="clip", data="test tuples")
     yield row("fid", "image->image", "image", 50.0, source="reconstruction")
+
+
+def printed_table(dataset: str) -> pd.DataFrame:
+    """The paper's numbers as they lie in the repository: table, model, metric, task, modality, mean, std."""
+    return pd.read_csv(Path(__file__).resolve().parents[3] / "results" / "paper" / f"{dataset}.csv")
