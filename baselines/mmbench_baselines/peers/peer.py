@@ -35,6 +35,8 @@ class Peer(Model):
     summed: ClassVar[bool] = False
     """Whether its loss is the sum over the batch, not the mean."""
     config: Any
+    model: Any
+    """multivae's."""
 
     def __init__(self, dataset: DatasetSpec, config: PeerConfig, networks: Networks) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Peer(Model):
     def build(cls, dataset: DatasetSpec, config: Any, networks: Networks) -> Self:
         return cls(dataset, config, networks)
 
-    def assembled(self, networks: Networks) -> nn.Module:
+    def assembled(self, networks: Networks) -> Any:
         """multivae's model with the suite's networks."""
         models, modalities = library.models(), self.dataset.modalities
         settings = getattr(models, f"{self.title}Config")(
