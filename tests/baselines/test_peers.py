@@ -156,7 +156,7 @@ def test_the_likelihood_of_a_text_by_hand() -> None:
 def test_a_loss_changes_no_global_state_and_heeds_numpys_too(cls: type[Peer]) -> None:
     ours = build(cls, THREE).train()
     states = torch.get_rng_state(), np.random.get_state()[1].tolist()
-    one, two = (float(ours.stages()[-1].loss(batch(THREE), torch.Generator().manual_seed(0))["loss"]) for _ in "ab")
+    one, two = (ours.stages()[-1].loss(batch(THREE), torch.Generator().manual_seed(0))["loss"].item() for _ in "ab")
     assert torch.equal(states[0], torch.get_rng_state())
     assert states[1] == np.random.get_state()[1].tolist()
     if not isinstance(ours, models.WarmedUp):

@@ -63,7 +63,7 @@ def test_they_are_loaded_by_name_and_near_names_are_told(adapted: Path) -> None:
     assert load(MODELS, "otherlib:Fine", Model).__name__ == "Fine"
     with pytest.raises(PluginError, match="there is no model 'Fin' of otherlib; did you mean 'Fine'"):
         find(MODELS, "otherlib:Fin")
-    with pytest.raises(PluginError, match="'otherlib:Strange' of adapters 1.2 must be a class that derives from"):
+    with pytest.raises(PluginError, match=r"'otherlib:Strange' of adapters 1\.2 must be a class that derives from"):
         load(MODELS, "otherlib:Strange", Model)
 
 
