@@ -14,8 +14,11 @@ from scipy.special import log_softmax
 from torch.distributions import Categorical, Laplace, Normal
 
 from mmbench.config import Schedule
+from mmbench.data.glyphs import SPEC as GLYPHS
+from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
 from mmbench.errors import ConfigError, PluginError
 from mmbench.modality import DatasetSpec, Modality
+from mmbench.model import draw
 from mmbench.networks import Networks
 from mmbench.seeding import Noise, seeded_init
 
@@ -178,6 +181,23 @@ def test_encoders_and_decoders_are_the_suites(cls: type[Peer]) -> None:
             assert {n: p.shape for n, p in made.named_parameters()} == {
                 n: p.shape for n, p in expected.named_parameters()
             }
+
+
+@names
+def test_the_papers_networks_and_a_text_fit(cls: type[Peer]) -> None:
+    """Convolutions of MNIST-SVHN, the letters of Glyphs: a loss, and samples of every kind of task."""
+    for spec in (MNIST_SVHN, GLYPHS):
+        config = cls.recipe(spec, "smoke")
+        config = replace(config, mcmc_steps=1) if cls is joint.JNF else config
+        with seeded_init(0):
+            ours = cls.build(spec, config, Networks()).train()
+        tuples = batch(spec, 3)
+        for stage in ours.stages():
+            assert torch.isfinite(stage.loss(tuples, torch.Generator().manual_seed(0))["loss"])
+        for given in ((), spec.names[:1], spec.names[:2]):
+            known = {name: tuples[name] for name in given}
+            made = draw(ours, known, spec.names, count=3, generator=torch.Generator().manual_seed(0))
+            assert set(made) == set(spec.names), "draw itself refuses wrong shapes, dtypes and ranges"
 
 
 # ---------------------------------------------------------------------------------------- phases and warm-ups
