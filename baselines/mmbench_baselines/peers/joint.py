@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,7 +39,7 @@ class InTwoPhases(Peer):
 
     def stages(self) -> tuple[Stage, Stage]:
         schedule, model = halved(self.config.schedule), self.model
-        joint = nn.ModuleList([model.joint_encoder, model.decoders])  # pyright: ignore[reportArgumentType]
+        joint = nn.ModuleList([model.joint_encoder, model.decoders])
         single = nn.ModuleList(self.single())
         first = self.stage("joint", joint, schedule=schedule, loss=self.joint_loss, skill=None, least={})
         return first, self.stage("single", single, schedule=schedule, loss=self.single_loss)
@@ -82,7 +83,8 @@ class JNF(InTwoPhases):
             every = torch.stack([Gaussian(q.embedding, q.log_covariance).sample(eps) for q in outputs])
             return every[component, torch.arange(len(noise), device=component.device)]
 
-        with patch.object(self.model, "_sample_from_moe_subset", start):
+        with patch.object(self.model, "_sample_from_moe_subset", start), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "non-inplace resize is deprecated", UserWarning)
             return self.encoded(given, noise, mcmc_steps=self.config.mcmc_steps)
 
 

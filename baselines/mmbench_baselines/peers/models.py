@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmbench.data.dataset import Split
 from mmbench.modality import DatasetSpec, Modality
@@ -173,9 +173,9 @@ class Nexus(WarmedUp):
     def sizes(self, modality: Modality) -> tuple[int, int]:
         return modality.latent, 0
 
-    def assembled(self, networks: Networks) -> nn.Module:
+    def assembled(self, networks: Networks) -> Any:
         """multivae's networks of the upper level; a message has no log-variance."""
         model = super().assembled(networks)
-        for encoder in model.top_encoders.values():  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        for encoder in model.top_encoders.values():
             encoder.log_var.requires_grad_(False)
         return model

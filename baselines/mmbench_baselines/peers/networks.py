@@ -68,15 +68,15 @@ class Decoder(BaseDecoder):
 
 
 class Head(BaseEncoder):
-    """h (B, width), or `norm` of it -> mean and log-variance of a latent (B, latent)."""
+    """x (B, width), or `norm` of it -> mean and log-variance of a latent (B, latent)."""
 
     def __init__(self, width: int, latent: int, norm: nn.Module | None = None) -> None:
         super().__init__()
         self.latent_dim, self.norm = latent, norm or nn.Identity()
         self.mean, self.logvar = nn.Linear(width, latent), nn.Linear(width, latent)
 
-    def forward(self, h: Tensor) -> Any:
-        h = self.norm(h)
+    def forward(self, x: Tensor) -> Any:
+        h = self.norm(x)
         return ModelOutput(embedding=full_precision(self.mean(h)), log_covariance=full_precision(self.logvar(h)))
 
 

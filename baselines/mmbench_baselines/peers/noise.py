@@ -67,7 +67,7 @@ class SampleNoise(TorchDispatchMode):
 
     def _drawn(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
         if name == "normal" and isinstance(args[0], Tensor):
-            return args[0] + args[1] * self._rows(args[0].shape, normal=True)
+            return args[0] + args[1] * self._rows(args[0].shape, normal=True).to(args[0])
         if name == "uniform_":
             low, high = (*args[1:], 0.0, 1.0)[:2] if len(args) != 2 else (args[1], 1.0)
             return args[0].copy_(low + (high - low) * self._rows(args[0].shape, normal=False))
@@ -75,9 +75,9 @@ class SampleNoise(TorchDispatchMode):
             mean, std = (*args[1:], 0.0, 1.0)[:2] if len(args) != 2 else (args[1], 1.0)
             return args[0].copy_(mean + std * self._rows(args[0].shape, normal=True))
         if name in ("randn_like", "rand_like"):
-            return self._rows(args[0].shape, normal=name == "randn_like")
+            return self._rows(args[0].shape, normal=name == "randn_like").to(args[0])
         if name in ("randn", "rand"):
-            return self._rows(args[0], normal=name == "randn")
+            return self._rows(args[0], normal=name == "randn").to(kwargs.get("device") or "cpu")
         if name == "multinomial" and args[0].numel() == args[0].shape[-1] and args[1] == len(self.noise):
             return self._classes(args[0].reshape(-1)).view(*args[0].shape[:-1], -1)
         raise PluginError(f"a sample's noise cannot be drawn by torch.{name}; teach it to SampleNoise")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 import torch
@@ -35,6 +35,8 @@ class Peer(Model):
     summed: ClassVar[bool] = False
     """Whether its loss is the sum over the batch, not the mean."""
     config: Any
+    model: Any
+    """multivae's."""
 
     def __init__(self, dataset: DatasetSpec, config: PeerConfig, networks: Networks) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Peer(Model):
     def build(cls, dataset: DatasetSpec, config: Any, networks: Networks) -> Self:
         return cls(dataset, config, networks)
 
-    def assembled(self, networks: Networks) -> nn.Module:
+    def assembled(self, networks: Networks) -> Any:
         """multivae's model with the suite's networks."""
         models, modalities = library.models(), self.dataset.modalities
         settings = getattr(models, f"{self.title}Config")(
@@ -90,7 +92,7 @@ class Peer(Model):
         return reconstructions(self, held_out)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
-        with drawing_from(generator):
+        with drawing_from(generator), made_on(self.device):
             loss = self.model(self.inputs(batch), **self.clock()).loss
         return {"loss": loss / len(next(iter(batch.values()))) if self.summed else loss}
 
@@ -109,7 +111,7 @@ class Peer(Model):
     ) -> dict[str, Tensor]:
         noise = Noise(generator, count, self.device)
         self.model.device = self.device
-        with modes_kept(self):
+        with modes_kept(self), made_on(self.device):
             embedding = self.posterior(given, noise) if given else self.prior(noise)
             made = self.model.decode(embedding, list(targets))
         return {name: self.item(name, made[name], count) for name in targets}
@@ -145,6 +147,11 @@ def log_likelihood(modality: Modality) -> Any:
         return -nll(modality, output, x)[..., None]
 
     return log_probability
+
+
+def made_on(device: torch.device) -> AbstractContextManager[Any]:
+    """Tensors that multivae makes without saying where are made on a device other than the CPU inside."""
+    return nullcontext() if device.type == "cpu" else device
 
 
 @contextmanager
