@@ -84,7 +84,9 @@ class Measuring:
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            "--metrics", help="Measure these instead of the dataset's own: fid,fmd; may be given several times."
+            "--metrics",
+            help="Measure these instead of the dataset's own: fid,fmd; default,prdc for its own and one more; or "
+            "module:Class. May be given several times.",
         ),
     ] = None
     weights: Annotated[
