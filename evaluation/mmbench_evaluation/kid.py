@@ -27,7 +27,8 @@ SUBSETS, SIZE = 100, 1000
 def kid(real: Tensor, made: Tensor, seed: int = 0) -> float:
     """KID of features (N, D) and (M, D); the subsets depend on the seed alone."""
     size = min(SIZE, len(real), len(made))
-    found = kid_features_to_metric(made, real, kid_subsets=SUBSETS, kid_subset_size=size, rng_seed=seed, verbose=False)
+    subsets = SUBSETS if max(len(real), len(made)) > size else 1  # all of them would hold the same images
+    found = kid_features_to_metric(made, real, kid_subsets=subsets, kid_subset_size=size, rng_seed=seed, verbose=False)
     return found[KEY_METRIC_KID_MEAN]
 
 
@@ -42,5 +43,5 @@ class KID(OnInception):
     cost: ClassVar[Cost] = "dear"
     tells: ClassVar[tuple[str, ...]] = ("collapsed",)
 
-    def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
+    def compare(self, modality: str, real: Tensor, made: Tensor) -> dict[str, float]:
         return {self.name: 1000 * kid(real, made, self.bench.protocol.seed)}

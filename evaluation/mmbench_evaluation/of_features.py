@@ -39,10 +39,11 @@ class OfFeatures(Metric):
         super().__init__(bench)
         self._features: dict[tuple[Task, str], list[Tensor]] = {}
         self._rows: list[Row] = []
+        self._last: dict[str, tuple[Tensor, dict[str, float]]] = {}
 
     @abstractmethod
-    def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
-        """Features (N, D) of real images and (M, D) of samples -> row's name -> value."""
+    def compare(self, modality: str, real: Tensor, made: Tensor) -> dict[str, float]:
+        """Features (N, D) of real images and (M, D) of samples of one modality -> row's name -> value."""
 
     @classmethod
     def unfit(cls, dataset: DatasetSpec) -> str:
@@ -94,7 +95,7 @@ class OfFeatures(Metric):
             return
         real = self.bench.real_features(modality, self.by, self.count(self.bench))
         by, kinds = self.bench.extractor(modality, self.by), {self.name: self, **self.quantities}
-        for name, value in self.compare(real, made).items():
+        for name, value in self._compared(modality, real, made).items():
             self._rows.append(
                 Row(
                     metric=name,
@@ -108,6 +109,14 @@ class OfFeatures(Metric):
                     unit=self.unit,
                 )
             )
+
+    def _compared(self, modality: str, real: Tensor, made: Tensor) -> dict[str, float]:
+        """The same samples come once for each task where they are real ones."""
+        before, found = self._last.get(modality, (made[:0], {}))
+        if not torch.equal(before, made):
+            found = self.compare(modality, real, made)
+            self._last[modality] = made, found
+        return found
 
     def _images(self, task: Task) -> tuple[str, ...]:
         return tuple(name for name in task.targets if self.covers(self.bench.dataset.spec.modality(name)))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,11 +36,14 @@ BLOCK = 1000
 """Rows of a matrix of distances at once."""
 
 
-def prdc(real: Tensor, made: Tensor, k: int = K) -> dict[str, float]:
-    """'precision', 'recall', 'coverage' in [0, 1] and 'density' >= 0 of features (N, D) and (M, D), N and M > k."""
+def prdc(real: Tensor, made: Tensor, k: int = K, known: Tensor | None = None) -> dict[str, float]:
+    """'precision', 'recall', 'coverage' in [0, 1] and 'density' >= 0 of features (N, D) and (M, D), N and M > k.
+
+    `known` are the `radii` of the real ones, where they are.
+    """
     centre = real.double().mean(0)  # distances are of differences: a large mean would cost digits
     real, made = real.double() - centre, made.double() - centre
-    of_real, of_made = radii(real, k), radii(made, k)
+    of_real, of_made = radii(real, k) if known is None else known, radii(made, k)
     hits, covered, recalled = made.new_zeros(len(made)), [], []
     for part, radius in zip(real.split(BLOCK), of_real.split(BLOCK), strict=True):
         far = torch.cdist(part, made)
@@ -69,6 +72,12 @@ def _radii(x: Tensor, k: int) -> Iterator[Tensor]:
         yield far.kthvalue(k, dim=1).values
 
 
+class _Radii(NamedTuple):
+    """Of the real images, which are the same for all samples."""
+
+    values: Tensor
+
+
 def _quantities(suffix: str, title: str) -> dict[str, Quantity]:
     share, more = (0.0, 100.0), (0.0, math.inf)
     kinds = {"precision": ("quality", share), "recall": ("diversity", share)} | {
@@ -93,8 +102,9 @@ class PRDC(OfFeatures):
     least: ClassVar[int] = K + 1
     suffix: ClassVar[str] = ""
 
-    def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
-        return {name + self.suffix: 100 * value for name, value in prdc(real, made).items()}
+    def compare(self, modality: str, real: Tensor, made: Tensor) -> dict[str, float]:
+        known = self.bench.memory.recall(_Radii, (self.name, modality), lambda: _Radii(radii(real.double(), K)))
+        return {name + self.suffix: 100 * value for name, value in prdc(real, made, K, known.values).items()}
 
 
 class InceptionPRDC(OnInception, PRDC):

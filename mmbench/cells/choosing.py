@@ -16,9 +16,9 @@ from .measuring import Measurement
 from .plan import CellPlan
 from .record import metric_records
 from .references import lend
-from .request import Request
+from .request import OWN, Request
 
-__all__ = ["Choice"]
+__all__ = ["Choice", "named"]
 
 
 class Choice:
@@ -32,12 +32,12 @@ class Choice:
         self.plan, self.spec, self.request, self.say = plan, plan.dataset.spec, request, say
         self.left_out: dict[str, str] = {}
         """Metrics that could not be measured, with the reason."""
+        self.faulty: dict[str, None] = {}
+        """Those of them that failed, though nothing that they need is lacking."""
 
     def lacking(self, cell: Cell | None) -> list[str]:
         """The metrics to measure: those that a cell has not, or has from other code where that is asked for."""
-        names = self.request.metrics or self.spec.metrics
-        if cell is None and not self.request.metrics:
-            return self._fit([*names, *_defaults(names)])
+        names = named(self.request, self.spec, new=cell is None)
         if cell is None or self.request.again:
             return self._fit(names)
         old = self._measured_by_other_code(cell, names)
@@ -62,6 +62,11 @@ class Choice:
         self.left_out[name] = reason
         self.say(f"{name} is left out: {reason}")
 
+    def _failed(self, name: str, error: MmbenchError) -> None:
+        if not isinstance(error, UnavailableError):
+            self.faulty[name] = None
+        self._leave_out(name, str(error))
+
     def _measured_by_other_code(self, cell: Cell, names: Sequence[str]) -> list[str]:
         now = metric_records({n: _metric(n) for n in names if n in cell["metrics"]}, {})
         return [name for name, record in now.items() if changed(cell["metrics"][name]["code"], record["code"])]
@@ -71,7 +76,7 @@ class Choice:
         own = {row["plugin"] for row in result.rows if row["source"] in ("model", "reconstruction")}
         for name in metrics:
             if name in result.failed:
-                self._leave_out(name, str(result.failed[name]))
+                self._failed(name, result.failed[name])
             elif name not in own:
                 self._leave_out(name, f"it gave no number on {self.spec.title}; tell its author")
         result.rows = [row for row in result.rows if row["plugin"] in own]
@@ -89,7 +94,7 @@ class Choice:
                 raise
             except MmbenchError as error:
                 failed += [] if isinstance(error, UnavailableError) else [error]
-                self._leave_out(name, str(error))
+                self._failed(name, error)
         if failed and len(failed) == len(names):
             raise failed[0]
         return metrics
@@ -102,6 +107,15 @@ def _prepared(name: str, bench: Bench) -> type[Metric]:
     with blaming(name):
         metric.prepare(lend(bench, metric))
     return metric
+
+
+def named(request: Request, spec: DatasetSpec, *, new: bool) -> list[str]:
+    """The metrics that are asked for, 'default' replaced by the dataset's own; of a new cell for which none are named
+    also those that are on by default."""
+    if not request.metrics:
+        return [*spec.metrics, *(_defaults(spec.metrics) if new else ())]
+    every = (spec.metrics if name == OWN else (name,) for name in request.metrics)
+    return list(dict.fromkeys(name for names in every for name in names))
 
 
 def _defaults(names: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ from ..seeding import seeded_init
 from ..store.artefacts import CARD, Artefact
 from ..training import stored_size
 from .blaming import blaming
+from .choosing import named
 from .identity import keeper, sampler
 from .measuring import KEPT, groups, targets
 from .plan import CellPlan
@@ -106,7 +107,7 @@ def _add(found: _Found, plan: CellPlan, shop: Workshop) -> None:
         for stage in stages:
             if not (artefacts[stage.name].folder / CARD).is_file():
                 found.kept[artefacts[stage.name].name] = _of_stage(model, stage)
-    for name in shop.request.metrics or plan.dataset.spec.metrics:
+    for name in named(shop.request, plan.dataset.spec, new=not done):
         found.kept |= plugins.load(plugins.METRICS, name, Metric).keeps(bench)
     found.samples |= dict(_samples(plan, shop, bench, artefacts, done))
 

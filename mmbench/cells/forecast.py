@@ -18,6 +18,7 @@ from ..metric import Bench, Metric
 from ..progress import duration
 from ..store.artefacts import CARD
 from .blaming import blaming
+from .choosing import named
 from .estimate import built, complete, disk_use, room, size
 from .identity import keeper, sampler
 from .measuring import KEPT, begun, groups, targets, wanted
@@ -115,7 +116,7 @@ def _drawn(plan: CellPlan, shop: Workshop, bench: Bench) -> Iterable[tuple[tuple
 def _metrics(plan: CellPlan, shop: Workshop, bench: Bench) -> dict[str, Metric]:
     """Those that will be measured: they fit the data, and what they need is there."""
     found: dict[str, Metric] = {}
-    for name in shop.request.metrics or plan.dataset.spec.metrics:
+    for name in named(shop.request, plan.dataset.spec, new=True):
         metric = plugins.load(plugins.METRICS, name, Metric)
         if not metric.unfit(plan.dataset.spec) and not metric.lacks(bench.weights, bench.cache):
             found[name] = begun(name, metric, bench)

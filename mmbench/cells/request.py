@@ -11,7 +11,10 @@ from .. import plugins
 from ..config import BUDGETS, Budget, Precision, named
 from ..errors import ConfigError, near
 
-__all__ = ["Request", "budget_named", "expanded", "split_settings"]
+__all__ = ["OWN", "Request", "budget_named", "expanded", "split_settings"]
+
+OWN = "default"
+"""What stands for a dataset's own metrics among those that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +31,7 @@ class Request:
     budget: Budget | None = None
     """None for the dataset's default; for `evaluate`, for every budget with cells."""
     metrics: Sequence[str] = ()
-    """What is measured; none stands for the dataset's own metrics."""
+    """What is measured; none, and the word 'default', stand for the dataset's own metrics."""
     again: bool = False
     """Whether complete cells are computed anew (`run`), or measured anew (`evaluate`)."""
     stale: Literal["keep", "rerun"] = "keep"

@@ -20,7 +20,7 @@ from ..store import results
 from ..store.artefacts import Artefacts
 from .blaming import blaming
 from .references import evaluation_order
-from .request import Request, budget_named
+from .request import OWN, Request, budget_named
 
 __all__ = ["Workshop", "deciding", "device_name"]
 
@@ -30,7 +30,7 @@ class Workshop:
 
     def __init__(self, request: Request, device: torch.device, progress: Progress) -> None:
         self.request, self.device, self.progress = request, device, progress
-        for name in request.metrics:
+        for name in set(request.metrics) - {OWN}:
             plugins.find(plugins.METRICS, name)
         source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         with blaming(request.dataset):

@@ -100,7 +100,8 @@ class Measuring:
         typer.Option(
             "--metrics",
             metavar="NAMES",
-            help="Measure these instead of the dataset's own: fid,fmd; may be given several times.",
+            help="Measure these instead of the dataset's own: fid,fmd; default,prdc for its own and one more; or "
+            "module:Class. May be given several times.",
         ),
     ] = None
     weights: Annotated[

@@ -134,9 +134,9 @@ class Hand:
             with store.exclusive(self.request.runs / "locks" / place(plan.key)):
                 try:
                     with blaming(plan.typed):
-                        report = Report(
-                            fate=work.compute(), seconds=time.monotonic() - started, left_out=dict(work.left_out)
-                        )
+                        fate, seconds = work.compute(), time.monotonic() - started
+                        left_out, faulty = dict(work.left_out), tuple(work.choice.faulty)
+                        report = Report(fate=fate, seconds=seconds, left_out=left_out, faulty=faulty)
                 except StorageError:
                     raise
                 except MmbenchError as error:

@@ -46,6 +46,8 @@ class Report:
     seconds: float = 0.0
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Metrics that could not be measured, with the reason."""
+    faulty: tuple[str, ...] = ()
+    """Those of them that failed, which is an error whether they were asked for by name or not."""
 
 
 @dataclass(frozen=True, kw_only=True)

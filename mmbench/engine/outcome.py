@@ -24,7 +24,7 @@ class Outcome:
     broken: list[str] = field(default_factory=list)
     """Why models of 'all', or cells, were left out."""
     left_out: list[str] = field(default_factory=list)
-    """Why metrics that were asked for by name could not be measured."""
+    """Why metrics that were asked for by name could not be measured, or others failed."""
 
     def add(self, key: CellKey, report: Report, *, metrics_by_name: bool) -> None:
         """Note a cell."""
@@ -32,5 +32,5 @@ class Outcome:
             self.failed.append((key, report.reason))
         else:
             getattr(self, report.fate).append(key)
-        if metrics_by_name:
-            self.left_out += [f"{name}: {reason}" for name, reason in report.left_out.items()]
+        told = (name for name in report.left_out if metrics_by_name or name in report.faulty)
+        self.left_out += [f"{name}: {report.left_out[name]}" for name in told]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmbench import plugins, store
-from mmbench.errors import StorageError
+from mmbench.checks import toys
+from mmbench.errors import StorageError, UnavailableError
 from mmbench.metric import Quantity, Row
 
 from .conftest import only
-from .test_nothing_measured import SETTINGS, Loud, Mute, installed, row, runner
+from .test_nothing_measured import SETTINGS, Loud, Mute, Toy, installed, row, runner
 
 __all__ = ["installed"]
 
@@ -123,3 +125,30 @@ def test_a_default_metric_measures_new_cells_and_leaves_finished_ones(
     runner(home, "loud", settings=(*SETTINGS, "beta=4"))[0].run()
     measured = {cell["config"]["beta"]: set(cell["metrics"]) for cell in store.gather(home / "results").cells}
     assert (measured[3.0], measured[4.0]) == ({"mute"}, {"loud"}), "whoever names metrics has these alone"
+
+
+def test_the_word_default_stands_for_the_datasets_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmbench.cells.choosing import named
+
+    spec = replace(toys()[0].spec, metrics=("loud", "coherence"))
+    for asked, expected in {
+        (): ["loud", "coherence"],
+        ("default", "mute"): ["loud", "coherence", "mute"],
+        ("mute", "loud", "default"): ["mute", "loud", "coherence"],
+        ("mute",): ["mute"],
+    }.items():
+        assert named(runner(home, *asked)[0].request, spec, new=False) == expected
+
+
+@pytest.mark.parametrize(("error", "told"), [(KeyError("x"), True), (UnavailableError("no weights"), False)])
+def test_a_failure_is_an_error_though_nobody_named_the_metric(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: bool
+) -> None:
+    """Lacking weights are none: the dataset's own metrics may need what is not here."""
+    failing(monkeypatch, "update", error)
+    whole = toys()[1]
+    data = replace(whole, spec=replace(whole.spec, metrics=("mute", "loud")))
+    monkeypatch.setattr(Toy, "load", lambda *_: data)
+    outcome = runner(home)[0].run()
+    assert set(only(home)["metrics"]) == {"loud"}
+    assert bool(outcome.left_out) == told
