@@ -19,22 +19,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from .errors import ConfigError, near
 from .mistakes import MISSING, mistake
 
-__all__ = [
-    "BUDGETS",
-    "Budget",
-    "Precision",
-    "Protocol",
-    "Schedule",
-    "canonical",
-    "check_settings",
-    "digest",
-    "flat",
-    "from_json",
-    "kind_of",
-    "named",
-    "override",
-    "to_json",
-]
+__all__ = ["BUDGETS", "Budget", "Precision", "Protocol", "Schedule", "canonical", "check_settings", "digest",
+           "flat", "from_json", "kind_of", "named", "override", "to_json"]  # fmt: skip
 
 C = TypeVar("C")
 
@@ -192,10 +178,7 @@ def override(config: C, settings: Iterable[str]) -> C:
             _known(parent, node, path)
             if not isinstance(target[parent], dict):
                 raise ConfigError(f"{parent!r} in {path!r} has no fields of its own")
-            target, node = (
-                target[parent],
-                node[parent] if isinstance(node, Mapping) else getattr(node, parent),
-            )
+            target, node = target[parent], node[parent] if isinstance(node, Mapping) else getattr(node, parent)
         _known(leaf, node, path)
         target[leaf] = value
         if leaf in ("steps", "epochs") and isinstance(node, Schedule) and value is not None:
