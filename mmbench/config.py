@@ -192,10 +192,7 @@ def override(config: C, settings: Iterable[str]) -> C:
             _known(parent, node, path)
             if not isinstance(target[parent], dict):
                 raise ConfigError(f"{parent!r} in {path!r} has no fields of its own")
-            target, node = (
-                target[parent],
-                node[parent] if isinstance(node, Mapping) else getattr(node, parent),
-            )
+            target, node = target[parent], node[parent] if isinstance(node, Mapping) else getattr(node, parent)
         _known(leaf, node, path)
         target[leaf] = value
         if leaf in ("steps", "epochs") and isinstance(node, Schedule) and value is not None:

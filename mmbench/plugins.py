@@ -25,7 +25,7 @@ from typing import IO, Any, TypeVar, cast, overload
 from .errors import PluginError, deed, near
 from .untouched import untouched
 
-__all__ = ["DATASETS", "EXTRACTORS", "METRICS", "MODELS", "Plugin", "available", "find", "label", "load"]
+__all__ = ["DATASETS", "EXTRACTORS", "METRICS", "MODELS", "NETWORKS", "Plugin", "available", "find", "label", "load"]
 
 MODELS = "mmbench.models"
 """Entry-point group of the classes that derive from `mmbench.model.Model`."""
@@ -35,6 +35,10 @@ EXTRACTORS = "mmbench.extractors"
 """Entry-point group of functions (bench, modality) -> `mmbench.bench.Extractor`, networks that give features."""
 METRICS = "mmbench.metrics"
 """Entry-point group of the classes that derive from `mmbench.metric.Metric`."""
+NETWORKS = "mmbench.networks"
+"""Entry-point group of the encoders and decoders that models share: objects of `mmbench.networks.Architecture`."""
+LOCAL = (MODELS, DATASETS, METRICS, NETWORKS)
+"""Groups of which one that is not installed is named module:NAME."""
 SAID = 200
 """Characters that are told of what a module said."""
 
@@ -79,13 +83,13 @@ def available(group: str) -> dict[str, Plugin]:
 
 def find(group: str, name: str) -> Plugin:
     """The plugin that a name stands for, not imported. Raises PluginError for an unknown name."""
-    if group in (MODELS, METRICS) and ":" in name:
+    if group in LOCAL and ":" in name:
         library = _of_library(name) if group == MODELS else None
         return library or Plugin(name, name, distribution=name.partition(":")[0])
     plugins = available(group)
     if name not in plugins:
         kind = group.rpartition(".")[2].removesuffix("s")
-        own = "; a class that is not installed is named module:Class" if group in (MODELS, METRICS) else ""
+        own = "; a class that is not installed is named module:Class" if group in LOCAL else ""
         raise PluginError(f"there is no {kind} {name!r}; {near(name, plugins)}{own}")
     return plugins[name]
 

@@ -10,14 +10,13 @@ from .. import store
 from ..errors import DamagedError, ResultError
 from ..metric import Bench, Metric
 from ..model import Model
-from ..networks import Networks
-from ..seeding import seeded_init
 from ..store.commands import rerun
 from ..store.schema import Cell
 from ..tensors import finished
 from ..training import StageRecord, train
 from .choosing import Choice
 from .cost import cost_record
+from .estimate import build
 from .identity import keeper, sampler
 from .measuring import groups, measure, targets
 from .memory import Peak
@@ -45,11 +44,8 @@ class CellWork:
         self.request, self._said, self.work = shop.request, set[str](), ""
         """What has to be written, half a sentence, known after `settled`."""
         self.choice = Choice(plan, shop.request, self.say)
-
-    @property
-    def left_out(self) -> Mapping[str, str]:
+        self.left_out: Mapping[str, str] = self.choice.left_out
         """Metrics that could not be measured, with the reason."""
-        return self.choice.left_out
 
     def say(self, message: str) -> None:
         """Tell the user, once."""
@@ -72,6 +68,8 @@ class CellWork:
             return fate
         plan, bench = self.plan, self.shop.bench(self.plan.protocol)
         self.say(f"{plan.what} on {plan.dataset.spec.title}, seed {plan.key.seed}, {plan.key.budget}")
+        if cell is None:
+            build(plan)  # a model that cannot be made is told of before any judge is trained
         metrics, redraw = self.choice.ready(bench, lacking), bool(cell and shown_lack(plan, self.shop, cell))
         if cell and not metrics and not redraw and not self._samples_lack(cell):
             self.say(f"{plan.who}: nothing more can be measured, skipped")
@@ -108,9 +106,7 @@ class CellWork:
     def trained(self) -> tuple[Model, dict[str, StageRecord]]:
         """The cell's model, from its kept stages where they are there."""
         plan, shop = self.plan, self.shop
-        with seeded_init(plan.key.seed):
-            model = plan.cls.build(plan.dataset.spec, plan.config, Networks())
-        model.to(shop.device)
+        model = build(plan).to(shop.device)
         records = train(
             model,
             plan.dataset.train.to(shop.device),

@@ -10,7 +10,7 @@ from .. import plugins, store
 from ..config import Precision, Protocol, digest, flat, override, to_json
 from ..data.dataset import Dataset
 from ..errors import ConfigError, MmbenchError, PluginError
-from ..modality import FEW
+from ..modality import FEW, DatasetSpec
 from ..model import Model
 from ..store.provenance import changed, code_of_class, harness
 from ..store.schema import Cell, CodeRecord
@@ -19,6 +19,7 @@ from .data_record import modality_record
 from .request import Request, expanded, split_settings
 from .sweep import Variant, check_zip, variants
 from .tasks import check_subsets
+from .terms import network_code
 from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner", "load_model"]
@@ -113,7 +114,9 @@ class Planner:
         for variant in self.variants[name]:
             protocol = self._protocol(variant)
             if protocol.split not in recipes:
-                recipes[protocol.split] = self._recipe_of(name, cls, self.shop.of_split(protocol.split))
+                recipes[protocol.split] = self._recipe_of(
+                    name, cls, self.shop.given(protocol.split, self.shop.modalities)
+                )
             if recipes[protocol.split] is None:
                 return []
             planned += self._of_variant(name, cls, variant, recipes[protocol.split], protocol)
@@ -138,7 +141,10 @@ class Planner:
         self, name: str, cls: type[Model], variant: Variant, recipe: Any, protocol: Protocol
     ) -> list[CellPlan]:
         """The cells of one model under some settings, one for each seed."""
-        dataset, config = self.shop.of_split(protocol.split), _configured(name, recipe, self.request, variant.own)
+        dataset, config = (
+            self.shop.given(protocol.split, self.shop.modalities),
+            _configured(name, recipe, self.request, variant.own),
+        )
         hash = _cell_hash(name, config, dataset, protocol)
         return [
             CellPlan(
@@ -149,7 +155,7 @@ class Planner:
                 config=config,
                 protocol=protocol,
                 overrides=_differing(recipe, config) | _differing(self._recipe, protocol, "eval."),
-                code=self.code[name],
+                code=with_networks(self.code[name], dataset.spec),
                 dataset=dataset,
                 varied=variant.varied,
             )
@@ -176,6 +182,11 @@ class Planner:
             "dataset": code_of_class(type(self.shop.source)),
             "harness": {"training": parts["training"], "measuring": parts["measuring"]},
         }
+
+
+def with_networks(code: CodeRecord, spec: DatasetSpec) -> CodeRecord:
+    """A model's code with that of the networks it is given, where these are not the suite's."""
+    return {**code, "model": {**code["model"], **network_code(spec)}}
 
 
 def load_model(name: str) -> type[Model]:

@@ -46,6 +46,10 @@ class Request:
     settings: Sequence[str] = ()
     """'field=value' for the models, 'eval.field=value' for the protocol, 'MODEL.field=value' for one of several.
     Several values, 'field=1,2', make cells of each (`run`) or choose those with one of them (`evaluate`, `sample`)."""
+    networks: Sequence[str] = ()
+    """'modality=network', of all models; the dataset's own where none is named."""
+    latents: Sequence[str] = ()
+    """'modality=size' of its uni-modal latent, of all models."""
     zip: bool = False
     """Whether the first values of all settings belong together, the second ones, ...; else every combination."""
     data_root: Path

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .. import plugins, store
 from ..config import Protocol, canonical, flat, from_json, named, override
 from ..errors import ConfigError, MmbenchError, ResultError
+from ..modality import DatasetSpec, Modality
 from ..store.files import word
 from ..store.schema import Cell
 from .blaming import blaming
-from .plan import CellPlan, Planner, load_model
+from .plan import CellPlan, Planner, load_model, with_networks
 from .request import split_settings
 from .sweep import variants
 
@@ -116,6 +118,7 @@ def _planned_again(planner: Planner, key: store.CellKey, cell: Cell) -> CellPlan
     dataset, typed = planner.shop.of_split(cell["dataset"]["split"]), cell["model"]["typed"]
     if cell["dataset"]["fingerprint"] != dataset.fingerprint:
         raise ResultError(f"{key.path(planner.request.results)} was made with other data: give its own --data-root")
+    dataset = planner.shop.given(cell["dataset"]["split"], _modalities(dataset.spec, cell))
     cls = load_model(typed)
     with blaming(typed):
         config = from_json(cls.Config, cell["config"])
@@ -127,6 +130,15 @@ def _planned_again(planner: Planner, key: store.CellKey, cell: Cell) -> CellPlan
         config=config,
         protocol=from_json(Protocol, cell["protocol"]),
         overrides=cell["overrides"],
-        code=planner.code_of(cls),
+        code=with_networks(planner.code_of(cls), dataset.spec),
         dataset=dataset,
+    )
+
+
+def _modalities(spec: DatasetSpec, cell: Cell) -> tuple[Modality, ...]:
+    """The modalities with the networks and latents that a cell's model was given."""
+    given = {record["name"]: record for record in cell["dataset"]["modalities"]}
+    return tuple(
+        replace(m, network=given[m.name]["network"], latent=given[m.name]["latent"]) if m.name in given else m
+        for m in spec.modalities
     )

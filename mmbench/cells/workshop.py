@@ -14,13 +14,15 @@ from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
 from ..errors import ConfigError, DataError
 from ..metric import Bench, Memory
-from ..modality import DatasetSpec
+from ..modality import DatasetSpec, Modality
+from ..networks.fitting import refuse_misfits
 from ..progress import Progress
 from ..store import results
 from ..store.artefacts import Artefacts
 from .blaming import blaming
 from .references import evaluation_order
 from .request import OWN, Request, budget_named
+from .terms import equipped, with_modalities
 
 __all__ = ["Workshop", "deciding", "device_name"]
 
@@ -41,6 +43,7 @@ class Workshop:
         self.budget: Budget = request.budget or budget_named(self.source.default_budget)
         self.artefacts = Artefacts(request.runs / "artefacts")
         self._memories: dict[str, Memory] = {}
+        self._given: dict[tuple[str, tuple[Modality, ...]], Dataset] = {}
 
     @property
     def cache(self) -> Path:
@@ -65,6 +68,20 @@ class Workshop:
     def of_split(self, split: str) -> Dataset:
         """'test' or 'validation': the dataset whose test tuples are those."""
         return self.selection if split == "validation" else self.dataset
+
+    def given(self, split: str, modalities: tuple[Modality, ...]) -> Dataset:
+        """The same with these networks and latents, for models; what measures them has the dataset's own."""
+        key = split, modalities
+        if key not in self._given:
+            self._given[key] = with_modalities(self.of_split(split), modalities)
+        return self._given[key]
+
+    @cached_property
+    def modalities(self) -> tuple[Modality, ...]:
+        """With the networks and latents that were asked for. Raises PluginError where a network does not fit."""
+        found = equipped(self.dataset.spec, self.request.networks, self.request.latents)
+        refuse_misfits(found)
+        return found
 
     def bench(self, protocol: Protocol) -> Bench:
         """What the metrics of a cell are lent; the cells of one protocol share its memory."""

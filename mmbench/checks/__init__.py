@@ -14,7 +14,8 @@ reported by the check that names it. `Model.known_failures` states failures that
 `Model.check_settings`, in the form of --set, may shrink a large model for the suite.
 
 `check_metric("my_package:MyMetric")` does the same for a metric, on constructed generators (`constructed`): does it
-keep to what it declares, and does it tell apart what it says it tells?
+keep to what it declares, and does it tell apart what it says it tells? `check_network("my_package:NETWORK")` does so
+for an encoder and decoder: shapes, heads, gradients, no global state.
 """
 
 from .metric_rules import METRIC_CHECKS
@@ -24,6 +25,7 @@ from .running import (
     CheckResult,
     check_metric,
     check_model,
+    check_network,
     parametrize_with_checks,
     run_checks,
     run_metric_checks,
@@ -39,6 +41,7 @@ __all__ = [
     "ContractError",
     "check_metric",
     "check_model",
+    "check_network",
     "parametrize_with_checks",
     "run_checks",
     "run_metric_checks",

@@ -12,11 +12,15 @@ from typing import Any, Literal
 import torch
 
 from ..metric import Metric
+from ..modality import Modality
 from ..model import Model
+from ..networks import Architecture
+from ..networks.fitting import REFERENCES
 from ..plugins import label
 from ..untouched import staying
 from .metric_rules import METRIC_CHECKS
 from .metric_subject import MetricSubject
+from .network_rules import NETWORK_CHECKS, NetworkSubject
 from .randomness import random_states, set_random_states
 from .rule import Check, cause
 from .rules import CHECKS
@@ -27,6 +31,7 @@ __all__ = [
     "CheckResult",
     "check_metric",
     "check_model",
+    "check_network",
     "parametrize_with_checks",
     "run_checks",
     "run_metric_checks",
@@ -158,6 +163,17 @@ def run_metric_checks(metric: str | type[Metric]) -> Iterator[CheckResult]:
 def check_metric(metric: str | type[Metric]) -> list[CheckResult]:
     """`run_metric_checks` as a list; raises nothing."""
     return list(run_metric_checks(metric))
+
+
+def check_network(network: str | Architecture, modalities: Sequence[Modality] = REFERENCES) -> list[CheckResult]:
+    """The results of all checks of a network, at the modalities that it is made for; raises nothing.
+
+    Arguments:
+        network: the name of a plugin, 'module:NAME', or an Architecture.
+    """
+    with _isolated():
+        suite = _Suite([NetworkSubject(network, modalities)], NETWORK_CHECKS)
+        return [suite.result(name) for name in NETWORK_CHECKS]
 
 
 def _suite_of(model: str | type[Model]) -> _Suite:

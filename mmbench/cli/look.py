@@ -26,14 +26,15 @@ data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_a
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
 ) -> None:
-    """Does a model or a metric keep its contract? A line for each check; exit code 1 if one fails.
+    """Does a model, a metric or a network keep its contract? A line for each check; exit code 1 if one fails.
 
-    NAME is an installed model or metric, or module:Class.
+    NAME is an installed model, metric or network, or module:Class.
     """
-    from ..checks import run_checks, run_metric_checks
+    from ..checks import check_network, run_checks, run_metric_checks
 
+    checks = {plugins.MODELS: run_checks, plugins.METRICS: run_metric_checks, plugins.NETWORKS: check_network}
     failed = 0
-    for result in (run_metric_checks if _is_metric(name) else run_checks)(name):
+    for result in checks[_group(name)](name):
         tell(result.line())
         failed += not result.ok
     if failed:
@@ -41,17 +42,24 @@ def check(
         raise typer.Exit(1)
 
 
-def _is_metric(name: str) -> bool:
-    """Whether a name is a metric's; else it is a model's. Raises PluginError for an unknown one."""
+def _group(name: str) -> str:
+    """The group that a name belongs to. Raises PluginError for an unknown one."""
     from ..metric import Metric
+    from ..networks import BUILT_IN, Architecture
 
-    models, metrics = (plugins.available(group) for group in (plugins.MODELS, plugins.METRICS))
     if ":" in name:
         found = plugins.load(plugins.METRICS, name)
-        return isinstance(found, type) and issubclass(found, Metric)
-    if name not in models and name not in metrics:
-        raise PluginError(f"there is no model or metric {name!r}; {near(name, [*models, *metrics])}")
-    return name not in models
+        if isinstance(found, Architecture):
+            return plugins.NETWORKS
+        return plugins.METRICS if isinstance(found, type) and issubclass(found, Metric) else plugins.MODELS
+    groups = (plugins.MODELS, plugins.METRICS, plugins.NETWORKS)
+    known = {group: list(plugins.available(group)) for group in groups}
+    known[plugins.NETWORKS] += BUILT_IN
+    for group, names in known.items():
+        if name in names:
+            return group
+    models, metrics, networks = known.values()
+    raise PluginError(f"there is no model, metric or network {name!r}; {near(name, [*models, *metrics, *networks])}")
 
 
 @data_app.command()

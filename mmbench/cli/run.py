@@ -66,6 +66,21 @@ def run(
         bool,
         typer.Option("--zip", help="Of several settings the first values together, then the second ones, ..."),
     ] = False,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--network",
+            metavar="MODALITY=NAME",
+            help="Encoder and decoder of a modality, of all models alike: one of 'mmbench list --networks', or "
+            "module:NAME. Such cells have tables of their own.",
+        ),
+    ] = None,
+    latent: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--latent", metavar="MODALITY=N", help="Size of a modality's own latent (MLD, NEXUS), of all models alike."
+        ),
+    ] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,
         typer.Option(
@@ -111,6 +126,8 @@ def run(
         precision=PRECISIONS[precision] if precision else None,
         settings=tuple(settings or ()),
         zip=zipped,
+        networks=words(network),
+        latents=words(latent),
         again=again,
         on_collapse=on_collapse,
     )

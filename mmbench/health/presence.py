@@ -70,12 +70,20 @@ def _metric(name: str, _: Path, weights: Path | None, cache: Path) -> list[str]:
 
 
 def _networks(*_: object) -> list[str]:
-    from ..networks import BUILT_IN
+    from ..networks import BUILT_IN, Architecture, load
+    from ..networks.fitting import reference
 
     def said(part: object) -> str:
         return first_sentence(part.__doc__ or "")
 
-    return [f"{name}: {said(parts.encoder)}; back: {said(parts.decoder)}" for name, parts in BUILT_IN.items()]
+    def told(name: str) -> str:
+        try:
+            found: Architecture = load(name)
+        except MmbenchError as error:
+            return f"{name}: {error}"
+        return f"{name}: {said(found.encoder)}; back: {said(found.decoder)}; {reference(name)}"
+
+    return [told(name) for name in dict.fromkeys([*BUILT_IN, *plugins.available(plugins.NETWORKS)])]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The suite's shared networks: every model gets the same encoder and decoder of a modality.
 
-A modality names its architecture (`Modality.network`); `Networks` builds it. An encoder maps (B, *shape) to a tuple of
+A modality names its architecture (`Modality.network`, or `--network MODALITY=NAME` for all models of a run); `Networks`
+builds it. An encoder maps (B, *shape) to a tuple of
 `heads` tensors (B, latent); a decoder maps (B, latent) to the location (B, *shape) of an image, or to the logits
 (B, length, vocabulary) of a text. A location may leave [0, 1] where the published decoder has no sigmoid (`cub_resnet`,
 `kl_autoencoder`, `polymnist_conv`): the likelihood takes it as it is, and `likelihoods.decoded` clamps it. Layers may
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from .. import plugins
 from ..errors import PluginError, near
 from ..modality import Modality
 from .captions import CaptionDecoder, CaptionEncoder
@@ -25,7 +27,7 @@ from .polymnist import PolymnistDecoder, PolymnistEncoder
 from .resnet import ResnetDecoder, ResnetEncoder
 from .text import WordDecoder, WordEncoder
 
-__all__ = ["Architecture", "Networks", "in_parts"]
+__all__ = ["BUILT_IN", "Architecture", "Networks", "in_parts", "load"]
 
 
 class EncoderFactory(Protocol):
@@ -59,7 +61,7 @@ BUILT_IN: Mapping[str, Architecture] = {
 
 @dataclass(frozen=True)
 class Networks:
-    """The registry of architectures; `extra` adds a stranger's."""
+    """The registry of architectures: the suite's, `extra`, and those of the entry points `mmbench.networks`."""
 
     extra: Mapping[str, Architecture] = field(default_factory=dict)
 
@@ -77,13 +79,30 @@ class Networks:
         return fixed(modality) if fixed else modality.latent
 
     def _architecture(self, modality: Modality) -> Architecture:
-        known = {**BUILT_IN, **self.extra}
-        if modality.network not in known:
+        known, name = {**BUILT_IN, **self.extra}, modality.network
+        if name in known:
+            return known[name]
+        installed = plugins.available(plugins.NETWORKS)
+        if ":" not in name and name not in installed:
             raise PluginError(
-                f"modality {modality.name!r} asks for the unknown network {modality.network!r}; "
-                + near(modality.network, known)
+                f"modality {modality.name!r} asks for the unknown network {name!r}; {near(name, [*known, *installed])}"
             )
-        return known[modality.network]
+        return load(name)
+
+
+def load(name: str) -> Architecture:
+    """A network by its name, built in, installed or 'module:NAME'. Raises PluginError for what is none."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    installed = plugins.available(plugins.NETWORKS)
+    if ":" not in name and name not in installed:
+        own = "; one that is not installed is named module:NAME"
+        raise PluginError(f"there is no network {name!r}; {near(name, [*BUILT_IN, *installed])}{own}")
+    found = plugins.load(plugins.NETWORKS, name)
+    if not isinstance(found, Architecture):
+        kind = f"a {type(found).__name__}" if not isinstance(found, type) else f"the class {found.__name__}"
+        raise PluginError(f"the network {name!r} must be an Architecture(encoder, decoder), and is {kind}")
+    return found
 
 
 PART = 2**20

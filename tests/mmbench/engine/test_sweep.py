@@ -11,7 +11,7 @@ import pytest
 
 from mmbench.cells.request import Request
 from mmbench.engine.engine import Engine
-from mmbench.errors import ConfigError, ResultError
+from mmbench.errors import ConfigError, MmbenchError, PluginError, ResultError
 
 from .conftest import TINY, Notes, asked
 
@@ -56,3 +56,38 @@ def test_zip_with_nothing_to_pair_is_refused(home: Path, engine: Make) -> None:
     request: Request = asked(home, settings=(*SWEPT, "latent=4,6"), zip=True)
     with pytest.raises(ConfigError, match="--zip pairs the values of two settings"):
         Engine(request, Notes())
+
+
+def test_another_network_and_latent_of_all_models_is_in_the_cell_and_its_own_tables(engine: Make, home: Path) -> None:
+    plain = engine(settings=SWEPT)[0]
+    own = plain.plan()[0].key
+    equipped = engine(settings=SWEPT, networks=("pen=svhn_conv",), latents=("sign=5",))
+    with pytest.raises(PluginError, match=r"'svhn_conv' does not fit the modality 'pen'.*mnist_mlp"):
+        equipped[0].plan()
+    assert not list((home / "runs").rglob("stage")), "before anything was trained"
+    changes = {"settings": SWEPT, "networks": ("pen=polymnist_conv",), "latents": ("sign=5",)}
+    assert len(engine(**changes)[0].run().complete) == 1
+    (cell,) = found(home)
+    given = {m["name"]: (m["network"], m["latent"]) for m in cell["dataset"]["modalities"]}
+    assert given["pen"][0] == "polymnist_conv"
+    assert given["sign"][1] == 5
+    assert cell["hash"] != own.hash
+    assert engine(settings=SWEPT)[0].plan()[0].key == own, "a cell without these options keeps its identity"
+    engine(models=(), settings=(), again=True)[0].evaluate()
+    assert found(home)[0]["dataset"] == cell["dataset"], "measured again with the networks it was trained with"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"networks": ("pne=mnist_mlp",)}, "has no modality 'pne'"),
+        ({"networks": ("pen=mnist_mpl",)}, "there is no network 'mnist_mpl'"),
+        ({"networks": ("pen",)}, "--network takes MODALITY=VALUE"),
+        ({"networks": ("pen=mnist_mlp", "pen=svhn_conv")}, "--network pen is given twice"),
+        ({"latents": ("pen=big",)}, "write a whole number"),
+        ({"latents": ("pen=0",)}, "write a whole number"),
+    ],
+)
+def test_networks_and_latents_that_are_none_are_refused(engine: Make, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(MmbenchError, match=said):
+        engine(settings=SWEPT, **changes)[0].plan()
