@@ -18,7 +18,7 @@ from mmbench.data.dataset import DatasetSource
 from mmbench.errors import PluginError
 from mmbench.metric import Metric
 from mmbench.model import Model
-from mmbench.plugins import DATASETS, METRICS, MODELS, Plugin, available, find, label, load
+from mmbench.plugins import DATASETS, METRICS, MODELS, NETWORKS, Plugin, available, find, label, load
 
 GROUP = "mmbench.models"
 
@@ -86,10 +86,8 @@ def test_an_unknown_name_gets_the_near_match() -> None:
         find(DATASETS, "glyfs")
 
 
-def test_a_colon_means_a_class_for_models_and_metrics() -> None:
-    with pytest.raises(PluginError, match="there is no dataset 'a:B'"):
-        find(DATASETS, "a:B")
-    for group in (MODELS, METRICS):
+def test_a_colon_means_a_class_in_every_group() -> None:
+    for group in (MODELS, DATASETS, METRICS, NETWORKS):
         assert find(group, "a:B").value == "a:B"
 
 

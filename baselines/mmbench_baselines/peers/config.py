@@ -48,7 +48,7 @@ class PeerConfig:
     def __post_init__(self) -> None:
         at_least(1, latent=self.latent)
         if library.version() not in ("", self.multivae):
-            raise ConfigError(f"this is for multivae {self.multivae}, and {library.version()} is installed")
+            raise ConfigError(f"this is for multivae {self.multivae!r}, and {library.version()} is installed")
 
     @classmethod
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> Self:
