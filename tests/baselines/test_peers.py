@@ -359,6 +359,20 @@ def test_jnf_starts_its_chain_at_the_samples_own_expert() -> None:
     assert hit[0].float().mean().item() == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(n))
 
 
+# ---------------------------------------------------------------------------------------- recipes
+
+
+@pytest.mark.parametrize(
+    ("cls", "steps"), [(models.MMVAE, 100), (models.MMVAEPlus, 300), (models.CMVAE, 300), (models.MoPoE, 1000)]
+)
+def test_short_trainings_decode_as_many_samples(cls: type[Peer], steps: int) -> None:
+    """K = 30 of MMVAE, and a third of it; the paper's schedule, in epochs, stays; a budget changes nothing else."""
+    smoke, paper = (cls.recipe(GLYPHS, budget) for budget in ("smoke", "paper"))
+    assert (smoke.schedule.steps, smoke.schedule.warmup) == (steps, steps // 20)
+    assert paper.schedule.epochs == (150 if cls is models.MoPoE else 30)
+    assert replace(smoke, schedule=paper.schedule) == paper
+
+
 # ---------------------------------------------------------------------------------------- versions
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
+from mmbench.config import Budget
 from mmbench.modality import DatasetSpec
 
 from .. import recipes
@@ -57,6 +58,16 @@ class PrivateMixtureConfig(PrivateConfig):
     samples: int = 10
     """K, importance samples from each expert."""
     bound: Literal["dreg_looser", "iwae_looser"] = "dreg_looser"
+
+    @classmethod
+    def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> Self:
+        """Where `mmvae_dreg` is trained for some steps, so many more of them as its K is larger: the same samples."""
+        config = super(PrivateMixtureConfig, cls).recipe(dataset, budget)
+        share = recipes.objective("mmvae_dreg", dataset)["samples"] // config.samples
+        steps, warmup = config.schedule.steps, config.schedule.warmup
+        if steps is None:
+            return config
+        return replace(config, schedule=replace(config.schedule, steps=share * steps, warmup=share * warmup))
 
     def own(self, dataset: DatasetSpec) -> Mapping[str, Any]:
         own = {"K": self.samples, "loss": self.bound, "beta": self.beta}
