@@ -44,7 +44,7 @@ def trade_off(group: Group, width: Width = "page") -> Figure | None:
         handles += [handle("a seed", Look(SOFT, "o"), size=1.8)] if len(group.seeds) > 1 else []
         if any(_paper(group, pair, line) for pair in found for line in group.lines):
             handles.append(handle("paper (hollow)", Look(SOFT, "o"), hollow=True))
-        legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality")
+        legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality", rows)
     return figure
 
 
