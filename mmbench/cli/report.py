@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-OBJECTS = 100_000
-"""New objects between two looks for garbage: cells are many small ones, and none of them is in a circle."""
 Words = list[str] | None
 SEVERAL = "a,b; may be given several times."
 
@@ -95,7 +95,6 @@ def report(
     from .. import store
     from ..report import render
 
-    gc.set_threshold(OBJECTS)
     _check(results, out, figures, shown.compare)
     found = _read(results, shown.selection(), histories=figures is not None or format == "html")
     options, other = _options(shown, results)
@@ -127,9 +126,10 @@ def _read(results: Path, selection: Selection, histories: bool) -> Found:
     from .. import store
 
     alone = selection.dataset[0] if len(selection.dataset) == 1 else None
-    found = store.gather(results, alone, histories=histories)
-    if alone and not (found.cells or found.failures or found.bad):
-        found = store.gather(results, histories=histories)  # to say which datasets there are
+    with _spared():
+        found = store.gather(results, alone, histories=histories)
+        if alone and not (found.cells or found.failures or found.bad):
+            found = store.gather(results, histories=histories)  # to say which datasets there are
     return selection.of(found, results) if found.cells or found.failures else found
 
 
@@ -143,6 +143,18 @@ def _against(found: Found, shown: Shown, format: str) -> str:
     if shown.compare is not None:
         raise ConfigError("--against shows one folder: leave out --compare")
     return sweep(groups(found.cells), str(shown.against), "csv" if format == "csv" else "md")
+
+
+@contextmanager
+def _spared() -> Iterator[None]:
+    """What is made inside are many small objects, none of them in a circle: no look for garbage is taken meanwhile, nor
+    at them later, when figures, which are in circles, have to go in time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _options(shown: Shown, results: Path) -> tuple[Options, Found]:

@@ -169,13 +169,16 @@ def extent(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], title: str) -> None:
-    """A title on one line above the panels, and the legend in as many columns as fit below them."""
+def legend(figure: Figure, handles: Sequence[Line2D], title: str, rows: int = 4) -> None:
+    """A title on one line above the panels, and the legend in as many columns as fit below them; the figure has room
+    for so many rows, and grows for more."""
     inches = figure.get_figwidth()
     figure.suptitle(fit(title, inches - 0.1, TEXT, bold=True), fontsize=TEXT, fontweight="bold")
     for handle in handles:
         handle.set_label(fit(str(handle.get_label()), min(inches - 0.4, 2.6)))
     longest = max(extent(str(handle.get_label())) for handle in handles)
     across = max(1, min(len(handles), int(inches / (0.28 + longest))))
+    more = max(0, -(-len(handles) // across) - rows)
+    figure.set_figheight(figure.get_figheight() + more * 2 * SMALL / 72)
     look: dict[str, Any] = {"frameon": False, "handletextpad": 0.4, "columnspacing": 1.0, "borderaxespad": 0.1}
     figure.legend(handles=list(handles), loc="outside lower center", ncols=across, handlelength=1.4, **look)

@@ -47,7 +47,7 @@ def trade_off(group: Group, width: Width = "page") -> Figure | None:
             handles.append(handle("paper (hollow)", Look(SOFT, "o"), hollow=True))
         if any(_elsewhere(group, *pair) for pair in found):
             handles.append(handle("published (hollow, named)", Look(SOFT, "s"), hollow=True))
-        legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality")
+        legend(figure, handles, f"{group.heading}, budget {group.budget}: coherence against quality", rows)
     return figure
 
 

@@ -6,6 +6,7 @@ import cProfile
 import pstats
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from mmbench import store
 from mmbench.progress import Advance, Progress
 from mmbench.report import render
+from mmbench.report.comparison import groups
+from mmbench.report.figures.trade_off import trade_off
 from mmbench.report.render import MANY
 from mmbench.store import Cell
 
@@ -95,3 +98,14 @@ def test_a_page_and_figures_say_how_far_they_are(tmp_path: Path) -> None:
     assert [title for title, _ in told.phases] == ["all figures", "figures of MNIST_SVHN", "figures of MNIST_SVHN"]
     assert [total for _, total in told.phases] == told.steps == [2, 3, 4]
     assert len(written) == 7
+
+
+def test_a_long_legend_leaves_room_for_the_panels() -> None:
+    """Fifty models of long names in a column: matplotlib warned that it could not lay them out, on a user's screen."""
+    (group,) = groups(many(50, seeds=2))
+    figure = trade_off(group, "column")
+    assert figure is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.draw_without_rendering()
+    assert min(ax.get_position().height * figure.get_figheight() for ax in figure.axes) > 0.7
