@@ -43,8 +43,6 @@ AUTOENCODERS: Mapping[tuple[str, str, str, str], Schedule] = {
     ("captions", "smoke",  "image", "mld_star"): decayed(steps=3, batch_size=8, lr=1e-3),
     ("polymnist", "paper",  "image", "any"):     Schedule(epochs=300, batch_size=128, lr=1e-3),
     ("polymnist", "laptop", "image", "any"):     brief(steps=1200, batch_size=64, lr=2e-3, warmup=120),
-    ("polymnist", "laptop", "image", "mld_star"): brief(steps=80, batch_size=16, lr=4e-3, warmup=8),
-    ("polymnist", "smoke",  "image", "mld_star"): brief(steps=3, batch_size=8, lr=3e-3),
     ("polymnist", "smoke",  "image", "any"):     brief(steps=150, batch_size=64, lr=2e-3, warmup=15),
 }
 # fmt: on
