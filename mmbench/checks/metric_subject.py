@@ -62,7 +62,7 @@ class MetricSubject:
         judge = Schedule(steps=300, batch_size=64, lr=3e-3, warmup=15, decay="cosine")
         return Bench(
             dataset=data,
-            protocol=Protocol(quality_count=len(data.test), fid_count=48, batch_size=BATCH, judge=judge),
+            protocol=Protocol(quality_count=len(data.test), fid_count=24, batch_size=BATCH, judge=judge),
             device=torch.device("cpu"),
             order=torch.randperm(len(data.test), generator=generator(0, "evaluation order")),
             cache=home / "cache",
