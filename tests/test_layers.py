@@ -35,14 +35,22 @@ STOREYS = (  # rooms of mmbench, from the ground up: each may import from its ow
     {"training"},
     {"report", "checks", "cells", "health"},
     {"engine"},
-    {"cli"},
+    {"cli", "api"},
     {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(STOREYS) for room in rooms}
 APART = ({"report", "cells"}, {"report", "checks"}, {"cells", "checks"}, {"report", "engine"}, {"report", "data"})
 """Rooms that know nothing of each other, whatever their storey."""
 TORCH_FREE = (
-    *("mmbench.store", "mmbench.report", "mmbench.report.figures", "mmbench.cli", "mmbench.plugins"),
+    *(
+        "mmbench",
+        "mmbench.api",
+        "mmbench.store",
+        "mmbench.report",
+        "mmbench.report.figures",
+        "mmbench.cli",
+        "mmbench.plugins",
+    ),
     *("mmbench.engine.engine", "mmbench.engine.processes", "mmbench.engine.cluster"),  # who hands out cells
 )
 

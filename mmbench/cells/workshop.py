@@ -12,6 +12,7 @@ import torch
 from .. import plugins
 from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
+from ..data.declared import loaded
 from ..errors import ConfigError, DataError
 from ..metric import Bench, Memory
 from ..modality import DatasetSpec, Modality
@@ -55,7 +56,7 @@ class Workshop:
         """The dataset, loaded at first use."""
         with self.progress.phase(f"load {self.request.dataset}", 1, "dataset") as advance:
             with blaming(self.request.dataset):
-                dataset = self.source.load(self.request.data_root, self.cache)
+                dataset = loaded(self.source, self.request.dataset, self.request.data_root, self.cache)
             _check_texts(dataset.spec)
             advance(1)
         return dataset
