@@ -34,7 +34,8 @@ class Toy(DatasetSource):
     title, summary = "Toy", "a toy"
 
     def load(self, root: Path, cache: Path) -> Dataset:
-        return toys()[1]
+        data = toys()[1]
+        return replace(data, spec=replace(data.spec, name="toy"))
 
 
 class Mute(Metric):
@@ -211,8 +212,8 @@ def test_an_odd_count_is_blamed_on_its_metric(home: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("classes", "said"),
     [
-        (("a", "b", "a", "c"), "toy3: two classes have one text of word: a, a, b, c"),
-        (("a", "b"), "toy3: word has texts for 2 of 4 classes"),
+        (("a", "b", "a", "c"), "toy: two classes have one text of word: a, a, b, c"),
+        (("a", "b"), "toy: word has texts for 2 of 4 classes"),
         (("", "a", "b", "c"), ""),
     ],
 )
@@ -220,7 +221,7 @@ def test_texts_that_cannot_say_their_class_are_refused(
     home: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...], said: str
 ) -> None:
     """Else every sample of the second class of one text would count as wrong."""
-    whole = toys()[1]
+    whole = Toy().load(Path(), Path())
     *others, word = whole.spec.modalities
     spec = replace(whole.spec, modalities=(*others, replace(word, classes=classes, unprinted=(7,), separator="")))
     monkeypatch.setattr(Toy, "load", lambda *_: replace(whole, spec=spec))
