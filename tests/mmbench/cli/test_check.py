@@ -65,4 +65,4 @@ def test_a_fault_is_named_and_the_exit_code_is_1(here: None) -> None:
 def test_an_unknown_name_is_near_a_model_or_a_metric(name: str, near: str) -> None:
     done = CliRunner().invoke(app, ["check", name])
     assert isinstance(done.exception, PluginError)
-    assert f"there is no model or metric {name!r}; did you mean {near!r}?" in str(done.exception)
+    assert f"there is no model, metric or network {name!r}; did you mean {near!r}?" in str(done.exception)
