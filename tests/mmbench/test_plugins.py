@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,13 @@ GROUP = "mmbench.models"
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of installed packages, searched first; modules imported from it are forgotten afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return tmp_path
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def install(site: Path, distribution: str, group: str = GROUP, module: str = "", **entries: str) -> None:
@@ -352,7 +355,7 @@ def test_check_says_that_a_module_ends_python(site: Path, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "mmbench", "check", "leaves:Model"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "asked to end the whole program, SystemExit: 0" in done.stdout
+    assert "asked to end the whole program, SystemExit: 0" in done.stdout + done.stderr
 
 
 LEAVING = """
