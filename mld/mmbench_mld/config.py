@@ -100,6 +100,8 @@ class MLDConfig(LatentDiffusionConfig):
 
     p_joint: float = 0.5
     """Probability that a training step diffuses every modality (A2 empty); the paper's d, read as nu(empty)."""
+    subsets: Literal["batch", "sample"] = "batch"
+    """A2 is drawn once for a batch (Algorithm 1), or for each of its samples."""
 
     def __post_init__(self) -> None:
         LatentDiffusionConfig.__post_init__(self)

@@ -24,7 +24,10 @@ from .schedule import VPSDE
 
 __all__ = [
     "UNSKILLED",
+    "choose_each",
     "choose_given",
+    "conditions",
+    "loss_of_each",
     "masked_multi_time_loss",
     "proper_subsets",
     "score_skills",
@@ -65,6 +68,18 @@ def choose_given(names: tuple[str, ...], p_joint: float, generator: torch.Genera
     return choices[min(int(v * len(choices)), len(choices) - 1)]
 
 
+def conditions(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """All choices of A2: the empty set, then the proper subsets."""
+    return ((), *proper_subsets(names))
+
+
+def choose_each(names: tuple[str, ...], p_joint: float, count: int, generator: torch.Generator) -> Tensor:
+    """A2 ~ nu for each of `count` samples, as places in `conditions` (count,), on the generator's device."""
+    u, v = torch.rand(2, count, generator=generator, device=generator.device)
+    most = len(conditions(names)) - 1
+    return torch.where(u < p_joint, 0, 1 + (v * most).long().clamp(max=most - 1))
+
+
 def on_host(generator: torch.Generator) -> torch.Generator:
     """A generator of the CPU itself; of a GPU, a new one of the CPU, seeded with the GPU generator's seed and offset.
 
@@ -92,12 +107,24 @@ def masked_multi_time_loss(
     loss D for every A2.
     """
     rest = layout.rest(given)
-    mask = layout.mask(rest, z.device)
-    tau = t[:, None] * layout.indicator(rest, z.device)
+    mask, indicator = layout.mask(rest, z.device), layout.indicator(rest, z.device)
+    return layout.omega(given) * _errors(network, z, t, eps, mask, indicator, sde).mean()
+
+
+def loss_of_each(
+    network: Network, z: Tensor, t: Tensor, eps: Tensor, chosen: Tensor, layout: Layout, sde: VPSDE
+) -> Tensor:
+    """Algorithm 1's loss with an A2 for each sample: the one of `conditions` which `chosen` (B,) says. Its expected
+    value is that of `masked_multi_time_loss` with A2 drawn alike; its variance is less, for a batch holds every task."""
+    indicator, mask, omega = (table[chosen] for table in layout.patterns(conditions(layout.names), z.device))
+    return (omega * _errors(network, z, t, eps, mask, indicator, sde)).mean()
+
+
+def _errors(network: Network, z: Tensor, t: Tensor, eps: Tensor, mask: Tensor, indicator: Tensor, sde: VPSDE) -> Tensor:
+    """|| m(A1) * (o(R, tau) + eps) ||^2 of each sample, (B,)."""
     diffused = sde.mean(t)[:, None] * z + sde.sigma(t)[:, None] * eps
-    r = mask * diffused + layout.mask(given, z.device) * z
-    residual = mask * (network(r, tau).float() + eps)
-    return layout.omega(given) * residual.square().sum(1).mean()
+    r = mask * diffused + (1.0 - mask) * z
+    return (mask * (network(r, t[:, None] * indicator).float() + eps)).square().sum(1)
 
 
 def unmasked_loss(network: Network, z: Tensor, t: Tensor, eps: Tensor, layout: Layout, sde: VPSDE) -> Tensor:
@@ -123,10 +150,10 @@ def score_skills(
     layout: Layout,
     sde: VPSDE,
     generator: torch.Generator,
-    conditions: Sequence[tuple[str, ...]] | None = None,
+    asked: Sequence[tuple[str, ...]] | None = None,
 ) -> dict[str, float]:
     """1 - loss / loss of the answer 0, on held-out standardised latents z (n, D): 'skill' of a joint step, 'skill given
-    x' of the others, and 'best skill', the largest of them (NaN where one of them is). The others are `conditions`, or
+    x' of the others, and 'best skill', the largest of them (NaN where one of them is). The others are `asked`, or
     all proper subsets; of more than three modalities those with one given, and those with all but one.
 
     The times are drawn one from each n-th of [0, 1], the noise is the generator's, both the same for every choice of A2
@@ -138,7 +165,7 @@ def score_skills(
     skills = {}
     every = proper_subsets(layout.names)
     told = every if len(layout.names) <= FEW else [s for s in every if len(s) in (1, len(layout.names) - 1)]
-    for given in ((), *(told if conditions is None else conditions)):
+    for given in ((), *(told if asked is None else asked)):
         name = f"skill given {' and '.join(given)}" if given else "skill"
         answers: tuple[Network, Network] = network, lambda r, tau: torch.zeros_like(r)
         loss, nothing = (float(masked_multi_time_loss(o, z, t, eps, given, layout, sde)) for o in answers)

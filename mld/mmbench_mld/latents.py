@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -21,6 +21,11 @@ class Layout:
         default_factory=dict, init=False, repr=False, compare=False
     )
     """Indicators and masks by pattern and device."""
+
+    _patterns: dict[tuple[Sequence[Collection[str]], torch.device], tuple[Tensor, Tensor, Tensor]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Tables of several conditions."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,6 +64,17 @@ class Layout:
                 mask = indicator.repeat_interleave(torch.tensor(list(self.sizes.values())))
                 self._tables[pattern, device] = indicator.to(device), mask.to(device)
         return self._tables[pattern, device]
+
+    def patterns(self, conditions: tuple[tuple[str, ...], ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """For each of C choices of A2: 1(m in A1) (C, M), m(A1) (C, D) and Omega (C,); made once, to be read only."""
+        if (conditions, device) not in self._patterns:
+            rests = [self.rest(given) for given in conditions]
+            with torch.inference_mode(False):
+                indicators = torch.stack([self.indicator(rest, device) for rest in rests])
+                masks = torch.stack([self.mask(rest, device) for rest in rests])
+                omegas = torch.tensor([self.omega(given) for given in conditions]).to(device)
+            self._patterns[conditions, device] = indicators, masks, omegas
+        return self._patterns[conditions, device]
 
     def spread(self, values: Tensor) -> Tensor:
         """One value for each modality -> for each latent: (B, M) -> (B, D)."""

@@ -24,7 +24,15 @@ from .augmentation import trivial_augment
 from .autoencoder import Autoencoder, autoencoders
 from .completion import completed
 from .config import LatentDiffusionConfig, MLDConfig
-from .diffusion import UNSKILLED, choose_given, masked_multi_time_loss, score_skills, training_times
+from .diffusion import (
+    UNSKILLED,
+    choose_each,
+    choose_given,
+    loss_of_each,
+    masked_multi_time_loss,
+    score_skills,
+    training_times,
+)
 from .latents import Layout, Standardiser
 from .schedule import VPSDE
 from .score import ScoreNetwork
@@ -83,7 +91,7 @@ class MLD(Model):
         *("width=64", "time_embed=32"),
         *("sampler.kind=path", "path.steps=8", "path.jump=2", "path.resample=2"),
     )
-    score_settings: ClassVar[Sequence[str]] = (*SCORE_SETTINGS, "p_joint")
+    score_settings: ClassVar[Sequence[str]] = (*SCORE_SETTINGS, "p_joint", "subsets")
     inpaints: ClassVar[bool] = False
     """Whether the score network knows one time alone, to which the given modalities are diffused too (MLD-Inpaint)."""
 
@@ -169,7 +177,11 @@ class MLD(Model):
         z = self.layout.concat(batch)
         t = training_times(generator, len(z))
         eps = torch.randn(z.shape, generator=generator, device=z.device)
-        given = choose_given(self.layout.names, self.config.p_joint, generator)
+        names, p_joint = self.layout.names, self.config.p_joint
+        if self.config.subsets == "sample":
+            chosen = choose_each(names, p_joint, len(z), generator)
+            return {"loss": loss_of_each(self.score, z, t, eps, chosen, self.layout, self.sde)}
+        given = choose_given(names, p_joint, generator)
         loss = masked_multi_time_loss(self.score, z, t, eps, given, self.layout, self.sde)
         return {"loss": loss, "conditional" if given else "joint": loss.detach()}
 

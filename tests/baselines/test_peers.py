@@ -378,5 +378,5 @@ def test_short_trainings_decode_as_many_samples(cls: type[Peer], steps: int) -> 
 
 def test_numbers_of_another_version_are_refused() -> None:
     config = models.MVAE.recipe(TWO, "smoke")
-    with pytest.raises(ConfigError, match=r"this is for multivae 0\.9, and .* is installed"):
+    with pytest.raises(ConfigError, match=r"this is for multivae '0\.9', and .* is installed"):
         replace(config, multivae="0.9")

@@ -13,7 +13,16 @@ from scipy.integrate import quad
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.networks import Networks
 from mmbench.seeding import Noise
-from mmbench_mld.diffusion import T_MIN, choose_given, masked_multi_time_loss, proper_subsets, score_skills
+from mmbench_mld.diffusion import (
+    T_MIN,
+    choose_each,
+    choose_given,
+    conditions,
+    loss_of_each,
+    masked_multi_time_loss,
+    proper_subsets,
+    score_skills,
+)
 from mmbench_mld.latents import Layout
 from mmbench_mld.model import MLD
 from mmbench_mld.moves import Sampler
@@ -38,32 +47,56 @@ def test_omega_balances_the_sizes(given):
     assert THREE.omega(given) * (10 - frozen) == pytest.approx(THREE.dim)
 
 
+WEIGHTS = np.random.default_rng(0).normal(size=(13, 10))
+
+
+def linear(r, tau):
+    """o(r, tau) = r W + tau V in double precision."""
+    return r @ torch.from_numpy(WEIGHTS[:10]) + tau @ torch.from_numpy(WEIGHTS[10:])
+
+
+def by_hand(z, t, eps, given):
+    """Algorithm 1's loss of one sample for `linear`, written out element by element."""
+    beta_integral = 0.1 * t + 19.9 * t**2 / 2
+    m, sigma = np.exp(-beta_integral / 2), np.sqrt(1 - np.exp(-beta_integral))
+    r, tau, diffused, k = np.empty(10), np.empty(3), np.zeros(10, bool), 0
+    for j, (name, size) in enumerate(THREE.sizes.items()):
+        cut = slice(k, k + size)
+        diffused[cut] = name not in given
+        tau[j] = t if name not in given else 0.0
+        r[cut] = m * z[cut] + sigma * eps[cut] if name not in given else z[cut]
+        k += size
+    residual = (r @ WEIGHTS[:10] + tau @ WEIGHTS[10:] + eps)[diffused]
+    return (residual**2).sum() * (10 / diffused.sum())
+
+
 @pytest.mark.parametrize("given", GIVEN, ids=str)
 def test_loss_against_numpy(given):
-    """Algorithm 1 with o(r, tau) = W r + V tau, written out element by element."""
-    rng = np.random.default_rng(0)
-    W, V = rng.normal(size=(10, 10)), rng.normal(size=(3, 10))
+    """Of a batch with one A2."""
     z, t, eps = (x.double() for x in batch(10, 8))
-    expected = 0.0
-    for i in range(8):
-        beta_integral = 0.1 * t[i].item() + 19.9 * t[i].item() ** 2 / 2
-        m, sigma = np.exp(-beta_integral / 2), np.sqrt(1 - np.exp(-beta_integral))
-        r, tau, diffused, k = np.empty(10), np.empty(3), np.zeros(10, bool), 0
-        for j, (name, size) in enumerate(THREE.sizes.items()):
-            cut = slice(k, k + size)
-            diffused[cut] = name not in given
-            tau[j] = t[i].item() if name not in given else 0.0
-            r[cut] = m * z[i, cut] + sigma * eps[i, cut] if name not in given else z[i, cut]
-            k += size
-        residual = (r @ W + tau @ V + eps[i].numpy())[diffused]
-        expected += (residual**2).sum() * (10 / diffused.sum()) / 8
-
-    def network(r, tau):
-        # the loss casts the network's answer to float32, so hand it a subclass-free float32-safe answer
-        return r @ torch.from_numpy(W) + tau @ torch.from_numpy(V)
-
-    got = masked_multi_time_loss(network, z, t, eps, given, THREE, VPSDE())
+    expected = np.mean([by_hand(*(x[i].numpy() for x in (z, t, eps)), given) for i in range(8)])
+    got = masked_multi_time_loss(linear, z, t, eps, given, THREE, VPSDE())
     assert got.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_loss_of_samples_with_an_a2_of_their_own():
+    """The same loss, each sample's with its own A2 and Omega."""
+    z, t, eps = (x.double() for x in batch(10, 21))
+    chosen = torch.arange(21) % len(GIVEN)
+    expected = np.mean([by_hand(*(x[i].numpy() for x in (z, t, eps)), GIVEN[chosen[i]]) for i in range(21)])
+    assert loss_of_each(linear, z, t, eps, chosen, THREE, VPSDE()).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("p_joint", [0.0, 0.3, 1.0])
+def test_choice_of_a2_for_each_sample(p_joint):
+    """The same law as `choose_given`'s, in one draw."""
+    n = 20_000
+    counts = Counter(choose_each(THREE.names, p_joint, n, torch.Generator().manual_seed(0)).tolist())
+    assert conditions(THREE.names) == tuple(GIVEN)
+    assert set(counts) <= set(range(7))
+    for place in range(7):
+        p = (1 - p_joint) / 6 if place else p_joint
+        assert counts[place] / n == pytest.approx(p, abs=4.5 * np.sqrt(p * (1 - p) / n))
 
 
 @pytest.mark.parametrize("given", [(), ("mnist",), ("svhn",)], ids=str)
@@ -283,6 +316,21 @@ def test_a_conditional_step_shows_the_given_latents_clean_at_time_0():
         assert (r[:, 2:] == 2).all().item() is b_given
         seen.add(a_given)
     assert seen == {True, False}
+
+
+def test_with_subsets_of_each_sample_a_batch_holds_every_task():
+    """subsets=sample: rows with a given, rows with b given and, p_joint = 1/2, joint ones, each clean where given."""
+    model = recorded(p_joint=0.5)
+    model.config = replace(model.config, subsets="sample")
+    z = {"a": torch.ones(60, 2), "b": 2 * torch.ones(60, 3)}
+    terms = score_loss(model, z)
+    ((r,), (tau,)) = model.score.r, model.score.tau
+    assert set(terms) == {"loss"}
+    assert {tuple(row) for row in tau.eq(0).tolist()} == {(False, False), (True, False), (False, True)}
+    for (name, cut), column in zip({"a": slice(0, 2), "b": slice(2, 5)}.items(), tau.unbind(1), strict=True):
+        clean = column == 0
+        assert torch.equal(r[clean][:, cut], z[name][clean])
+        assert not (r[~clean][:, cut] == z[name][~clean]).any()
 
 
 def test_held_out_times_are_one_from_each_nth_of_the_same_range(monkeypatch):

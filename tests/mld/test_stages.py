@@ -65,7 +65,8 @@ def test_stages_name_what_they_need_and_depend_on() -> None:
     assert image.settings == {"network": "cub_resnet", "likelihood": "laplace", "scale": 0.75, "augment": "trivial"}
     assert caption.settings == {"network": "caption_conv", "likelihood": "categorical"}
     assert score.settings == {
-        "width": 64, "time_embed": 32, "blocks": 2, "groups": 32, "p_joint": 0.7, "std_floor": 0.01
+        "width": 64, "time_embed": 32, "blocks": 2, "groups": 32, "p_joint": 0.7, "std_floor": 0.01,
+        "subsets": "batch",
     }  # fmt: skip
     assert (image.needs, caption.needs) == ((), ())
     assert score.needs == ("autoencoder.image", "autoencoder.caption")
@@ -87,6 +88,7 @@ SCORE, ALL = {"score"}, {"autoencoder.image", "autoencoder.caption", "score"}
         ({"blocks": 1}, SCORE),
         ({"groups": 8}, SCORE),
         ({"p_joint": 0.3}, SCORE),
+        ({"subsets": "sample"}, SCORE),
         ({"std_floor": 0.1}, SCORE),
         ({"augment": "none"}, {"autoencoder.image"}),
         ({"squared_error": ("image",)}, {"autoencoder.image"}),
