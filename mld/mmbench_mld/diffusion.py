@@ -115,7 +115,7 @@ def loss_of_each(
     network: Network, z: Tensor, t: Tensor, eps: Tensor, chosen: Tensor, layout: Layout, sde: VPSDE
 ) -> Tensor:
     """Algorithm 1's loss with an A2 for each sample: the one of `conditions` which `chosen` (B,) says. Its expected
-    value is that of `masked_multi_time_loss` with A2 drawn alike; its variance is less, for a batch holds every task."""
+    value is that of `masked_multi_time_loss` with A2 drawn alike, of less variance: a batch holds every task."""
     indicator, mask, omega = (table[chosen] for table in layout.patterns(conditions(layout.names), z.device))
     return (omega * _errors(network, z, t, eps, mask, indicator, sde)).mean()
 
