@@ -147,7 +147,7 @@ def test_a_failure_is_an_error_though_nobody_named_the_metric(
     """Lacking weights are none: the dataset's own metrics may need what is not here."""
     failing(monkeypatch, "update", error)
     whole = toys()[1]
-    data = replace(whole, spec=replace(whole.spec, metrics=("mute", "loud")))
+    data = replace(whole, spec=replace(whole.spec, name="toy", metrics=("mute", "loud")))
     monkeypatch.setattr(Toy, "load", lambda *_: data)
     outcome = runner(home)[0].run()
     assert set(only(home)["metrics"]) == {"loud"}
