@@ -97,7 +97,7 @@ def _section(title: str, things: Iterable[tuple[str, list[str]]], longest: int =
 
 def _laid_out(name: str, lines: list[str], longest: int, width: int | None) -> Iterator[str]:
     """'  name  words' with further words below the first; nothing is cut, and no word broken."""
-    below = width is not None and width < max(NARROW, longest + 40)
+    below = width is not None and width < max(NARROW, longest + 50)
     indent, first = ("    ", "") if below else (" " * (longest + 4), f"  {name:<{longest}}  ")
     if below or not lines:
         yield f"  {name}"

@@ -132,7 +132,7 @@ class Group:
 
     @cached_property
     def _titles(self) -> dict[Line, str]:
-        return {line: _title(self, line) for line in self.lines}
+        return _titles(self)
 
     def alike(self, line: Line) -> list[Line]:
         """The lines of its model."""
@@ -227,15 +227,23 @@ def label(group: Group, line: Line) -> str:
     return ", ".join(f"{name}={canonical(value)}" for name, value in sorted(shown.items()))
 
 
-def _title(group: Group, line: Line) -> str:
-    shown, count = label(group, line), len(group.overrides(line))
+def _titles(group: Group) -> dict[Line, str]:
+    labels = {line: label(group, line) for line in group.lines}
+    bearers: dict[tuple[str, str], set[str]] = {}
+    for line, words in labels.items():
+        bearers.setdefault((line.model, words), set()).add(line.hash)
+    return {line: _title(group, line, words, len(bearers[line.model, words]) == 1) for line, words in labels.items()}
+
+
+def _title(group: Group, line: Line, shown: str, alone: bool) -> str:
+    """With its label, and whether no other configuration of the model has the same."""
+    count = len(group.overrides(line))
     fits = len(shown) <= SHORT
     remarks = [shown if fits else f"{count} setting{'s' * (count != 1)} changed" if count else ""]
     remarks += ["stale"] if group.stale(line) else []
     remarks += [f"code {line.code[:6]}"] if _alike(group, line) else []
     others = [other for other in group.alike(line) if other.hash != line.hash]
-    told = fits and all(label(group, other) != shown for other in others)
-    name = model_title(line.model) if told or not others else f"{model_title(line.model)} {line.hash[:6]}"
+    name = model_title(line.model) if (fits and alone) or not others else f"{model_title(line.model)} {line.hash[:6]}"
     inside = "; ".join(remark for remark in remarks if remark)
     return one_line(name + (f" ({inside})" if inside else "") + (" †" if group.collapsed(line) else ""))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .comparison import Group
 from .layout import absent
 from .options import Options
-from .paper import OWN_SCALE, metric_title, model_title, paper_voices
+from .paper import MEANINGS, OWN_SCALE, metric_title, model_title, paper_voices
 from .published import beside
 from .statistics import CONFIDENCE, POWER
 from .sure import comparisons, said
@@ -120,6 +120,7 @@ def _quality(group: Group, table: Table) -> Iterator[str]:
             )
     if judged:
         yield "Quality: " + "; ".join(f"{metric} of {', '.join(targets)}" for metric, targets in judged.items()) + "."
+    yield from (words for metric, words in MEANINGS.items() if any(column.metric == metric for column in table.columns))
 
 
 def _voices(group: Group, table: Table) -> Iterator[str]:

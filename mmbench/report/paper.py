@@ -24,6 +24,7 @@ __all__ = [
     "FMD",
     "LOWER",
     "MARGIN",
+    "MEANINGS",
     "METRICS",
     "MIXTURES",
     "MLD",
@@ -82,6 +83,13 @@ DISTANCES = (FID, FMD)
 """Frechet distances, the paper's first choice first."""
 OWN_SCALE = (FMD,)
 """Metrics in the scale of their judge, which only ratios and ranks survive."""
+MEANINGS = {
+    "fmd": "FMD is the Frechet distance on the features of this table's judge: not comparable with another judge's or "
+    "number of samples. No model can be expected below real data's own.",
+    "fmd_ratio": "FMD ratio: FMD over that of one fixed autoencoder's reconstructions of the same real images; 1 is as "
+    "good as those.",
+}
+"""Of distances whose name does not say what they are."""
 
 
 def model_title(model: str) -> str:

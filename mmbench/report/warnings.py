@@ -36,6 +36,8 @@ def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
         if lost:
             lines.append(f"{group.title(line)} lacks seed {', '.join(map(str, lost))}.")
     lines += [failure(cell) for cell in failed]
+    if group.budget == "smoke":
+        lines.append("Budget smoke is a shortened training and few samples, to see that all runs: not for publication.")
     if group.budget != "paper" and any(number.paper for number in group.numbers.values()):
         lines.append(f"The paper's numbers are of its full schedule, ours of budget {group.budget}.")
     return lines

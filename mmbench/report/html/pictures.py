@@ -91,6 +91,8 @@ def _grid(group: Group, task: str, shown: Plate, ident: str) -> Grid:
     words = task_words(group, task)
     left = ", ".join(group.title(line) for line in shown.left_out)
     foot = f"Left out, since they were given other conditions: {left}." if left else ""
+    if task == "joint":
+        foot = f"Nothing was given: a column has nothing to do with the real tuple above it. {foot}".strip()
     rows = [_row(group, shown, row) for row in shown.rows]
     return Grid(ident, f"{words[:1].upper()}{words[1:]}, {seed}", shown.count, rows, foot)
 

@@ -64,8 +64,9 @@ def section(
         parts.append(one())
         advance(1)
     title = f"{group.heading}, budget {group.budget}{chosen(group)}"
-    lead = f"{len(group.lines)} {_word('model', len(group.lines))}, seeds {', '.join(map(str, group.seeds))}; "
-    lead += f"{len(group.cells)} {_word('cell', len(group.cells))}. {about(group)[0]}"
+    seeds = f"{len(group.seeds)} {_word('seed', len(group.seeds))} (number {', '.join(map(str, group.seeds))})"
+    lead = f"{len(group.lines)} {_word('model', len(group.lines))}, {seeds}; "
+    lead += f"{len(group.cells)} {_word('cell', len(group.cells))}, one for each model and seed. {about(group)[0]}"
     names = [group.title(line) for line in group.lines]
     shown = [part for part in parts if not part.empty]
     return Section(ident, title, lead, names, list(found.values()), warnings(group, failed), shown)
