@@ -44,7 +44,7 @@ def test_a_command_is_one_that_the_command_line_takes() -> None:
     assert (program, verb) == ("mmbench", "run")
     found = get_command(app).commands["run"].make_context("run", words).params  # type: ignore[attr-defined]
     assert (found["model"], found["dataset"], found["budget"]) == (["my net:Model"], "cub", "laptop")
-    assert (found["seed"], found["stale"], found["allow_partial"]) == ([2, 4], "rerun", True)
+    assert (found["seed"], found["stale"], found["allow_partial"]) == (["2", "4"], "rerun", True)
     assert found["settings"] == ["latent=7", "schedule.steps=30", 'prior="normal"', "limit=null", "eval.count=500"]
 
 

@@ -138,9 +138,18 @@ def test_the_harness_has_two_identities_of_files_that_exist():
     assert len(set(harness().values())) == 2
 
 
-NAMED = {"errors.py", "interrupt.py", "progress.py", "tensors.py", "data/validation.py", "data/soundness.py"}
-"""What a training imports and what decides no weights: names, signals, files, refusals of unsound data; and which
-tuples a skill is taken on."""
+NAMED = {
+    "errors.py",
+    "interrupt.py",
+    "progress.py",
+    "tensors.py",
+    "data/validation.py",
+    "data/soundness.py",
+    "plugins.py",
+}
+NAMED |= {"mistakes.py", "untouched.py"}
+"""What a training imports and what decides no weights: names, signals, files, refusals of settings and unsound data, how
+a plugin is found (its code counts itself); and which tuples a skill is taken on."""
 
 
 def test_what_decides_weights_is_in_the_training_path():
@@ -148,7 +157,7 @@ def test_what_decides_weights_is_in_the_training_path():
     found, waiting = set(), ["training/stages.py", "training/frozen.py", "networks/__init__.py", "likelihoods.py"]
     while waiting:
         path = waiting.pop()
-        if path not in found and not path.startswith("store/"):
+        if path not in found and not path.startswith("store/") and path != "__init__.py":  # names alone, imported late
             found.add(path)
             waiting += _relative_imports(path)
     counted = provenance._python_files(provenance.ROOT / path for path in provenance.TRAINING)
