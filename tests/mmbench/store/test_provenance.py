@@ -148,7 +148,7 @@ NAMED = {
     "plugins.py",
 }
 NAMED |= {"mistakes.py", "untouched.py"}
-"""What a training imports and what decides no weights: names, signals, files, refusals of settings and unsound data, how
+"""What a training imports and what decides no weights: names, signals, files, refusals of settings and data, how
 a plugin is found (its code counts itself); and which tuples a skill is taken on."""
 
 
