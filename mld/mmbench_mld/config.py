@@ -83,7 +83,8 @@ class LatentDiffusionConfig:
     def recipe(cls, dataset: DatasetSpec, budget: Budget = "paper") -> Self:
         """The rows of `recipes` for the dataset's family; a family that is not known there takes those of 'digits'.
 
-        The smaller budgets train fewer steps and sample along a shorter path; architecture and objective stay.
+        The smaller budgets train fewer steps and sample by fewer calls; architecture and objective stay, but on
+        PolyMNIST (`recipes.NARROW`).
         """
         autoencoders = {m.name: recipes.autoencoder(dataset, m, budget) for m in dataset.modalities}
         own = {f.name for f in fields(cls)}
