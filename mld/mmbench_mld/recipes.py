@@ -113,7 +113,7 @@ FORTY = Sampler(
     steps=10,
     restarts=(Restart(low=0.1, high=0.3, steps=3, times=4), Restart(low=0.02, high=0.1, steps=2, times=9)),
 )
-"""40 network calls: of one seed's validation tuples within 2 points of the coherence of the paper's 2,410 and within 5 %
+"""40 network calls: of one seed's validation tuples within 2 points of the coherence of the paper's 2,410, within 5 %
 of its joint FMDs, with conditional FMDs up to 13 % higher (benchmarks/NOTES.md). Restarts shrink the latents, as the
 paper's do: with the exact score of N(0.8, v) the variance comes out as 0.78 v for v = 1 and 0.94 v for 0.01, where a
 path of 205 calls gives 0.99 v and 0.25 v."""
