@@ -82,7 +82,8 @@ class MVAE(IncompleteVAE[MVAEConfig], Evident[MVAEConfig]):
         """
         losses, terms = [], {}
         for S, eps_S in zip(chosen, eps, strict=True):
-            q = product([experts[m] for m in S], prior=True, present=present and [present[m] for m in S])
+            there = None if present is None else [present[m] for m in S]
+            q = product([experts[m] for m in S], prior=True, present=there)
             nlls, divergence = self.nll(batch, q.sample(eps_S), S, present), kl_to_standard(q)
             reconstruction = self.weighted(nlls) if len(S) > 1 else total(nlls.values())
             losses.append(reconstruction + self.config.beta * divergence)

@@ -12,7 +12,7 @@ __all__ = ["given", "missing"]
 
 def given(cell: Cell) -> dict[str, Any]:
     """The settings of a cell by their dotted names; 'missing' is 0 where its training tuples were whole."""
-    return {"missing": cell.get("missing", 0.0), **flat(cell["config"])}
+    return {"missing": cell.get("missing", 0), **flat(cell["config"])}
 
 
 def missing(cell: Cell) -> dict[str, float]:
