@@ -9,8 +9,9 @@
 
 Each check runs on two toys in memory, one of two images and one of two images and a text, with the model's recipe for
 'smoke' cut to a few steps. The checks stand by subject, in the order in which they run: `building`, `stages`,
-`training`, `dependence`, `generating`, `sampling`. A check whose prerequisite fails is skipped, so that a fault is
-reported by the check that names it. `Model.known_failures` states failures that are known, as data;
+`training`, `incomplete` (for models that say they can be trained with missing modalities), `dependence`, `generating`,
+`sampling`. A check whose prerequisite fails is skipped, so that a fault is reported by the check that names it.
+`Model.known_failures` states failures that are known, as data;
 `Model.check_settings`, in the form of --set, may shrink a large model for the suite.
 
 `check_metric("my_package:MyMetric")` does the same for a metric, on constructed generators (`constructed`): does it

@@ -22,6 +22,7 @@ def rerun(cells: Sequence[Cell]) -> str:
     words = ["--model", first["model"]["typed"], "--dataset", name.removesuffix(PARTIAL), "--budget", first["budget"]]
     words += ["--allow-partial"] if name.endswith(PARTIAL) else []
     words += [word for seed in seeds for word in ("--seed", str(seed))]
+    words += ["--missing", f"{first['missing']}"] if "missing" in first else []
     words += [word for setting in _settings(first) for word in ("--set", setting)]
     return " ".join(["mmbench run", *map(pasted, words), "--stale rerun"])
 

@@ -203,6 +203,9 @@ class Cell(TypedDict):
     seed: Count  # training seed
     config: Settings  # the model's full configuration
     protocol: Settings  # how it was measured: mmbench.config.Protocol
+    missing: NotRequired[
+        Annotated[float, AllowInfNan(False), Field(gt=0, lt=1)]
+    ]  # probability with which each modality of a training tuple was dropped; none where they were whole
     overrides: Annotated[dict[Word, Any], Many]  # settings that are not the recipe's; the protocol's begin with 'eval.'
     code: CodeRecord
     status: Literal["complete", "failed"]

@@ -13,6 +13,7 @@ from ..columns import Column
 from ..comparison import Group, Line
 from ..costs import CELL_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
 from ..figures.looks import Look
+from ..given import missing
 from ..numbers import Number
 from ..paper import metric_digits
 from ..table import Entry
@@ -195,8 +196,9 @@ def reconstructions(group: Group, ident: str, look: Sequence[Look]) -> Table | N
 
 def settings(group: Group, ident: str) -> Table:
     """Every setting of every line; those that are not the recipe's are marked."""
-    configs = [flat(group.of(line)[0]["config"]) for line in group.lines]
-    changed = [group.of(line)[0]["overrides"] for line in group.lines]
+    cells_of = [group.of(line)[0] for line in group.lines]
+    configs = [{**missing(cell), **flat(cell["config"])} for cell in cells_of]
+    changed = [{**missing(cell), **cell["overrides"]} for cell in cells_of]
     names = list(dict.fromkeys(name for config in configs for name in config))
     bodies = []
     for name in names:
