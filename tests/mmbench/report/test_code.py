@@ -74,7 +74,9 @@ def test_another_network_of_a_modality_is_another_table() -> None:
         changed = [modality("mnist", **change), "svhn"]
         found = groups([cell("mvae", 0), cell("mld", 0, modalities=changed)])
         assert len(found) == 2, change
-    assert "M mnist_mlp, latent 16, laplace 0.75, weight 1" in render([cell("mvae")])
+    assert "M, S mnist_mlp, 16 latent dimensions, laplace likelihood of scale 0.75, its loss × 1." in render(
+        [cell("mvae")]
+    )
 
 
 @pytest.mark.parametrize("part", ["identity", "reference"])
@@ -160,7 +162,8 @@ def test_reference_points_say_which_data_and_how_many() -> None:
                                                     data="training tuples")]  # fmt: skip
     text = render([cell("mvae", 0, rows)])
     assert (
-        "Real data: Coherence on 1,000 samples, the evaluated test tuples; FMD on 400 samples, training tuples." in text
+        "Real test data: Coherence from 1,000 samples (the evaluated test tuples); FMD from 400 samples (training tuples)."
+        in text
     )
 
 

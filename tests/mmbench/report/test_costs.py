@@ -97,11 +97,11 @@ def test_a_note_says_what_is_not_recorded_and_whose_memory_it_is() -> None:
     (group,) = groups(CELLS)
     said = " ".join(cost_notes(group))
     assert "not recorded in 1 of the 3 cells" in said
-    assert "Memory: resident set of the process, since the cell began." in said
+    assert "Peak memory: resident set of the process, since the cell began." in said
     gpu = measured(2)
     gpu["cost"]["memory_of"] = "tensors on the GPU, since the cell began"
     (mixed,) = groups([*CELLS, gpu])
-    assert "began (2 cells); tensors on the GPU, since the cell began (1 cells)." in " ".join(cost_notes(mixed))
+    assert "began (2 cells); tensors on the GPU, since the cell began (1 cell)." in " ".join(cost_notes(mixed))
     (none,) = groups([OLD])
     assert "not recorded in these cells" in " ".join(cost_notes(none))
     (whole,) = groups(CELLS[:2])

@@ -89,7 +89,9 @@ def test_where_the_paper_contradicts_itself_the_report_says_so() -> None:
 )
 def test_nothing_else_is_compared_with_the_paper(model: str, dataset: str) -> None:
     made = coherence(model, [80.0, 81.0], dataset=dataset)  # CUB has no classifier's coherence in the paper
-    assert "paper" not in render(made).replace("budget paper", "")
+    text = render(made)
+    assert not lines_of(text, "· paper") + lines_of(text, "· ours − paper")
+    assert "has no numbers" in text
     assert np.isnan(pick(table(made), source="model")["paper_mean"])
 
 
@@ -133,9 +135,9 @@ def test_the_table_has_the_shape_of_table_1() -> None:
         ["Entropy(M)"],
         ["S → S", "M → M FMD"],
     ]
-    assert "M: mnist, S: svhn" in text
-    assert lines_of(text, "Real data")[0][2] == "91.50"
-    assert lines_of(text, "Shuffled tuples")[0][2] == "10.25"
+    assert "M: mnist, S: svhn (image, 1 × 28 × 28)" in text
+    assert lines_of(text, "Real test data")[0][2] == "91.50"
+    assert lines_of(text, "Chance (shuffled tuples)")[0][2] == "10.25"
     assert lines_of(text, "MVAE")[-1][2:] == ["82.00 ± 1.00", "4.00 ± 1.00"]  # reconstructions: 81 to 83, 3 to 5
 
 
@@ -248,7 +250,7 @@ def test_the_header_names_data_judges_and_seeds() -> None:
     assert "1,000 training and 200 test tuples" in text
     assert "fingerprint 0123456789abcdef" in text
     assert "mnist classifier (accuracy 0.985)" in text
-    assert "Seeds: 0, 2." in text
+    assert "Training seeds: 2 (0, 2)." in text
     assert "Coherence 1,000" in text
 
 
@@ -399,5 +401,5 @@ def test_a_reference_point_has_no_deviation_over_seeds() -> None:
         for k in (0, 1)
     ]  # fmt: skip
     text = render(made)
-    assert lines_of(text, "Real data")[0][2] == "91.50"
-    assert "Real data's Coherence Joint differs between cells, 91 to 92: their mean is shown." in text
+    assert lines_of(text, "Real test data")[0][2] == "91.50"
+    assert "Real test data: Coherence Joint differs between cells, 91 to 92; their mean is shown." in text
