@@ -95,7 +95,7 @@ def _judged(of: Evidence, rules: Mapping[str, Rule]) -> Iterator[Claim]:
             yield Claim(letter, text, "cannot tell", str(error), lacking=True, needs=absent)
         else:
             tightest = min(parts, key=lambda part: part.room)
-            said = f"{numbers}. Least sure: {tightest.said}"
+            said = f"{numbers[:1].upper()}{numbers[1:]}. Least sure: {tightest.said}"
             yield Claim(letter, text, decided(parts), said + _several(of, text))
 
 

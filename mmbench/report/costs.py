@@ -91,7 +91,7 @@ CELL_COSTS = (
     Cost("Peak memory", "MB", "memory", "MB", _count),
 )
 PAGE_COSTS = tuple(cost for cost in CELL_COSTS if cost.metric != "measuring_seconds")
-"""Those that say something of a model."""
+"""Those that are printed: they say something of a model."""
 STAGE_COSTS = (
     Cost("", "Parameters", "parameters", "", _count),
     Cost("", "Time", "training_seconds", "s", _time),
@@ -135,9 +135,7 @@ def cost_notes(group: Group) -> list[str]:
         )
         of = Counter(one_line(cost["memory_of"]) for cost in found if cost["memory"] is not None)
         many = len(of) > 1
-        said = "; ".join(
-            f"{what}{f' ({count} cell{"s" * (count != 1)})' if many else ''}" for what, count in of.items()
-        )
+        said = "; ".join(f"{what}{f' ({_cells(count)})' if many else ''}" for what, count in of.items())
         notes += [f"Peak memory: {said}."] if said else []
     return notes
 
@@ -159,6 +157,10 @@ def _tasks(group: Group) -> list[str]:
     counts = {sum(phase.startswith("generate ") for phase in cell["time"]) for cell in group.cells}
     most = max((number.row["count"] for (source, *_), number in group.numbers.items() if source == "model"), default=0)
     return [f"{n} tasks of up to {most:,} samples" for n in counts if n] if len(counts) == 1 else []
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell" if count == 1 else f"{count} cells"
 
 
 def _line(group: Group, line: Line, stage: str, costs: Sequence[Cost], found: Sequence[Recorded]) -> CostLine:

@@ -13,7 +13,7 @@ from itertools import groupby
 from ..store import Cell
 from .claims import claims_title
 from .comparison import Group
-from .costs import CELL_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
+from .costs import PAGE_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
 from .escape import tex, tex_comment, tex_label
 from .options import Options
 from .pieces import pieces, split
@@ -117,8 +117,8 @@ def _framed(title: str, label: str, width: float, lines: Iterable[str], notes: S
 def _costs(group: Group, title: str) -> list[str]:
     """What the cells took, and each of their stages."""
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
-    cells = [[line.title, str(line.cells), *map(line.text, CELL_COSTS)] for line in cost_lines(group)]
-    made = [_cost_table(f"{title}: cost.", f"{label}-cost", ["Model", "n"], CELL_COSTS, cells, cost_notes(group))]
+    cells = [[line.title, str(line.cells), *map(line.text, PAGE_COSTS)] for line in cost_lines(group)]
+    made = [_cost_table(f"{title}: cost.", f"{label}-cost", ["Model", "n"], PAGE_COSTS, cells, cost_notes(group))]
     stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]
     heads = ["Model", "Stage", "n"]
     own = f"{title}: cost of each stage's training."
@@ -141,7 +141,11 @@ def _cost_table(
         *(" & ".join(_boxed(text, LABEL, "t") for text in line) + r" \\" for line in lines),
         *(r"\bottomrule", r"\end{tabular}"),
     ]
-    return _framed(title, label, sum(widths) + 2 * GAP * len(widths), body, notes)
+    total, start = 0.0, 0
+    for heading, n in above:
+        own = sum(widths[start : start + n]) + 2 * GAP * n
+        total, start = total + max(own, min(points(heading), _room(n)) + 2 * GAP), start + n
+    return _framed(title, label, total, body, notes)
 
 
 def _place(width: float) -> str:

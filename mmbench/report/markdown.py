@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..store import Cell
 from .claims import claims_title
 from .comparison import Group
-from .costs import CELL_COSTS, STAGE_COSTS, cost_lines, cost_notes, stage_lines
+from .costs import PAGE_COSTS, STAGE_COSTS, cost_lines, cost_notes, stage_lines
 from .escape import bullets, markdown_code, markdown_line
 from .options import Options
 from .pieces import pieces, split
@@ -106,8 +106,8 @@ def _compared(main: Table) -> str:
 
 def _costs(group: Group) -> Iterator[str]:
     """What the cells took, and each of their stages."""
-    lines = [[line.title, str(line.cells), *map(line.text, CELL_COSTS)] for line in cost_lines(group)]
-    heads = [f"{cost.heading}: {cost.label}" if cost.heading else cost.label for cost in CELL_COSTS]
+    lines = [[line.title, str(line.cells), *map(line.text, PAGE_COSTS)] for line in cost_lines(group)]
+    heads = [f"{cost.heading}: {cost.label}" if cost.heading else cost.label for cost in PAGE_COSTS]
     yield f"### Cost\n\n{pipes(['Model', 'Seeds', *heads], lines)}"
     yield bullets(cost_notes(group))
     stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]

@@ -48,7 +48,7 @@ def _fmd(group: Group, columns: Columns) -> str:
     real = _reached(group, columns)
     than = f"as many other real samples reach {real}, so read FMD beside that, not beside 0" if real else ""
     return (
-        f"FMD: Fréchet distance in the features of this table's own judges, from {_counted(group, columns)} samples"
+        f"FMD: Frechet distance in the features of this table's own judges, from {_counted(group, columns)} samples"
         f"{f'; {than}' if than else ''}. Not comparable with FMD by other judges or from other numbers of samples, the "
         "paper's included."
     )
@@ -67,7 +67,7 @@ def _ratio(group: Group, columns: Columns) -> str:
 def _fid(group: Group, columns: Columns) -> str:
     real = _reached(group, columns)
     return (
-        f"FID: Fréchet distance in Inception's features, from {_counted(group, columns)} samples"
+        f"FID: Frechet distance in Inception's features, from {_counted(group, columns)} samples"
         f"{f'; as many other real samples reach {real}' if real else ''}."
     )
 

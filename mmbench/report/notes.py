@@ -130,7 +130,7 @@ def _references(group: Group, table: Table) -> Iterator[str]:
     if real in titles:
         yield f"{real}: what the same judges say of the data themselves{err}."
     if chance in titles:
-        yield f"{chance}: data whose modalities are put together at random{_by_chance(group, table)}."
+        yield f"{chance}: tuples whose modalities are put together at random{_by_chance(group, table)}."
 
 
 def _by_chance(group: Group, table: Table) -> str:
@@ -146,10 +146,10 @@ def _by_chance(group: Group, table: Table) -> str:
 def _paper(group: Group, table: Table) -> Iterator[str]:
     found = [entry for entry in entries(table) if entry.paper]
     if not found:
-        yield f"The paper ({PAPER}, “{PAPER_TITLE}”) has no numbers {_lacking(group)}."
+        yield f"The paper ({PAPER}, {PAPER_TITLE}) has no numbers {_lacking(group)}."
         return
     yield (
-        f"Below our numbers those of the paper ({PAPER}, “{PAPER_TITLE}”), and ours minus the paper's in the digits "
+        f"Below our numbers those of the paper ({PAPER}, {PAPER_TITLE}), and ours minus the paper's in the digits "
         "that the paper prints."
     )
     if any(entry.number.model == MOPOE for entry in found):

@@ -200,4 +200,4 @@ def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLin
 
 
 def reference_title(group: Group, source: str) -> str:
-    return f"Real {group.dataset['split']} data" if source == "real" else "Chance (shuffled tuples)"
+    return f"Real {group.dataset['split']} data" if source == "real" else "Chance (shuffled)"

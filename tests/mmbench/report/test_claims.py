@@ -139,7 +139,7 @@ def test_the_report_prints_verdicts_and_numbers() -> None:
     assert "**f. holds**" in few
     assert "claims of Bounoua et al., made on MNIST-SVHN" in few
     assert "(simple: M, rich: S)" in few
-    said = "Not judged: a, d (MVAE, MMVAE, MoPoE and NEXUS were not run); b, c (MVAE, MMVAE and MoPoE were not run); "
+    said = "Not judged: a, d, e (MVAE, MMVAE, MoPoE and NEXUS were not run); b, c (MVAE, MMVAE and MoPoE were not run)."
     assert said in few
     run = "mmbench run --model mvae --model mmvae --model mopoe --model nexus --dataset mnist_svhn --budget paper"
     assert f"`{run}` runs what is lacking." in few

@@ -215,7 +215,8 @@ def test_agreement_on_few_classes_is_marked_and_never_bold() -> None:
 
 def test_a_model_has_one_name() -> None:
     text = "".join(render(paper_cells("mnist_svhn"), format=form) for form in ("md", "tex", "json"))
-    assert set(re.findall("mopoe", text, re.IGNORECASE)) <= {"MoPoE", "mopoe"}
+    assert text.count("The paper's tables write MoPoE as MOPOE.") == text.count("MOPOE") == 3, "once in each"
+    assert set(re.findall("mopoe", text, re.IGNORECASE)) == {"MoPoE", "mopoe", "MOPOE"}
 
 
 LATEX = subprocess.run(["sh", "-c", "command -v pdflatex"], capture_output=True).returncode == 0
