@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...progress import Advance, Progress
 from ...store import Cell
-from ..claims import claims
+from ..claims import claims, claims_title, unjudged
 from ..comparison import Group, Line
 from ..figures.curves import training_curves
 from ..figures.kept import load_samples
@@ -97,7 +97,9 @@ def _trade_off(group: Group, ident: str) -> Part:
 
 
 def _claims(group: Group) -> Part:
-    return Part("claims", "The paper's claims on this data", claims=[Verdict.of(claim) for claim in claims(group)])
+    found = claims(group)
+    judged = [Verdict.of(claim) for claim in found if not claim.lacking]
+    return Part("claims", claims_title(group) if found else "", unjudged(group, found), claims=judged)
 
 
 def _samples(group: Group, ident: str, kept: Mapping[Line, Kept]) -> Part:
@@ -136,7 +138,7 @@ def _training(group: Group, ident: str, advance: Advance) -> Part:
 def _judged(group: Group, ident: str) -> Part:
     data, own = tables.references(group, ident), tables.reconstructions(group, ident, list(looks(group).values()))
     folded = [Folded("Real data and shuffled tuples", tables=[data])] if data else []
-    folded += [Folded("Reconstructions: the bound that its decoders set to each model", tables=[own])] if own else []
+    folded += [Folded("Reconstructions: each modality from itself", tables=own)] if own else []
     return Part("judges", "Judges and reference points", tables=[tables.judges(group, ident)], folded=folded)
 
 

@@ -180,7 +180,7 @@ def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
         bodies[rows[0][0]] = rows
     assert bodies["MVAE"][0][2] == "41.00 ± 1.00"  # 40, 41, 42
     assert bodies["own"][0][2] == "40.50 ± 0.71"
-    assert bodies["Real data"][0][2] == "91.50"
+    assert bodies["Real test data"][0][2] == "91.50"
     seeds = {rows[0]: rows for rows in grid(captioned(root, "each seed: Coherence"))[2:]}
     assert seeds["MLD, seed 1"][1] == "41.00"
     cost = {rows[0]: rows for rows in grid(captioned(root, "cost"))[2:]}
