@@ -132,6 +132,7 @@ def _planned_again(planner: Planner, key: store.CellKey, cell: Cell) -> CellPlan
         overrides=cell["overrides"],
         code=with_networks(planner.code_of(cls), dataset.spec),
         dataset=dataset,
+        asked=(planner.request.dataset, planner.request.views),
     )
 
 
