@@ -18,7 +18,7 @@ from ..untouched import untouched
 from .agreement import check_apart, check_pairing
 from .dataset import Dataset, DatasetSource
 
-__all__ = ["check_name", "given", "loaded"]
+__all__ = ["check_name", "check_texts", "given", "loaded"]
 
 
 def loaded(source: DatasetSource, typed: str, root: Path, cache: Path) -> Dataset:
@@ -32,7 +32,7 @@ def loaded(source: DatasetSource, typed: str, root: Path, cache: Path) -> Datase
     """
     found = given(source, typed, root, cache)
     check_name(found.spec, typed)
-    _check_texts(found.spec)
+    check_texts(found.spec)
     check_apart(found)
     check_pairing(found)
     return found
@@ -72,7 +72,7 @@ def check_name(spec: DatasetSpec, typed: str) -> None:
         )
 
 
-def _check_texts(spec: DatasetSpec) -> None:
+def check_texts(spec: DatasetSpec) -> None:
     """Raise DataError where the texts that say the classes cannot be read back."""
     for modality in spec.modalities:
         texts = modality.classes
