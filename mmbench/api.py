@@ -107,19 +107,24 @@ def load_results(results: Place = "results", *, dataset: str | None = None) -> p
     higher_is_better, count: samples behind it; judge, identity, reference, note, data. Then every setting of the
     models, as 'config.NAME'.
 
+    Arguments:
+        dataset: these alone, by their name or the word that was typed for a run ('module:Class').
+
     Raises ResultError where the folder is not there or holds a bad file.
     """
     from . import store
     from .config import flat
+    from .store.commands import asked_of
 
     folder = Path(results)
     if not folder.is_dir():
         raise ResultError(f"{folder} is no folder of results: name one, or make it with mmbench.run")
-    found = store.gather(folder, dataset, histories=False)
+    found = store.gather(folder, dataset if dataset and (folder / dataset).is_dir() else None, histories=False)
     if found.bad:
         raise ResultError("; ".join(bad.reason for bad in found.bad))
-    table = store.frame(found.cells)
-    settings = {(*_name(cell), cell["seed"]): cell for cell in found.cells}
+    cells = [cell for cell in found.cells if dataset in (None, cell["dataset"]["name"], asked_of(cell)[0])]
+    table = store.frame(cells)
+    settings = {(*_name(cell), cell["seed"]): cell for cell in cells}
     keys = list(map(tuple, table[["dataset", "model", "budget", "hash", "seed"]].itertuples(index=False)))
     table.insert(1, "split", [settings[key]["dataset"]["split"] for key in keys])
     table.insert(2, "missing", [settings[key].get("missing", 0.0) for key in keys])
@@ -184,15 +189,19 @@ def _loaded(cell: Place, data_root: Place, runs: Place, device: str) -> tuple[Mo
     from .cells.cell import CellWork
     from .cells.plan import Planner
     from .cells.stored import stored
+    from .store.commands import asked_of
 
     path = Path(cell)
     if not path.is_file():
         raise ResultError(f"{path} is no file: name the file of a finished cell, seed-0.json")
     record = store.read(path)
     key = store.CellKey.of(record)
-    places = (key.dataset, data_root, path.absolute().parents[3], runs)
+    dataset, views, partial = asked_of(record)
+    places = (dataset, data_root, path.absolute().parents[3], runs)
     typed = record["model"]["typed"]
-    request = _request(places, models=(typed,), seeds=(key.seed,), budget=key.budget, device=device)
+    request = _request(
+        places, models=(typed,), seeds=(key.seed,), budget=key.budget, device=device, views=views, allow_partial=partial
+    )
     shop = _shop(request)
     planner = Planner(shop)
     plan = next((plan for plan in stored(planner) if plan.key == key), None)

@@ -45,6 +45,8 @@ class CellPlan:
     """The code that is here now."""
     dataset: Dataset
     """Its test tuples are those of the protocol's split."""
+    asked: tuple[str, int | None] = ("", None)
+    """The word typed after --dataset, and --views."""
     varied: tuple[str, ...] = ()
     """The settings of which the request has several values, as this cell has them."""
     missing: float = 0.0
@@ -170,6 +172,7 @@ class Planner:
                 overrides=_differing(recipe, config) | _differing(self._recipe, protocol, "eval."),
                 code=with_networks(self.code[name], dataset.spec),
                 dataset=dataset,
+                asked=(self.request.dataset, self.request.views),
                 varied=variant.varied,
                 missing=self.request.missing,
             )

@@ -68,7 +68,7 @@ def cell_record(
     training = sum(record.seconds for record in stages.values())
     return {  # type: ignore[return-value]
         "schema": SCHEMA,
-        "dataset": dataset_record(plan.dataset, plan.protocol.split),
+        "dataset": dataset_record(plan.dataset, plan.protocol.split, *plan.asked),
         "model": {
             "name": plan.key.model,
             "typed": plan.typed,

@@ -133,6 +133,7 @@ def _planned_again(planner: Planner, key: store.CellKey, cell: Cell) -> CellPlan
         code=with_networks(planner.code_of(cls), dataset.spec),
         dataset=dataset,
         missing=cell.get("missing", 0.0),
+        asked=(planner.request.dataset, planner.request.views),
     )
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..modality import DatasetSpec
 from ..seeding import generator
-from .soundness import LEAST, check_split, check_tensors
+from .soundness import LEAST, check_held_out, check_labels, check_parts, check_ranges, check_tensors
 from .validation import apart, hold_out
 
 __all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
@@ -44,12 +44,6 @@ class Split:
 
     def __post_init__(self) -> None:
         check_tensors(self.items, self.index, self.labels)
-        if self.index.ndim != 2 or self.index.shape[1] != len(self.items):
-            raise DataError(f"index must be (N, {len(self.items)}), got {tuple(self.index.shape)}")
-        if self.labels is not None and tuple(self.labels.shape) != (len(self.index),):
-            raise DataError(
-                f"{len(self.index)} tuples but labels of shape {tuple(self.labels.shape)}: one each, please"
-            )
         if self.present is not None and (self.present.shape != self.index.shape or self.present.dtype != torch.bool):
             got = f"{self.present.dtype} {tuple(self.present.shape)}"
             raise DataError(f"present must be torch.bool {tuple(self.index.shape)}, like the index, got {got}")
@@ -122,10 +116,15 @@ class Dataset:
     split: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
-        check_split(self.spec, self.train, "training")
-        check_split(self.spec, self.test, self.split)
+        parts = {"training": (self.train, LEAST), self.split: (self.test, LEAST)}
         if self.held_out is not None:
-            check_split(self.spec, self.held_out, "validation", least=1)
+            parts["validation"] = (self.held_out, 1)
+        check_parts(self.spec, parts, Split)
+        if self.held_out is not None and self.split == "test":
+            check_held_out(self.spec, self.train, self.held_out)
+        for check in (check_ranges, check_labels):
+            for part, (split, _) in parts.items():
+                check(self.spec, split, part)
 
     @cached_property
     def validation(self) -> Split:

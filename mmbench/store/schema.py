@@ -74,7 +74,9 @@ class ModalityRecord(TypedDict):
 
 @strict
 class DatasetRecord(TypedDict):
-    name: Name  # the word typed after --dataset
+    name: Name  # the dataset in results and on disk
+    typed: NotRequired[Name]  # the word typed after --dataset, where it is not the name: 'module:Class', a file's path
+    views: NotRequired[Count]  # of a dataset that has a choice, where not all were asked for
     title: Word  # the name in print
     family: Word  # of recipes: 'digits', 'captions'
     fingerprint: Word  # hash over every byte of the data
