@@ -51,6 +51,8 @@ class CheckResult:
     was found."""
     known: str = ""
     """The reason stated in `Model.known_failures`, empty for none."""
+    waits_for: str = ""
+    """Of a skipped check: the check that failed, on which it depends."""
     seconds: float = 0.0
 
     @property
@@ -86,8 +88,9 @@ class _Suite:
     def _run(self, check: Check) -> CheckResult:
         lacking = [need for need in check.needs if not self.result(need).passed]
         if lacking:
-            message = f"not run: {lacking[0]!r} must pass first"
-            return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message)
+            root = self.result(lacking[0]).waits_for or lacking[0]
+            message = f"not run: {root!r} must pass first"
+            return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message, waits_for=root)
         start, known = time.perf_counter(), self._known(check.name)
         fault, remark = self._verdict(check)
         outcome, message = "failed" if fault else "passed", fault or remark

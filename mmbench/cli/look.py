@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,17 +27,23 @@ data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_a
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
 ) -> None:
-    """Does a model, a metric or a network keep its contract? A line for each check; exit code 1 if one fails.
+    """Does a model, a metric or a network keep its contract? A line for each check; exit code 1 if one fails. Those
+    that could say nothing after a failure are counted.
 
     NAME is an installed model, metric or network, or module:Class.
     """
     from ..checks import check_network, run_checks, run_metric_checks
 
     checks = {plugins.MODELS: run_checks, plugins.METRICS: run_metric_checks, plugins.NETWORKS: check_network}
-    failed = 0
+    failed, waiting = 0, Counter[str]()
     for result in checks[_group(name)](name):
-        tell(result.line())
+        if result.waits_for:
+            waiting[result.waits_for] += 1
+        else:
+            tell(result.line())
         failed += not result.ok
+    for cause, count in waiting.items():
+        tell(f"{count} check{'s' * (count > 1)} not run because {cause!r} failed")
     if failed:
         tell(f"{failed} failed")
         raise typer.Exit(1)
