@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.described import described
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
@@ -24,6 +25,7 @@ from .vae import report, total
 __all__ = ["MMVAE", "MMVAEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MMVAEConfig(BetaVAEConfig):
     """Settings of MMVAE."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.described import described
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
@@ -22,6 +23,7 @@ from .vae import report
 __all__ = ["MoPoE", "MoPoEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoPoEConfig(BetaVAEConfig):
     """Settings of MoPoE-VAE."""

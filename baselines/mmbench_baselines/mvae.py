@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.described import described
 from mmbench.modality import FEW, DatasetSpec, subsets
 from mmbench.model import Batch
 from mmbench.networks import Networks
@@ -25,6 +26,7 @@ from .vae import report, total
 __all__ = ["MVAE", "MVAEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVAEConfig(BetaVAEConfig):
     """Settings of MVAE."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.model import Batch
 from mmbench.seeding import Noise
@@ -23,6 +24,7 @@ from .vae import report, total
 __all__ = ["MVTCAE", "MVTCAEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVTCAEConfig(BetaVAEConfig):
     """Settings of MVTCAE."""

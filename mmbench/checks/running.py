@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from ..described import described
 from ..metric import Metric
 from ..modality import Modality
 from ..model import Model
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """What one check found."""
