@@ -36,14 +36,16 @@ class _Doc:
 
     def __get__(self, instance: Any, owner: type) -> str:
         bases = [base for base in reversed(owner.__mro__) if isinstance(vars(base).get("__doc__"), _Doc)]
-        fields = {name: text for base in bases for name, text in _fields(base).items()}
-        listed = [indent("\n".join(fields.values()), " " * 4)] if fields else []
+        fields: dict[str, list[str]] = {}
+        for name, (head, *below) in (field for base in bases for field in _fields(base).items()):
+            fields[name] = [head, *(below or fields.get(name, [])[1:])]
+        listed = [indent("\n".join(line for lines in fields.values() for line in lines), " " * 4)] if fields else []
         return "\n\n".join([inspect.cleandoc(self.own), *(["Fields:\n" + part for part in listed])])
 
 
 @cache
-def _fields(cls: type) -> dict[str, str]:
-    """Field -> 'name: type = default' and, indented below it, its docstring; none where there is no source."""
+def _fields(cls: type) -> dict[str, list[str]]:
+    """Field -> 'name: type = default' and, indented, its docstring; none where there is no source."""
     try:
         tree = ast.parse(dedent(inspect.getsource(cls))).body[0]
     except (OSError, TypeError, SyntaxError):
@@ -52,10 +54,10 @@ def _fields(cls: type) -> dict[str, str]:
     return dict(_read(tree))
 
 
-def _read(tree: ast.ClassDef) -> Iterator[tuple[str, str]]:
+def _read(tree: ast.ClassDef) -> Iterator[tuple[str, list[str]]]:
     for node, below in zip_longest(tree.body, tree.body[1:]):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id[0] != "_":
-            yield node.target.id, "\n".join([_head(node, node.target.id), *_below(below)])
+            yield node.target.id, [_head(node, node.target.id), *_below(below)]
 
 
 def _head(node: ast.AnnAssign, name: str) -> str:
