@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import config, plugins
 from .data.dataset import Dataset
+from .described import described
 from .errors import PluginError, UnavailableError
 from .progress import Progress
 from .store.artefacts import Artefacts
@@ -78,6 +79,7 @@ class _Recent(dict[tuple[str, str], tuple[Tensor, Tensor]]):
     """(modality, extractor) -> the samples that were last looked at, and their features."""
 
 
+@described
 @dataclass(frozen=True)
 class Bench:
     """What the harness lends to every metric of a cell.

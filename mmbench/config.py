@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from .described import described
 from .errors import ConfigError, near
 from .mistakes import MISSING, mistake
 
@@ -46,6 +47,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 """Arithmetic of a network; 'auto': bfloat16 where the device has it natively, see `mmbench.precision`."""
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """How one stage is trained with Adam(0.9, 0.999). Exactly one of `epochs` and `steps` is given."""
@@ -86,6 +88,7 @@ class Schedule:
         return max(1, round(self.epochs * max(1, count // self.batch_size)))
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """How a cell is measured: the same for every model. The defaults are the paper's (Appendix B.2)."""

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 from torch import Tensor
 
 from .bench import Bench, Extractor, Memory
+from .described import described
 from .modality import DatasetSpec, Task
 from .model import Model
 
@@ -21,6 +22,7 @@ Cost = Literal["cheap", "dear"]
 """Of a cell on two cores: seconds, or minutes and more."""
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One measured number."""
@@ -59,6 +61,7 @@ class Kept(NamedTuple):
     """The checkpoints of its training, which go when it is finished."""
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
     """What a metric says of one kind of its rows, before it has any."""
@@ -72,6 +75,7 @@ class Quantity:
     """What it speaks of, see `declared.GROUPS`; '' where nothing is said."""
 
 
+@described
 class Metric(ABC):
     """Measures samples of a dataset's tasks; the harness feeds it batches and then asks for its rows.
 

@@ -11,6 +11,7 @@ from itertools import combinations, takewhile
 from typing import Literal, TypeVar, get_args
 from unicodedata import normalize
 
+from .described import described
 from .errors import ConfigError, near
 from .fields import listed, number, whole, word
 
@@ -30,6 +31,7 @@ Likelihood = Literal["laplace", "gaussian", "categorical"]
 KINDS: tuple[str, ...] = get_args(Likelihood)
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modality:
     """One modality X^m.
@@ -95,6 +97,7 @@ class Modality:
         return self.separator.join(self.vocabulary[i] for i in printed if i not in self.unprinted)
 
 
+@described
 @dataclass(frozen=True, slots=True, order=True)
 class Task:
     """One thing that is generated: `targets` from `given`; joint generation has nothing given."""
@@ -108,6 +111,7 @@ class Task:
         return f"{'+'.join(self.given)}->{'+'.join(self.targets)}" if self.given else JOINT
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec:
     """What a model may know of a dataset before it sees it."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import Budget, Schedule
+from .described import described
 from .errors import PluginError
 from .modality import DatasetSpec
 
@@ -28,6 +29,7 @@ Batch = Mapping[str, Tensor]
 """Modality name -> tensor (B, *shape): float32 in [0, 1] for images, int64 tokens for texts."""
 
 
+@described
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One training phase of a model."""
@@ -58,6 +60,7 @@ class Stage:
     """Names of the earlier stages whose results this one's training depends on; None for all of them."""
 
 
+@described
 class Model(nn.Module, ABC):
     """A multi-modal generative model.
 

@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import IO, Any, TypeVar, cast, overload
 
+from .described import described
 from .errors import PluginError, deed, near
 from .untouched import untouched
 
@@ -45,6 +46,7 @@ SAID = 200
 T = TypeVar("T")
 
 
+@described
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """What is known of a plugin before it is imported."""

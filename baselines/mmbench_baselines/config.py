@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from mmbench.config import Budget, Schedule
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
@@ -14,6 +15,7 @@ from . import recipes
 __all__ = ["BetaVAEConfig", "VAEConfig", "at_least"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VAEConfig:
     """Settings of every VAE.
@@ -43,6 +45,7 @@ class VAEConfig:
         return cls(schedule=recipes.schedule(cls.model, dataset, budget), **row)
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetaVAEConfig(VAEConfig):
     """Settings of every VAE with a weighted ELBO."""

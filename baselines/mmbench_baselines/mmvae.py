@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmbench.abilities import Present
+from mmbench.described import described
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
@@ -26,6 +27,7 @@ from .vae import report, told, total
 __all__ = ["MMVAE", "MMVAEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MMVAEConfig(BetaVAEConfig):
     """Settings of MMVAE."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Laplace
 
 from mmbench.abilities import Present
+from mmbench.described import described
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
 from mmbench.networks import Networks
@@ -33,6 +34,7 @@ ACTIVATIONS = 8.25
 """What the decoder of CUB's images keeps of one image of 64x64 until the backward pass, in MiB of float32."""
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MMVAEDReGConfig(VAEConfig):
     """Settings of the original MMVAE."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmbench.abilities import Present
+from mmbench.described import described
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
@@ -33,6 +34,7 @@ from .vae import report, told
 __all__ = ["MoPoE", "MoPoEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoPoEConfig(BetaVAEConfig):
     """Settings of MoPoE-VAE."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmbench.abilities import Present
+from mmbench.described import described
 from mmbench.modality import FEW, DatasetSpec, subsets
 from mmbench.model import Batch
 from mmbench.networks import Networks
@@ -27,6 +28,7 @@ from .vae import report, told, total
 __all__ = ["MVAE", "MVAEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVAEConfig(BetaVAEConfig):
     """Settings of MVAE."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmbench.abilities import Present
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.model import Batch
 from mmbench.seeding import Noise
@@ -25,6 +26,7 @@ from .vae import report, told, total
 __all__ = ["MVTCAE", "MVTCAEConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVTCAEConfig(BetaVAEConfig):
     """Settings of MVTCAE."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mmbench.config import Budget
 from mmbench.data.dataset import Split
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.likelihoods import nll
 from mmbench.modality import DatasetSpec
@@ -31,6 +32,7 @@ from .vae import MultimodalVAE, full_precision, report, total
 __all__ = ["Nexus", "NexusConfig", "aggregate", "perceptual_dropout"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NexusConfig(BetaVAEConfig):
     """Settings of NEXUS; the latents of the lower level have the sizes of the dataset (`Modality.latent`)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, Literal, Self, get_args
 
 from mmbench.config import Budget, Precision, Schedule
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
@@ -17,6 +18,7 @@ from .schedule import TimePath
 __all__ = ["LatentDiffusionConfig", "MLDConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentDiffusionConfig:
     """Settings of a diffusion over the concatenated latents of uni-modal autoencoders, whatever its objective; the
@@ -95,6 +97,7 @@ class LatentDiffusionConfig:
         return cls(autoencoders=autoencoders, score=recipes.score(dataset, budget), **rows)
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MLDConfig(LatentDiffusionConfig):
     """Settings of MLD."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mmbench.abilities import Present
 from mmbench.data.dataset import Split
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
@@ -31,6 +32,7 @@ KINDS = ("path", "ddim", "sde")
 two of them differ by their noise, and not by what a solver of second order makes of them."""
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MLDInpaintConfig(LatentDiffusionConfig):
     """Settings of MLD-Inpaint: those of MLD but the probability of a joint step; every step is one."""

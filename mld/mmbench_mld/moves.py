@@ -21,6 +21,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from mmbench.described import described
 from mmbench.errors import ConfigError
 
 from .schedule import VPSDE
@@ -39,6 +40,7 @@ class Move:
     size: float = 0.0
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
     """When the main walk comes to `low`: up to `high` at once, and down again in `steps` steps; all that `times` times.
@@ -61,6 +63,7 @@ class Restart:
             )
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Langevin:
     """`steps` Langevin steps at each time of the main walk in [`low`, `high`], before it goes on.
@@ -84,6 +87,7 @@ class Langevin:
             )
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampler:
     """How the latents that are not given are drawn."""

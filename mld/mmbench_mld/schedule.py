@@ -21,6 +21,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from mmbench.described import described
 from mmbench.errors import ConfigError
 
 __all__ = ["VPSDE", "TimePath"]
@@ -68,6 +69,7 @@ class VPSDE:
         return 2.0 * c / (half + math.sqrt(half**2 + (self.beta_max - self.beta_min) * c))
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimePath:
     """The order in which the grid t_n = n / steps, n = steps ... 0, is visited.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmbench.abilities import Present
+from mmbench.described import described
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
 
@@ -23,6 +24,7 @@ from .model import ABLATION, MLD, SCORE_SETTINGS
 __all__ = ["MLDUni", "MLDUniConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MLDUniConfig(LatentDiffusionConfig):
     """Settings of MLD-Uni: those of MLD but the probability of a joint step, which is not drawn."""

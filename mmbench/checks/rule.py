@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import untouched
+from ..described import described
 from ..errors import MmbenchError, deed
 from .subject import ContractError
 
@@ -18,6 +19,7 @@ Rule = Callable[[Any], str | None]
 """(a model or a metric on a toy) -> what is told of it where it keeps the rule."""
 
 
+@described
 @dataclass(frozen=True, slots=True)
 class Check:
     """One rule of the contract."""

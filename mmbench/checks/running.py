@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 
 from ..data.dataset import DatasetSource
+from ..described import described
 from ..metric import Metric
 from ..modality import Modality
 from ..model import Model
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """What one check found."""
@@ -59,6 +61,8 @@ class CheckResult:
     was found."""
     known: str = ""
     """The reason stated in `Model.known_failures`, empty for none."""
+    waits_for: str = ""
+    """Of a skipped check: the check that failed, on which it depends."""
     seconds: float = 0.0
 
     @property
@@ -94,8 +98,9 @@ class _Suite:
     def _run(self, check: Check) -> CheckResult:
         lacking = [need for need in check.needs if not self.result(need).passed]
         if lacking:
-            message = f"not run: {lacking[0]!r} must pass first"
-            return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message)
+            root = self.result(lacking[0]).waits_for or lacking[0]
+            message = f"not run: {root!r} must pass first"
+            return CheckResult(name=check.name, title=check.title, outcome="skipped", message=message, waits_for=root)
         start, known = time.perf_counter(), self._known(check.name)
         fault, remark = self._verdict(check)
         outcome, message = "failed" if fault else "passed", fault or remark

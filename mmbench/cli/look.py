@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def check(
     data_root: DataRoot = Path("data"),
 ) -> None:
     """Does a model, a metric, a network or a dataset keep its contract? A line for each check; exit code 1 if one
-    fails.
+    fails. Those that could say nothing after a failure are counted.
 
     NAME is an installed model, metric or network, or module:Class.
 
@@ -42,10 +43,15 @@ def check(
     mmbench check --dataset my_data:MyDataset   a dataset
     mmbench check mvae --dataset glyphs         a model on a dataset: built, trained for two steps, sampled
     """
-    failed = 0
+    failed, waiting = 0, Counter[str]()
     for result in _results(name, dataset, data_root):
-        tell(result.line())
+        if result.waits_for:
+            waiting[result.waits_for] += 1
+        else:
+            tell(result.line())
         failed += not result.ok
+    for cause, count in waiting.items():
+        tell(f"{count} check{'s' * (count > 1)} not run because {cause!r} failed")
     if failed:
         tell(f"{failed} failed")
         raise typer.Exit(1)

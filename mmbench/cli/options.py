@@ -79,7 +79,12 @@ AllowPartial = Annotated[
 class Places:
     """Where everything is, and which dataset."""
 
-    dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="See 'mmbench list'.")] = "glyphs"
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset", metavar="NAME", help="See 'mmbench list'; several are computed one after the other: a,b."
+        ),
+    ] = "glyphs"
     views: Annotated[
         int | None,
         typer.Option("--views", metavar="N", help="Use the first N views of PolyMNIST, as a dataset NAME_N."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .. import plugins
+from ..errors import MmbenchError
 from ..progress import pasted
 from .options import Budget, Chosen, Measuring, Places, Workers, numbers, path_option, request, seconds, shared, words
 from .terminal import Terminal, say, tell
@@ -122,30 +124,28 @@ def run(
     \b
     mmbench run                                             MLD on the embedded glyphs
     mmbench run --model mld --model mvae --seeds 5
-    mmbench run --model all --dataset mnist_fashion --data-root data
+    mmbench run --model all --dataset mnist_fashion,glyphs --data-root data
     mmbench run --model mvae --set beta=0.1,0.5,1 --seeds 3
     """
-    places = replace(places, results=out or places.results)
-    asked = request(
-        places,
-        measuring,
-        models=words(model) or ("mld",),
-        seeds=numbers("--seed", seed) or range(seeds),
-        budget=budget,
-        precision=PRECISIONS[precision] if precision else None,
-        settings=tuple(settings or ()),
-        zip=zipped,
-        networks=words(network),
-        latents=words(latent),
-        missing=missing,
-        again=again,
-        on_collapse=on_collapse,
-    )
-    with _engine(asked, workers) as engine:
-        if dry_run:
-            _show_plan(engine, places.results)
-        else:
-            _finish(engine.run(), places.results)
+    named = {
+        "models": words(model) or ("mld",),
+        "seeds": numbers("--seed", seed) or range(seeds),
+        "budget": budget,
+        "precision": PRECISIONS[precision] if precision else None,
+        "settings": tuple(settings or ()),
+        "zip": zipped,
+        "networks": words(network),
+        "latents": words(latent),
+        "missing": missing,
+        "again": again,
+        "on_collapse": on_collapse,
+    }
+
+    def compute(places: Places) -> bool:
+        with _engine(request(places, measuring, **named), workers) as engine:
+            return _show_plan(engine, places.results) if dry_run else _finished(engine.run(), places.results)
+
+    _on_each_dataset(replace(places, results=out or places.results), compute)
 
 
 @shared(Places, Measuring, Workers)
@@ -175,11 +175,36 @@ def evaluate(
     mmbench evaluate --dataset cub --metrics clip_s --weights-root weights
     mmbench evaluate --dataset glyphs --save-samples 1000 --save-format png
     """
-    seeds = numbers("--seed", seed)
-    chosen = {"budget": budget, "settings": tuple(settings or ())}
-    asked = request(places, measuring, models=words(model), seeds=seeds, again=again, **chosen)
-    with _engine(asked, workers) as engine:
-        _finish(engine.evaluate(), places.results)
+    chosen = {"models": words(model), "seeds": numbers("--seed", seed), "budget": budget, "again": again}
+
+    def measure(places: Places) -> bool:
+        asked = request(places, measuring, settings=tuple(settings or ()), **chosen)
+        with _engine(asked, workers) as engine:
+            return _finished(engine.evaluate(), places.results)
+
+    _on_each_dataset(places, measure)
+
+
+def _on_each_dataset(places: Places, do: Callable[[Places], bool]) -> None:
+    """One dataset after the other, whose names are looked at first; what stops one is told, and does not stop the
+    next. Ends with exit code 1 where all is not well."""
+    names = words([places.dataset]) or (places.dataset,)
+    for name in names if len(names) > 1 else ():
+        if not name.endswith(".toml"):
+            plugins.find(plugins.DATASETS, name)
+    well = [_done(replace(places, dataset=name), do, alone=len(names) == 1) for name in names]
+    if not all(well):
+        raise typer.Exit(1)
+
+
+def _done(places: Places, do: Callable[[Places], bool], *, alone: bool) -> bool:
+    try:
+        return do(places)
+    except MmbenchError as error:
+        if alone:
+            raise
+        say(f"mmbench: {places.dataset}: {error}")
+        return False
 
 
 @contextmanager
@@ -204,8 +229,8 @@ def _engine(asked: Request, workers: Workers) -> Iterator[Engine]:
         who.stop()
 
 
-def _finish(outcome: Outcome, results: Path) -> None:
-    """Say what became of the cells, and end with the right exit code."""
+def _finished(outcome: Outcome, results: Path) -> bool:
+    """Say what became of the cells, and whether all is well."""
     counts = {
         "computed": outcome.complete,
         "extended": outcome.extended,
@@ -218,11 +243,11 @@ def _finish(outcome: Outcome, results: Path) -> None:
         f"{len(c)} {word}" for word, c in counts.items() if c or word in ("computed", "complete already", "failed")
     ]
     say(f"{', '.join(shown)}. Next: mmbench report --results {pasted(results)}")
-    if outcome.failed or outcome.broken or outcome.left_out:
-        raise typer.Exit(1)
+    return not (outcome.failed or outcome.broken or outcome.left_out)
 
 
-def _show_plan(engine: Engine, results: Path) -> None:
+def _show_plan(engine: Engine, results: Path) -> bool:
+    """Print the settings and cells, and whether all could be planned."""
     cells = engine.plan()
     for cell in {cell.key.model: cell for cell in reversed(cells)}.values():
         tell(f"{cell.key.model} {json.dumps(json.loads(cell.settings), indent=2)}")
@@ -230,5 +255,4 @@ def _show_plan(engine: Engine, results: Path) -> None:
         tell("  ".join([str(cell.key.path(results)), cell.state, *cell.varied]))
     if foreseen := engine.foresee(cells):
         say(foreseen)
-    if engine.broken:
-        raise typer.Exit(1)
+    return not engine.broken

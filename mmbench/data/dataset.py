@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from ..described import described
 from ..errors import DataError
 from ..modality import DatasetSpec
 from ..seeding import generator
@@ -166,6 +167,7 @@ class Dataset:
         return sha.hexdigest()[:16]
 
 
+@described
 class DatasetSource(ABC):
     """Where a dataset comes from: a plugin of the group `mmbench.datasets`."""
 

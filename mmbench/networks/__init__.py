@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import plugins
+from ..described import described
 from ..errors import PluginError, near
 from ..modality import Modality
 from .captions import CaptionDecoder, CaptionEncoder
@@ -38,6 +39,7 @@ class DecoderFactory(Protocol):
     def __call__(self, modality: Modality, latent: int) -> nn.Module: ...
 
 
+@described
 @dataclass(frozen=True)
 class Architecture:
     """A pair of factories; see the module's docstring for what they build."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..config import canonical
 from ..errors import ResultError, UnreadableError
 from .files import word
 from .reading import children
@@ -34,7 +37,7 @@ class Found:
 
     cells: list[Cell] = field(default_factory=list)
     failures: list[Cell] = field(default_factory=list)
-    """The cells whose last attempt failed."""
+    """The cells whose last attempt failed: not those that were made good since, under whatever hash (`_made_good`)."""
     bad: list[BadFile] = field(default_factory=list)
 
 
@@ -52,7 +55,7 @@ def gather(results: Path, dataset: str | None = None, *, histories: bool = True)
             _add(path, found, histories)
     found.cells.sort(key=CellKey.of)
     found.failures.sort(key=CellKey.of)
-    return found
+    return replace(found, failures=_lasting(found.failures, found.cells))
 
 
 def cells(results: Path, dataset: str | None = None) -> list[Cell]:
@@ -63,6 +66,29 @@ def cells(results: Path, dataset: str | None = None) -> list[Cell]:
 def failures(results: Path, dataset: str | None = None) -> list[Cell]:
     """The good files of cells whose last attempt failed."""
     return gather(results, dataset).failures
+
+
+def _lasting(failures: Sequence[Cell], cells: Sequence[Cell]) -> list[Cell]:
+    """The failures that no cell has made good."""
+    answers = defaultdict(list)
+    for cell in cells if failures else ():
+        answers[_asked(cell)].append(cell)
+    return [lost for lost in failures if not any(_made_good(lost, cell) for cell in answers[_asked(lost)])]
+
+
+def _asked(cell: Cell) -> Hashable:
+    """What was asked for, whatever the recipe, data and code behind it were then."""
+    data, model = cell["dataset"], cell["model"]
+    return data["name"], data["split"], model["typed"], cell["budget"], cell["seed"], canonical(cell["overrides"])
+
+
+def _made_good(lost: Cell, cell: Cell) -> bool:
+    """Whether the same was asked for later and came about. Networks and latents of other modalities are another
+    question (--network), but where the dataset's code was changed meanwhile."""
+    same = lost["dataset"]["modalities"] == cell["dataset"]["modalities"]
+    edited = lost["code"]["dataset"] != cell["code"]["dataset"]
+    earlier = lost["environment"].get("finished", "") <= cell["environment"].get("finished", "")
+    return earlier and (same or edited)
 
 
 def _listed(folder: Path, found: Found) -> list[Path]:

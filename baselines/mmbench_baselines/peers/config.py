@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from mmbench.config import Budget, Schedule
+from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerConfig:
     """Settings of every model of multivae.
@@ -66,6 +68,7 @@ class PeerConfig:
         return {}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetaConfig(PeerConfig):
     """Settings of CRMVAE, and of what weighs its KL terms."""
@@ -77,6 +80,7 @@ class BetaConfig(PeerConfig):
         return {"beta": self.beta}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CRMVAEConfig(BetaConfig):
     """Settings of CRMVAE."""
@@ -84,6 +88,7 @@ class CRMVAEConfig(BetaConfig):
     beta: float = 2.5
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinConfig(BetaConfig):
     """Settings of MoPoE, as of its twin."""
@@ -95,6 +100,7 @@ class TwinConfig(BetaConfig):
         return dict(recipes.objective(cls.rows, dataset))
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVTCAEConfig(TwinConfig):
     """Settings of MVTCAE, as of its twin."""
@@ -112,6 +118,7 @@ PSEUDO_EPOCHS = 100
 """How finely a warm-up is told in multivae's epochs."""
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVAEConfig(TwinConfig):
     """Settings of MVAE, as of its twin, which has no warm-up."""
@@ -127,6 +134,7 @@ class MVAEConfig(TwinConfig):
         return {"beta": self.beta, "k": self.random_subsets, "warmup": PSEUDO_EPOCHS}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JMVAEConfig(BetaConfig):
     """Settings of JMVAE."""
@@ -140,6 +148,7 @@ class JMVAEConfig(BetaConfig):
         return {"beta": self.beta, "alpha": self.alpha, "warmup": PSEUDO_EPOCHS}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JNFConfig(BetaConfig):
     """Settings of JNF."""
@@ -152,6 +161,7 @@ class JNFConfig(BetaConfig):
         at_least(1, mcmc_steps=self.mcmc_steps)
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HierarchyConfig(BetaConfig):
     """Settings of MHVAE."""
@@ -170,6 +180,7 @@ class HierarchyConfig(BetaConfig):
         return {"beta": self.beta, "n_latent": self.levels}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NexusConfig(PeerConfig):
     """Settings of NEXUS, as of its twin; the upper level's networks are multivae's, the decoders with a sigmoid."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from mmbench.config import Budget
+from mmbench.described import described
 from mmbench.modality import DatasetSpec
 
 from .. import recipes
@@ -15,6 +16,7 @@ from .config import BetaConfig, PeerConfig
 __all__ = ["CMVAEConfig", "MixtureConfig", "PrivateConfig", "PrivateMixtureConfig"]
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureConfig(PeerConfig):
     """Settings of MMVAE, as of its twin `mmvae_dreg`."""
@@ -33,6 +35,7 @@ class MixtureConfig(PeerConfig):
         return {"K": self.samples, "loss": self.bound}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateConfig(BetaConfig):
     """Settings of DMVAE."""
@@ -49,6 +52,7 @@ class PrivateConfig(BetaConfig):
         return {"beta": self.beta, "modalities_specific_dim": dict.fromkeys(dataset.names, self.private)}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateMixtureConfig(PrivateConfig):
     """Settings of MMVAE+."""
@@ -74,6 +78,7 @@ class PrivateMixtureConfig(PrivateConfig):
         return {**own, "modalities_specific_dim": self.private}
 
 
+@described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CMVAEConfig(PrivateMixtureConfig):
     """Settings of CMVAE."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mmbench.checks import CHECKS, check_metric
 from mmbench.cli import app
 from mmbench.errors import PluginError
 
@@ -66,3 +67,17 @@ def test_an_unknown_name_is_near_a_model_or_a_metric(name: str, near: str) -> No
     done = CliRunner().invoke(app, ["check", name])
     assert isinstance(done.exception, PluginError)
     assert f"there is no model, metric or network {name!r}; did you mean {near!r}?" in str(done.exception)
+
+
+def test_what_waits_for_a_failure_is_one_line(here: None) -> None:
+    done = CliRunner().invoke(app, ["check", "own_metric:Row"])
+    assert done.exit_code == 1
+    first, second, last = done.output.splitlines()
+    assert first.startswith("FAILED  class ")
+    assert second == f"{len(CHECKS) - 1} checks not run because 'class' failed"
+    assert last == "1 failed"
+
+
+def test_a_check_waits_for_the_one_that_failed_and_not_for_another_that_waits() -> None:
+    results = check_metric("no_such_module:Metric")
+    assert {result.waits_for for result in results[1:]} == {"class"}

@@ -16,8 +16,9 @@ import pytest
 from mmbench import store
 from mmbench.errors import DamagedError, ResultError
 from mmbench.store import CellKey
+from mmbench.store.provenance import harness
 
-from ..cells import cell, mnist_svhn_rows, row
+from ..cells import cell, mnist_svhn_rows, modality, row
 
 
 def test_a_cell_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -361,3 +362,36 @@ def test_no_torch_and_no_pandas_behind_the_store() -> None:
     code = "import sys, mmbench.store; print(sorted({'torch', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def attempt(status: str, hour: int, **more: Any) -> Any:
+    """A cell of the same request, complete or failed, finished at an hour."""
+    made = cell(status=status, **more)
+    made["reason"] = "it broke" if status == "failed" else None
+    made["environment"] = {"finished": f"2026-11-27T{hour:02}:00:00+00:00"}
+    return made
+
+
+OTHER_LATENT = {"modalities": [modality("mnist", latent=32), modality("svhn")]}
+EDITED = {"code": {"model": {}, "dataset": {"own_data": "2222222222"}, "harness": harness()}}
+
+
+@pytest.mark.parametrize(
+    ("later", "lasts"),
+    [
+        ({"hash": "ffffffffff"}, False),  # the recipe was mended: another hash, the same request
+        ({"hour": 7}, True),  # it came about first, and failed since
+        ({"seed": 1}, True),
+        ({"overrides": {"latent": 8}}, True),
+        ({"budget": "laptop"}, True),
+        ({"model": "mopoe"}, True),
+        (OTHER_LATENT, True),  # --latent asks for something else
+        ({**OTHER_LATENT, **EDITED}, False),  # the dataset itself was mended
+    ],
+)
+def test_a_failure_is_told_until_the_same_request_succeeds(tmp_path: Path, later: Any, lasts: bool) -> None:
+    store.write(tmp_path, attempt("failed", 8))
+    store.write(tmp_path, attempt("complete", **{"hour": 9, "hash": "eeeeeeeeee", **later}))
+    found = store.gather(tmp_path)
+    assert len(found.cells) == 1
+    assert [lost["reason"] for lost in found.failures] == ["it broke"] * lasts
