@@ -157,8 +157,7 @@ class Group:
 
     def overrides(self, line: Line) -> dict[str, Any]:
         """Epochs that are none now went with the steps that took their place, and the reverse: they say nothing."""
-        cell = self.of(line)[0]
-        overrides = sorted({**cell["overrides"], **missing(cell)}.items())
+        overrides = sorted({**self.of(line)[0]["overrides"], **missing(self.of(line)[0])}.items())
         gone = {name for name, value in overrides if value is None and name.endswith(("epochs", "steps"))}
         return {name: value for name, value in overrides if not name.startswith("eval.") and name not in gone}
 
