@@ -13,7 +13,7 @@ from ..columns import Column
 from ..comparison import Group, Line
 from ..costs import CELL_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
 from ..figures.looks import Look
-from ..given import missing
+from ..given import changed, missing
 from ..numbers import Number
 from ..paper import metric_digits
 from ..table import Entry
@@ -198,13 +198,13 @@ def settings(group: Group, ident: str) -> Table:
     """Every setting of every line; those that are not the recipe's are marked."""
     cells_of = [group.of(line)[0] for line in group.lines]
     configs = [{**missing(cell), **flat(cell["config"])} for cell in cells_of]
-    changed = [{**missing(cell), **cell["overrides"]} for cell in cells_of]
+    settings_of = [changed(cell) for cell in cells_of]
     names = list(dict.fromkeys(name for config in configs for name in config))
     bodies = []
     for name in names:
         cells = [
             Cell(f"{canonical(config[name])}{' (not the recipe’s)' if name in own else ''}" if name in config else NONE)
-            for config, own in zip(configs, changed, strict=True)
+            for config, own in zip(configs, settings_of, strict=True)
         ]
         bodies.append(Body([Row(one_line(name), cells)]))
     heads = [Head("Setting"), *(Head(group.title(line)) for line in group.lines)]
