@@ -29,7 +29,8 @@ Read = dict[str, tuple[Tensor, Tensor]]
 
 
 class Agreement(Metric):
-    """For each condition that leaves two modalities or more to generate, over its samples, in %:
+    """Do several targets that are made from one condition agree with each other, and all of them with it? In %. Over
+    the samples of each condition that leaves two modalities or more to generate:
 
         agreement       all targets show the same class
         all_right       all targets show the class of what was given

@@ -13,7 +13,7 @@ from ..columns import Column
 from ..comparison import Group, Line
 from ..costs import PAGE_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
 from ..figures.looks import Look
-from ..given import missing
+from ..given import changed, missing
 from ..judges import judge_lines
 from ..notes import own_notes
 from ..numbers import Number
@@ -186,13 +186,13 @@ def reconstructions(group: Group, ident: str, look: Sequence[Look]) -> list[Tabl
 def settings(group: Group, ident: str) -> Table:
     """Every setting of every line; those that are not the recipe's are marked."""
     configs = [{**missing(group.of(line)[0]), **_config(group, line)} for line in group.lines]
-    changed = [{**missing(group.of(line)[0]), **group.of(line)[0]["overrides"]} for line in group.lines]
+    settings_of = [changed(group.of(line)[0]) for line in group.lines]
     names = list(dict.fromkeys(name for config in configs for name in config))
     bodies = []
     for name in names:
         cells = [
             Cell(f"{plain(config[name])}{' (not the recipe’s)' if name in own else ''}" if name in config else NONE)
-            for config, own in zip(configs, changed, strict=True)
+            for config, own in zip(configs, settings_of, strict=True)
         ]
         bodies.append(Body([Row(one_line(name), cells)]))
     heads = [Head("Setting"), *(Head(group.title(line)) for line in group.lines)]
