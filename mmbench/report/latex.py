@@ -14,7 +14,7 @@ from ..store import Cell
 from .claims import claims_title
 from .comparison import Group
 from .costs import PAGE_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
-from .escape import tex, tex_comment, tex_label
+from .escape import tex, tex_comment, tex_label, tex_words
 from .options import Options
 from .pieces import pieces, split
 from .points import COLUMN, PAGE, SIZE, points
@@ -27,8 +27,8 @@ __all__ = ["latex"]
 
 GAP = 3.0
 """Points on either side of a column."""
-NAME, LABEL = 110.0, 90.0
-"""Points from which on a model's name or a column's label is broken into lines."""
+NAME, LABEL, NARROW = 110.0, 90.0, 42.0
+"""Points from which on a model's name or a column's label is broken into lines; labels of narrow columns earlier."""
 
 
 def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
@@ -69,11 +69,22 @@ def _width(table: Table, options: Options) -> float:
 
 def _column_width(table: Table, k: int, lines: Sequence[Row]) -> float:
     """Of a column with its margins."""
+    label = min(points(table.labels[k]), _label_room(table, k, lines))
+    return max(label, _numbers_width(table, k, lines)) + 2 * GAP
+
+
+def _numbers_width(table: Table, k: int, lines: Sequence[Row]) -> float:
     ours = iter(table.lines)
     texts = (
         points(row.texts[k], bold=row.kind == "ours" and _is_best(next(ours).entries[k])) for row in lines if row.texts
     )
-    return max(min(LABEL, points(table.labels[k])), *texts, 0.0) + 2 * GAP
+    return max(texts, default=0.0)
+
+
+def _label_room(table: Table, k: int, lines: Sequence[Row]) -> float:
+    """Points from which on a column's label is broken into lines: its numbers' width, if its words have room there."""
+    words = max(map(points, table.labels[k].split()), default=0.0)
+    return min(LABEL, max(_numbers_width(table, k, lines), words + 1, NARROW))
 
 
 def _is_best(entry: Entry | None) -> bool:
@@ -158,7 +169,7 @@ def _tabular(table: Table, options: Options) -> Iterator[str]:
     found = list(rows(table, LATEX, intervals=options.intervals, beside=options.name))
     yield rf"\begin{{tabular}}{{lr{'r' * len(table.columns)}}}"
     yield r"\toprule"
-    yield from _head(table)
+    yield from _head(table, options)
     yield r"\midrule"
     for k, row in enumerate(found):
         if k and row.kind == "ours" and found[k - 1].kind != "ours":
@@ -169,7 +180,8 @@ def _tabular(table: Table, options: Options) -> Iterator[str]:
     yield from (r"\bottomrule", r"\end{tabular}")
 
 
-def _head(table: Table) -> Iterator[str]:
+def _head(table: Table, options: Options) -> Iterator[str]:
+    lines = list(rows(table, PLAIN, intervals=options.intervals, beside=options.name))
     spans, rules, start = [], [], 3
     for heading, count in table.spans:
         spans.append(rf"\multicolumn{{{count}}}{{c}}{{{_boxed(heading, _room(count), 'b')}}}")
@@ -177,7 +189,9 @@ def _head(table: Table) -> Iterator[str]:
         start += count
     yield " & & " + " & ".join(spans) + r" \\"
     yield "".join(rules)
-    yield "Model & n & " + " & ".join(_boxed(label, LABEL, "b") for label in table.labels) + r" \\"
+    rooms = [_label_room(table, k, lines) for k in range(len(table.columns))]
+    labels = [_boxed(label, room, "b") for label, room in zip(table.labels, rooms, strict=True)]
+    yield "Model & n & " + " & ".join(labels) + r" \\"
 
 
 def _line(row: Row) -> str:
@@ -192,7 +206,7 @@ def _boxed(text: str, width: float, place: str) -> str:
 
 
 def _notes(notes: Iterable[str]) -> list[str]:
-    lines = [tex(note) for note in notes]
+    lines = [tex_words(note) for note in notes]
     if not lines:
         return []
     return [r"\par\smallskip", r"\begin{minipage}{\linewidth}\raggedright", "\\par\n".join(lines), r"\end{minipage}"]
@@ -202,4 +216,4 @@ def _list(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
     start = rf"{{\fontsize{{{SIZE:g}}}{{{1.2 * SIZE:g}}}\selectfont\raggedright"
-    return "\n".join([start, rf"\noindent {tex(title)}:\par", *(rf"{tex(line)}\par" for line in lines), "}"])
+    return "\n".join([start, rf"\noindent {tex(title)}:\par", *(rf"{tex_words(line)}\par" for line in lines), "}"])

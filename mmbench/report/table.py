@@ -24,7 +24,7 @@ from .comparison import Group, Line
 from .layout import further_columns, main_columns
 from .marks import Judged, judged
 from .numbers import Number
-from .paper import OWN_SCALE, Published, metric_digits
+from .paper import OWN_SCALE, TOWARDS_REAL, Published, metric_digits
 from .published import beside as published_beside
 from .published import numbers
 from .scale import Scale, scales
@@ -194,7 +194,9 @@ def _elsewhere(group: Group, columns: Sequence[Column]) -> list[TableLine]:
 
 
 def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLine:
-    numbers = [group.measured(source, column) for column in columns]
+    """Real data, or chance, which is none of what is better the closer it is to real data."""
+    shown = [column for column in columns if source == "real" or column.metric not in TOWARDS_REAL]
+    numbers = [group.measured(source, column) if column in shown else None for column in columns]
     entries = (Entry(n, metric_digits(n.row["metric"])) if n else None for n in numbers)
     return TableLine(reference_title(group, source), None, 0, tuple(entries))
 
