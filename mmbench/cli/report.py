@@ -51,7 +51,7 @@ class Shown:
             "--against",
             metavar="SETTING",
             help="Numbers by the value of a setting, with the seeds' intervals, and the Pareto front of coherence and "
-            "quality: beta, score.steps. Markdown or CSV; --figures draws them.",
+            "quality: beta, score.steps. As md, csv, tex or json; --figures draws them.",
         ),
     ] = None
     intervals: Annotated[
@@ -136,13 +136,14 @@ def _read(results: Path, selection: Selection, histories: bool) -> Found:
 def _against(found: Found, shown: Shown, format: str) -> str:
     """The report against a setting. Raises ConfigError for a form that it has not."""
     from ..report.comparison import groups
-    from ..report.sweep import sweep
+    from ..report.sweep import FORMS, Form, sweep
 
-    if format not in ("md", "csv"):
-        raise ConfigError(f"--against is printed as md or csv, not as {format}: choose one of the two with --format")
+    form: Form | None = next((form for form in FORMS if form == format), None)
+    if form is None:
+        raise ConfigError(f"--against is printed as {', '.join(FORMS)}, not as {format}: choose one with --format")
     if shown.compare is not None:
         raise ConfigError("--against shows one folder: leave out --compare")
-    return sweep(groups(found.cells), str(shown.against), "csv" if format == "csv" else "md")
+    return sweep(groups(found.cells), str(shown.against), form)
 
 
 @contextmanager

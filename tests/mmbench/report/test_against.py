@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +85,48 @@ def test_the_same_as_csv() -> None:
     best = next(line for line in lines if line["setting_value"] == "10.0" and line["metric"] == "fmd")
     assert (best["mean"], best["n"], best["front_with"]) == ("8.0", "3", "joint")
     assert math.isclose(float(next(x for x in lines if x["metric"] == "coherence")["std"]), 1.0)
+
+
+def test_the_same_as_json() -> None:
+    """The CSV's records as numbers, null where there is none."""
+    cells = [*made(), one(50.0, 20.0, 7.0)]  # a single seed, without an interval
+    lines = list(csv.DictReader(io.StringIO(sweep(groups(cells), "beta", "csv"))))
+    found = json.loads(sweep(groups(cells), "beta", "json"))["numbers"]
+    assert [(r["setting_value"], r["metric"], r["mean"]) for r in found] == [
+        (line["setting_value"], line["metric"], float(line["mean"])) for line in lines
+    ]
+    assert {r["std"] for r in found if r["setting_value"] == "50.0"} == {None}
+    assert all(isinstance(r["std"], float) for r in found if r["setting_value"] != "50.0")
+
+
+def test_latex_holds_all_columns_each_float_within_a_page() -> None:
+    """Of six columns of quality, too wide for one float."""
+    cells = made()
+    for each in cells:
+        own = [row("fmd", f"{a}->{b}", b, 9.0 + len(a)) for a, b in (("mnist", "svhn"), ("svhn", "mnist"))]
+        each["rows"] += [*own, *(row("coherence", r["task"], r["modality"], 123.456) for r in own)]
+    text = sweep(groups(cells), "beta", "tex")
+    assert "too wide" not in text
+    floats = re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*) \\\\\n", text)
+    heads = [head.split(" & ") for _, head in floats]
+    assert all(
+        head[:2] == ["Model", "beta"] and len(head) == len(kind) for (kind, _), head in zip(floats, heads, strict=True)
+    )
+    shown = " ".join(head for _, head in floats)
+    assert sum(len(head) - 3 for head in heads if head[2] == "Seeds") == 6
+    for word in ("Coherence Joint", r"M $\rightarrow$ S", r"S $\rightarrow$ M", "Joint(M) FMD", "Pareto front"):
+        assert word in shown
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == len(set(re.findall(r"\\label.*", text)))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_is_typeset(tmp_path: Path) -> None:
+    body = sweep(groups(made()), "beta", "tex")
+    head = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
+    (tmp_path / "t.tex").write_text(f"{head}\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_other_settings_make_series_of_their_own() -> None:
