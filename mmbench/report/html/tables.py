@@ -20,7 +20,7 @@ from ..numbers import Number
 from ..paper import metric_digits
 from ..pieces import pieces, split
 from ..protocol import plain
-from ..table import SOURCES, Entry, reference_title
+from ..table import SOURCES, Entry, is_no_chance, reference_title
 from ..table import Table as ReportTable
 from ..table import tables as report_tables
 from ..text import PLAIN, rows
@@ -155,7 +155,7 @@ def judges(group: Group, ident: str) -> Table:
     """Who judged what, with the judges' accuracies."""
     bodies = []
     for line in judge_lines(group):
-        cells = [Cell(line.judge), Cell(line.identity or NONE), Cell(line.reference or NONE)]
+        cells = [Cell(line.said), Cell(line.identity or NONE), Cell(line.reference or NONE)]
         name = " + ".join(group.names.long(m) for m in line.modality.split("+"))
         bodies.append(Body([Row(name, [*cells, Cell(", ".join(line.metrics))])]))
     heads = [Head("Of"), Head("Judge, with its accuracy on real data"), Head("Weights"), Head("Reference autoencoder")]
@@ -168,7 +168,8 @@ def references(group: Group, ident: str) -> Table | None:
     for source in SOURCES:
         title = reference_title(group, source)
         for column in group.columns_of(source):
-            if number := group.number(source, column.point):
+            number = None if is_no_chance(source, column) else group.number(source, column.point)
+            if number:
                 count = int(number.row["count"])
                 cells = [Cell(column.title), Cell(_value(number), number.mean), Cell(f"{count:,}", count)]
                 bodies.append(Body([Row(title, [*cells, Cell(one_line(number.row["data"]) or NONE)])]))
