@@ -107,7 +107,7 @@ def _limit(ax: Axes, settled: Sequence[float]) -> None:
         room = 0.08 * (max(settled) - min(settled))
         ax.set_ylim(min(settled) - room, max(settled) + room)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(4, integer=axis is ax.xaxis))
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick_words(value)))
 
 
