@@ -34,7 +34,7 @@ def seed_spread(group: Group, width: Width = "page") -> Figure | None:
         for ax, measure in zip(axes, shown, strict=True):
             _panel(ax, group, measure, look)
             _frame(ax, group, measure, sized)
-            ax.set_title(fit(measure.task, 1.2 if width == "page" else 0.9, TEXT))
+            ax.set_title(fit(measure.task, 1.2 if width == "page" else 1.1, TEXT))
         what = "spread of seeds" if len(group.seeds) > 1 else "every task"
         legend(figure, _handles(group, shown), f"{group.heading}, budget {group.budget}: {what}", key=key(group))
     return figure
