@@ -20,6 +20,7 @@ from .classifiers import Judge, judge, judges_keep
 from .coherence import agreement
 from .identity import joined
 from .intervals import Clustered, shared_items
+from .judge_choice import unknown
 from .judge_networks import too_small
 
 __all__ = ["Agreement"]
@@ -63,7 +64,7 @@ class Agreement(Metric):
         if len(dataset.modalities) < 3:
             return "no condition leaves two modalities to generate"
         mute = [m.name for m in dataset.modalities if m.is_text and not m.classes]
-        return f"the text {mute[0]!r} does not say its class" if mute else too_small(dataset)
+        return f"the text {mute[0]!r} does not say its class" if mute else unknown(dataset) or too_small(dataset)
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:
