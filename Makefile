@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs bench study clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +37,10 @@ docs: $(INSTALLED)
 # make bench BENCH=--save keeps the run; BENCH=--strict fails where something got slower
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py $(BENCH)
+
+# make study STUDY=--dry-run says what is missing of results/ and how long it takes; STUDY='--hours 2' ends by then
+study: $(INSTALLED)
+	$(BIN)/python benchmarks/study.py $(STUDY)
 
 clean:
 	rm -rf $(VENV) runs dist build

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import evaluate, load_model, load_results, run, sample
-    from .checks import check_metric, check_model, check_network
+    from .checks import check_dataset, check_metric, check_model, check_network
     from .data.dataset import Dataset, DatasetSource, Split
     from .metric import Metric
     from .modality import DatasetSpec, Modality
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "api": ("evaluate", "load_model", "load_results", "run", "sample"),
-    "checks": ("check_metric", "check_model", "check_network"),
+    "checks": ("check_dataset", "check_metric", "check_model", "check_network"),
     "data.dataset": ("Dataset", "DatasetSource", "Split"),
     "metric": ("Metric",),
     "modality": ("DatasetSpec", "Modality"),
@@ -45,6 +45,7 @@ __all__ = [
     "Model",
     "Split",
     "Stage",
+    "check_dataset",
     "check_metric",
     "check_model",
     "check_network",

@@ -35,6 +35,7 @@ def run(
     zip: bool = False,
     network: Mapping[str, str] | None = None,
     latent: Mapping[str, int] | None = None,
+    missing: float = 0.0,
     metrics: Words = (),
     again: bool = False,
     data_root: Place = "data",
@@ -51,6 +52,7 @@ def run(
         seeds: their number, or the seeds themselves.
         set: setting -> value, or a list of values, which makes cells of each; or what stands after --set.
         network, latent: modality -> the network, or the size of its latent, of all models.
+        missing: the probability with which each modality of a training tuple is dropped.
         progress: told of phases and sentences; nobody is by default.
 
     Raises MmbenchError: for what will not do, and, when all other cells are done, where a cell has failed.
@@ -58,7 +60,7 @@ def run(
     from .engine.engine import Engine
 
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    terms = {"networks": _pairs(network), "latents": _pairs(latent)}
+    terms = {"networks": _pairs(network), "latents": _pairs(latent), "missing": missing}
     asked = _request(
         (dataset, data_root, results, runs),
         models=_words(model), seeds=numbers, budget=budget, settings=_settings(set), zip=zip, metrics=_words(metrics),
@@ -99,26 +101,33 @@ def evaluate(
 def load_results(results: Place = "results", *, dataset: str | None = None) -> pd.DataFrame:
     """All numbers of a folder of results, a line each; values as they were stored.
 
-    Columns: what was run (dataset, its split and fingerprint, budget, protocol: a hash of how it was measured, model,
-    hash: of its settings, seed); what the number is (source: 'model', 'reconstruction', 'real' or 'shuffled'; metric,
-    plugin, task: 'joint', 'a->b'; modality); value, unit, higher_is_better, count: samples behind it; judge, identity,
-    reference, note, data. Then every setting of the models, as 'config.NAME'.
+    Columns: what was run (dataset, its split, the share of modalities missing in training, fingerprint, budget,
+    protocol: a hash of how it was measured, model, hash: of its settings, seed); what the number is (source: 'model',
+    'reconstruction', 'real' or 'shuffled'; metric, plugin, task: 'joint', 'a->b'; modality); value, unit,
+    higher_is_better, count: samples behind it; judge, identity, reference, note, data. Then every setting of the
+    models, as 'config.NAME'.
+
+    Arguments:
+        dataset: these alone, by their name or the word that was typed for a run ('module:Class').
 
     Raises ResultError where the folder is not there or holds a bad file.
     """
     from . import store
     from .config import flat
+    from .store.commands import asked_of
 
     folder = Path(results)
     if not folder.is_dir():
         raise ResultError(f"{folder} is no folder of results: name one, or make it with mmbench.run")
-    found = store.gather(folder, dataset, histories=False)
+    found = store.gather(folder, dataset if dataset and (folder / dataset).is_dir() else None, histories=False)
     if found.bad:
         raise ResultError("; ".join(bad.reason for bad in found.bad))
-    table = store.frame(found.cells)
-    settings = {(*_name(cell), cell["seed"]): cell for cell in found.cells}
+    cells = [cell for cell in found.cells if dataset in (None, cell["dataset"]["name"], asked_of(cell)[0])]
+    table = store.frame(cells)
+    settings = {(*_name(cell), cell["seed"]): cell for cell in cells}
     keys = list(map(tuple, table[["dataset", "model", "budget", "hash", "seed"]].itertuples(index=False)))
     table.insert(1, "split", [settings[key]["dataset"]["split"] for key in keys])
+    table.insert(2, "missing", [settings[key].get("missing", 0.0) for key in keys])
     own = {key: flat(cell["config"]) for key, cell in settings.items()}
     names = sorted({name for config in own.values() for name in config})
     import pandas as pd
@@ -180,15 +189,19 @@ def _loaded(cell: Place, data_root: Place, runs: Place, device: str) -> tuple[Mo
     from .cells.cell import CellWork
     from .cells.plan import Planner
     from .cells.stored import stored
+    from .store.commands import asked_of
 
     path = Path(cell)
     if not path.is_file():
         raise ResultError(f"{path} is no file: name the file of a finished cell, seed-0.json")
     record = store.read(path)
     key = store.CellKey.of(record)
-    places = (key.dataset, data_root, path.absolute().parents[3], runs)
+    dataset, views, partial = asked_of(record)
+    places = (dataset, data_root, path.absolute().parents[3], runs)
     typed = record["model"]["typed"]
-    request = _request(places, models=(typed,), seeds=(key.seed,), budget=key.budget, device=device)
+    request = _request(
+        places, models=(typed,), seeds=(key.seed,), budget=key.budget, device=device, views=views, allow_partial=partial
+    )
     shop = _shop(request)
     planner = Planner(shop)
     plan = next((plan for plan in stored(planner) if plan.key == key), None)

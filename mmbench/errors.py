@@ -34,6 +34,9 @@ class ConfigError(MmbenchError):
 class DataError(MmbenchError):
     """A data file is missing, damaged or not what it should be."""
 
+    rule: str = ""
+    """The check of `mmbench check --dataset` that says so; '' where none does."""
+
 
 class PluginError(MmbenchError):
     """A model, dataset or metric cannot be found, loaded, or breaks its contract."""

@@ -13,6 +13,7 @@ from unicodedata import normalize
 
 from .described import described
 from .errors import ConfigError, near
+from .fields import listed, number, whole, word
 
 __all__ = ["FEW", "DatasetSpec", "Modality", "Task", "subsets"]
 
@@ -22,6 +23,9 @@ LONGEST = 40
 """Letters of a name: several stand in the name of one file."""
 JOINT = "joint"
 """The task with nothing given."""
+SEQUENCES = (("shape", int, "(1, 28, 28)"), ("vocabulary", str, "('a', 'b')"), ("classes", str, "('one', 'two')"),
+             ("unprinted", int, "(0,)"))  # fmt: skip
+"""Fields of a modality that are tuples."""
 T = TypeVar("T")
 Likelihood = Literal["laplace", "gaussian", "categorical"]
 KINDS: tuple[str, ...] = get_args(Likelihood)
@@ -66,9 +70,10 @@ class Modality:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        _check_types(self)
         if not self.shape or min(self.shape) < 1:
             raise ConfigError(f"modality {self.name!r}: every extent of its shape must be >= 1, got {self.shape}")
-        _check_numbers(self)
+        _check_likelihood(self)
         if self.is_text != bool(self.vocabulary):
             raise ConfigError(f"modality {self.name!r}: a vocabulary goes with the categorical likelihood only")
 
@@ -141,6 +146,7 @@ class DatasetSpec:
                 f"a dataset's name must be one word of letters, digits and '_+.-', at most {LONGEST}, got "
                 f"{str(self.name)[:LONGEST]!r}"
             )
+        _check_spec(self)
         names = self.names
         if len(names) < 2 or len({normalize("NFKC", name).casefold() for name in names}) != len(names):
             raise ConfigError(
@@ -183,17 +189,45 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"a modality cannot be called {name!r}, a word of tasks or of torch's modules: rename it")
 
 
-def _check_numbers(modality: Modality) -> None:
-    """Raise ConfigError for what no likelihood or latent can be made of."""
+def _check_types(modality: Modality) -> None:
+    """Lists become tuples; ConfigError for what is of another type."""
     who = f"modality {modality.name!r}"
+    for name, kind, example in SEQUENCES:
+        object.__setattr__(modality, name, listed(who, name, getattr(modality, name), kind, example))
+    for name, example in (("network", "mnist_mlp"), ("likelihood", "laplace"), ("title", "MNIST"), ("separator", " ")):
+        word(who, name, getattr(modality, name), example)
+    number(who, "scale", modality.scale, above=True)
+    number(who, "weight", modality.weight)
+    whole(who, "latent", modality.latent, 1)
+
+
+def _check_likelihood(modality: Modality) -> None:
+    """Raise ConfigError for an unknown likelihood, and for tokens that are none of the vocabulary."""
+    who, count = f"modality {modality.name!r}", len(modality.vocabulary)
     if modality.likelihood not in KINDS:
         raise ConfigError(f"{who} has no likelihood {modality.likelihood!r}; {near(modality.likelihood, KINDS)}")
-    if not 0 < modality.scale < math.inf:
-        raise ConfigError(f"{who}: scale must be > 0 and finite, got {modality.scale}")
-    if not 0 <= modality.weight < math.inf:
-        raise ConfigError(f"{who}: weight must be >= 0 and finite, got {modality.weight}")
-    if modality.latent < 1:
-        raise ConfigError(f"{who}: latent must be >= 1, got {modality.latent}")
+    tokens = [token for token in (modality.end, *modality.unprinted) if token is not None]
+    if any(not 0 <= token < count for token in tokens):
+        raise ConfigError(f"{who}: end and unprinted are tokens, 0 to {count - 1} of its vocabulary, got {tokens}")
+
+
+def _check_spec(spec: DatasetSpec) -> None:
+    """Lists become tuples; ConfigError for what is of another type."""
+    who = f"dataset {spec.name!r}"
+    modalities = listed(who, "modalities", spec.modalities, Modality, "(Modality(...), Modality(...))")
+    metrics = listed(who, "metrics", spec.metrics, str, "('coherence', 'fmd')")
+    primary = listed(who, "primary", spec.primary, list | tuple, "(('coherence', 'joint', 'a+b'),)")  # type: ignore[arg-type]
+    primary = tuple(listed(who, "each of primary", p, str, "('coherence', 'joint', 'a+b')") for p in primary)
+    if any(len(point) != 3 for point in primary):
+        raise ConfigError(f"{who}: each of primary must be (metric, task, modality), got {primary!r:.80}")
+    for name, value in {"modalities": modalities, "metrics": metrics, "primary": primary}.items():
+        object.__setattr__(spec, name, value)
+    for name, example in (("title", "Birds"), ("family", "digits"), ("judge", "lenet")):
+        word(who, name, getattr(spec, name), example)
+    whole(who, "classes", spec.classes, 0)
+    number(who, "judge_share", spec.judge_share, above=True)
+    for name in ("quality_count", "laptop_count"):
+        whole(who, name, getattr(spec, name), 2)
 
 
 @cache

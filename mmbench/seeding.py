@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-__all__ = ["Noise", "derive", "generator", "seeded_globally", "seeded_init"]
+__all__ = ["Noise", "derive", "generator", "on_host", "seeded_globally", "seeded_init"]
 
 _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15, the golden ratio, as a signed 64-bit number
 _MIX1 = -4658895280553007687  # 0xBF58476D1CE4E5B9
@@ -33,6 +33,18 @@ def derive(seed: int, *names: str | int) -> int:
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator for one purpose, for instance generator(seed, 'train', 'score')."""
     return torch.Generator(device).manual_seed(derive(seed, *names))
+
+
+def on_host(generator: torch.Generator) -> torch.Generator:
+    """A generator of the CPU itself; of a GPU, a new one of the CPU, seeded with the GPU generator's seed and offset.
+
+    The host knows both, while a number that the GPU draws must be waited for. So the choice is the same wherever a
+    training is taken up again.
+    """
+    if generator.device.type == "cpu":
+        return generator
+    seed = derive(generator.initial_seed(), "host", generator.get_offset())
+    return torch.Generator().manual_seed(seed)
 
 
 @contextmanager

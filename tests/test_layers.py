@@ -25,7 +25,7 @@ STOREYS = (  # rooms of mmbench, from the ground up: each may import from its ow
     {"described", "errors", "seeding", "untouched"},
     {"interrupt"},
     {"progress", "plugins"},
-    {"mistakes"},
+    {"mistakes", "fields"},
     {"config", "modality"},
     {"settings"},
     {"store", "likelihoods", "networks", "precision"},

@@ -12,6 +12,7 @@ Everything is float (B, latent) in and out, in the dtype of the inputs; divergen
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -23,13 +24,15 @@ from mmbench.seeding import Noise
 __all__ = [
     "Gaussian",
     "choose",
-    "chunk_sizes",
     "kl",
     "kl_to_standard",
+    "mean_present",
     "mixture",
     "product",
     "stratified",
+    "stratified_present",
     "subset_products",
+    "whole_subsets",
 ]
 
 
@@ -46,8 +49,9 @@ class Gaussian(NamedTuple):
         return self.mu + torch.exp(0.5 * self.logvar) * eps
 
 
-def product(experts: Collection[Gaussian], *, prior: bool) -> Gaussian:
-    """Product of experts; with `prior`, N(0, I) is one more expert.
+def product(experts: Collection[Gaussian], *, prior: bool, present: Sequence[Tensor] | None = None) -> Gaussian:
+    """Product of experts; with `prior`, N(0, I) is one more expert. With `present`, bool (B,) for each expert, only of
+    those that are there: without a prior at least one must be.
 
     With the precisions T_m = 1 / exp(logvar_m):  mu = sum_m T_m mu_m / sum_m T_m,  var = 1 / sum_m T_m.
 
@@ -56,6 +60,8 @@ def product(experts: Collection[Gaussian], *, prior: bool) -> Gaussian:
     """
     mu = torch.stack([q.mu for q in experts])
     log_precision = torch.stack([-q.logvar for q in experts])
+    if present is not None:
+        log_precision = log_precision.masked_fill(~torch.stack([*present])[..., None], -torch.inf)
     if prior:
         standard = torch.zeros_like(mu[:1])
         mu, log_precision = torch.cat((mu, standard)), torch.cat((log_precision, standard))
@@ -74,8 +80,23 @@ def subset_products(experts: Sequence[Gaussian]) -> Gaussian:
         joined = _joined(Gaussian(mu, logvar), q)
         mu = torch.cat((mu, q.mu[None], joined.mu))
         logvar = torch.cat((logvar, q.logvar[None], joined.logvar))
-    order = [sum(1 << k for k in S) - 1 for S in subsets(range(len(experts)))]  # from that of binary numbers
+    order = binary_order(len(experts), mu.device)
     return Gaussian(mu[order], logvar[order])
+
+
+def whole_subsets(present: Sequence[Tensor]) -> Tensor:
+    """Which of the same subsets have all of their M members, bool (B,) each: (2^M - 1, B)."""
+    found = present[0][None]
+    for there in present[1:]:
+        found = torch.cat((found, there[None], found & there))
+    return found[binary_order(len(present), found.device)]
+
+
+@cache
+def binary_order(count: int, device: torch.device) -> Tensor:
+    """The places of `subsets` among the binary numbers from 1 on; made once, to be read only."""
+    with torch.inference_mode(False):
+        return torch.tensor([sum(1 << k for k in S) - 1 for S in subsets(range(count))], device=device)
 
 
 def _joined(p: Gaussian, q: Gaussian) -> Gaussian:
@@ -85,24 +106,30 @@ def _joined(p: Gaussian, q: Gaussian) -> Gaussian:
     return Gaussian(p.mu + share * (q.mu - p.mu), -log_precision)
 
 
-def chunk_sizes(count: int, parts: int) -> list[int]:
-    """Rows of `parts` consecutive chunks: floor(count / parts), the last takes the rest (256 in 3: 85, 85, 86)."""
-    size = count // parts
-    return [size] * (parts - 1) + [count - size * (parts - 1)]
-
-
 def mixture(experts: Sequence[Gaussian]) -> Gaussian:
-    """Stratified uniform mixture: consecutive chunks of the batch, chunk k from expert k (see `chunk_sizes`)."""
+    """Stratified uniform mixture: consecutive chunks of floor(B / K) rows, chunk k from expert k; the
+    last takes the rest (256 rows of 3 experts: 85, 85, 86)."""
     return stratified(Gaussian(torch.stack([q.mu for q in experts]), torch.stack([q.logvar for q in experts])))
 
 
 def stratified(q: Gaussian) -> Gaussian:
     """The same of K experts in one tensor, (K, B, latent) -> (B, latent)."""
     count, rows = q.mu.shape[:2]
-    sizes = torch.tensor(chunk_sizes(rows, count), device=q.mu.device)
-    expert = torch.repeat_interleave(torch.arange(count, device=sizes.device), sizes, output_size=rows)
-    row = torch.arange(rows, device=sizes.device)
+    row = torch.arange(rows, device=q.mu.device)
+    expert = (row // max(1, rows // count)).clamp(max=count - 1) if rows >= count else torch.full_like(row, count - 1)
     return Gaussian(q.mu[expert, row], q.logvar[expert, row])
+
+
+def stratified_present(q: Gaussian, there: Tensor) -> Gaussian:
+    """The same of the experts that each row has, `there` bool (K, B), at least one: of a row with n of them, by its
+    place in the batch, the one that the mixture of n experts takes there."""
+    rows = there.shape[1]
+    count = there.sum(0)
+    size = (rows // count).clamp(min=1)
+    row = torch.arange(rows, device=there.device)
+    place = torch.where(count > rows, count - 1, torch.minimum(row // size, count - 1))
+    chosen = (there & (there.cumsum(0) == place + 1)).to(torch.uint8).argmax(0)
+    return Gaussian(q.mu[chosen, row], q.logvar[chosen, row])
 
 
 def choose(candidates: Tensor, noise: Noise) -> Tensor:
@@ -113,6 +140,11 @@ def choose(candidates: Tensor, noise: Noise) -> Tensor:
     """
     component = (noise.bits(1)[:, 0] >> 32 & 0x7FFFFFFF) % len(candidates)
     return candidates[component, torch.arange(len(component), device=component.device)]
+
+
+def mean_present(values: Tensor, there: Tensor) -> Tensor:
+    """The mean of values (K, B) of the experts that each row has, `there` bool (K, B), at least one: (B,)."""
+    return values.masked_fill(~there, 0.0).sum(0) / there.sum(0)
 
 
 def kl_to_standard(q: Gaussian) -> Tensor:

@@ -11,14 +11,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.abilities import Present
 from mmbench.described import described
 from mmbench.model import Batch
 from mmbench.seeding import Noise
 
 from .config import BetaVAEConfig
 from .evidence import Evident
-from .experts import Gaussian, kl_to_standard, product, stratified, subset_products
-from .vae import report
+from .experts import (
+    Gaussian,
+    kl_to_standard,
+    mean_present,
+    product,
+    stratified,
+    stratified_present,
+    subset_products,
+    whole_subsets,
+)
+from .incomplete import IncompleteVAE
+from .vae import report, told
 
 __all__ = ["MoPoE", "MoPoEConfig"]
 
@@ -31,7 +42,7 @@ class MoPoEConfig(BetaVAEConfig):
     model = "mopoe"
 
 
-class MoPoE(Evident[MoPoEConfig]):
+class MoPoE(IncompleteVAE[MoPoEConfig], Evident[MoPoEConfig]):
     """MoPoE-VAE: a mixture of the products of experts of all subsets of the modalities.
 
     Generalised ELBO: q(z | X) = 1 / (2^M - 1) sum_S q(z | x_S) over all non-empty subsets S.
@@ -39,23 +50,34 @@ class MoPoE(Evident[MoPoEConfig]):
 
     Config = MoPoEConfig
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, generator: torch.Generator, present: Present | None = None) -> dict[str, Tensor]:
         experts = self.encode(batch)
         eps = self.draw(generator, *next(iter(experts.values())).mu.shape)
-        return self.objective(batch, experts, eps)
+        return self.objective(batch, experts, eps, present)
 
-    def objective(self, batch: Batch, experts: Mapping[str, Gaussian], eps: Tensor) -> dict[str, Tensor]:
+    def objective(
+        self, batch: Batch, experts: Mapping[str, Gaussian], eps: Tensor, present: Present | None = None
+    ) -> dict[str, Tensor]:
         """sum_m w_m NLL_m(z) + beta / (2^M - 1) sum_S KL(q_S || p),  z ~ mixture of the q_S, stratified over the batch.
 
         Arguments:
             experts: q(z | x_m) of all modalities.
             eps: standard normal (B, latent), the noise of z.
+            present: bool (B,) by modality; the subsets S are those of what is there. None for all.
         """
         q = self.posteriors(experts)
-        nlls = self.nll(batch, stratified(q).sample(eps))
-        divergence = kl_to_standard(q).mean(0)
+        if present is None:
+            chosen, divergence = stratified(q), kl_to_standard(q).mean(0)
+        else:
+            there = self.subsets_there(present)
+            chosen, divergence = stratified_present(q, there), mean_present(kl_to_standard(q), there)
+        nlls = self.nll(batch, chosen.sample(eps), present=present)
         loss = self.weighted(nlls) + self.config.beta * divergence
-        return report(loss.mean(), {**{f"nll_{m}": value for m, value in nlls.items()}, "kl": divergence})
+        return report(loss.mean(), {**told(nlls, present), "kl": divergence})
+
+    def subsets_there(self, present: Present) -> Tensor:
+        """Which subsets each tuple has all modalities of: bool (2^M - 1, B), in the order of `subsets`."""
+        return whole_subsets([present[m] for m in self.dataset.names])
 
     def posteriors(self, experts: Mapping[str, Gaussian]) -> Gaussian:
         """The q_S of all subsets S at once, (2^M - 1, B, latent), in the order of `subsets`."""

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.abilities import Present
 from mmbench.described import described
 from mmbench.modality import FEW, DatasetSpec, subsets
 from mmbench.model import Batch
 from mmbench.networks import Networks
-from mmbench.seeding import Noise
+from mmbench.seeding import Noise, on_host
 
 from .config import BetaVAEConfig, at_least
 from .evidence import Evident
 from .experts import Gaussian, kl_to_standard, product
-from .vae import report, total
+from .incomplete import IncompleteVAE
+from .vae import report, told, total
 
 __all__ = ["MVAE", "MVAEConfig"]
 
@@ -41,7 +43,7 @@ class MVAEConfig(BetaVAEConfig):
         at_least(0, random_subsets=self.random_subsets)
 
 
-class MVAE(Evident[MVAEConfig]):
+class MVAE(IncompleteVAE[MVAEConfig], Evident[MVAEConfig]):
     """MVAE: a product of experts, trained on the ELBOs of a few subsets of the modalities.
 
     Sub-sampled ELBO: the full set, each single modality, and k random subsets in between.
@@ -57,14 +59,19 @@ class MVAE(Evident[MVAEConfig]):
         self.fixed = [s for s in every if len(s) in (1, len(dataset.names))][::-1]
         self.between = [s for s in every if s not in self.fixed]
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, generator: torch.Generator, present: Present | None = None) -> dict[str, Tensor]:
         experts = self.encode(batch)
         chosen = self.choose_subsets(generator)
         eps = self.draw(generator, len(chosen), *next(iter(experts.values())).mu.shape)
-        return self.objective(batch, experts, chosen, eps)
+        return self.objective(batch, experts, chosen, eps, present)
 
     def objective(
-        self, batch: Batch, experts: Mapping[str, Gaussian], chosen: Sequence[tuple[str, ...]], eps: Tensor
+        self,
+        batch: Batch,
+        experts: Mapping[str, Gaussian],
+        chosen: Sequence[tuple[str, ...]],
+        eps: Tensor,
+        present: Present | None = None,
     ) -> dict[str, Tensor]:
         """sum_S [ sum_{m in S} w_m NLL_m(z_S) + beta KL(q_S || p) ],  z_S ~ q_S, with w_m = 1 for a single modality.
 
@@ -72,30 +79,36 @@ class MVAE(Evident[MVAEConfig]):
             experts: q(z | x_m).
             chosen: the subsets S, the full set first.
             eps: standard normal (len(chosen), B, latent), the noise of each z_S.
+            present: bool (B,) by modality; of each S what is there counts, and nothing where none of it is. None for
+                all.
         """
         losses, terms = [], {}
         for S, eps_S in zip(chosen, eps, strict=True):
-            q = product([experts[m] for m in S], prior=True)
-            nlls, divergence = self.nll(batch, q.sample(eps_S), S), kl_to_standard(q)
+            there = None if present is None else [present[m] for m in S]
+            q = product([experts[m] for m in S], prior=True, present=there)
+            nlls, divergence = self.nll(batch, q.sample(eps_S), S, present), kl_to_standard(q)
             reconstruction = self.weighted(nlls) if len(S) > 1 else total(nlls.values())
             losses.append(reconstruction + self.config.beta * divergence)
-            terms |= self._terms(S, nlls, divergence)
+            terms |= self._terms(S, nlls, divergence, present)
         return report(total(losses).mean(), terms)
 
-    def _terms(self, S: Sequence[str], nlls: Mapping[str, Tensor], divergence: Tensor) -> dict[str, Tensor]:
+    def _terms(
+        self, S: Sequence[str], nlls: Mapping[str, Tensor], divergence: Tensor, present: Present | None
+    ) -> dict[str, Tensor]:
         """The terms of one subset by name. Of many modalities the random subsets are told by their size alone: a
         history of 25 of them, each with its own terms, says nothing."""
         M = len(self.dataset.names)
         if M > FEW and 1 < len(S) < M:
             return {f"nll_from_{len(S)}": total(nlls.values()), f"kl_from_{len(S)}": divergence}
         suffix = "" if len(S) == M else f"_from_{'+'.join(S)}"
-        return {f"nll_{m}{suffix}": value for m, value in nlls.items()} | {f"kl{suffix}": divergence}
+        return told(nlls, present, suffix) | {f"kl{suffix}": divergence}
 
     def choose_subsets(self, generator: torch.Generator) -> list[tuple[str, ...]]:
-        """The subsets of one step: all of `fixed`, and `random_subsets` distinct ones of those between."""
+        """The subsets of one step: all of `fixed`, and `random_subsets` distinct ones of those between, which the host
+        draws."""
         if not self.between or not self.config.random_subsets:
             return self.fixed
-        order = torch.randperm(len(self.between), generator=generator, device=generator.device)
+        order = torch.randperm(len(self.between), generator=on_host(generator))
         return self.fixed + [self.between[i] for i in order[: self.config.random_subsets].tolist()]
 
     def components(self, batch: Batch) -> Sequence[Gaussian]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.abilities import Present
 from mmbench.described import described
 from mmbench.errors import ConfigError
 from mmbench.model import Batch
@@ -19,7 +20,8 @@ from mmbench.seeding import Noise
 from .config import BetaVAEConfig
 from .evidence import Evident
 from .experts import Gaussian, kl, kl_to_standard, product
-from .vae import report, total
+from .incomplete import IncompleteVAE
+from .vae import report, told, total
 
 __all__ = ["MVTCAE", "MVTCAEConfig"]
 
@@ -42,7 +44,7 @@ class MVTCAEConfig(BetaVAEConfig):
             raise ConfigError(f"alpha must lie in [0, 1], got {self.alpha}")
 
 
-class MVTCAE(Evident[MVTCAEConfig]):
+class MVTCAE(IncompleteVAE[MVTCAEConfig], Evident[MVTCAEConfig]):
     """MVTCAE: a product of experts that is held close to each expert (total correlation).
 
     q(z | X) ~ prod_m q(z | x_m).
@@ -50,12 +52,14 @@ class MVTCAE(Evident[MVTCAEConfig]):
 
     Config = MVTCAEConfig
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, batch: Batch, generator: torch.Generator, present: Present | None = None) -> dict[str, Tensor]:
         experts = self.encode(batch)
         eps = self.draw(generator, *next(iter(experts.values())).mu.shape)
-        return self.objective(batch, experts, eps)
+        return self.objective(batch, experts, eps, present)
 
-    def objective(self, batch: Batch, experts: Mapping[str, Gaussian], eps: Tensor) -> dict[str, Tensor]:
+    def objective(
+        self, batch: Batch, experts: Mapping[str, Gaussian], eps: Tensor, present: Present | None = None
+    ) -> dict[str, Tensor]:
         """(M - a)/M sum_m w_m NLL_m(z) + beta [ a/M sum_m KL(q || q_m) + (1 - a) KL(q || p) ],  z ~ q, a = alpha.
 
         For M = 2 and a = 5/6 the factors are 0.58333, 0.41667 (of each KL to an expert) and 0.16667.
@@ -63,18 +67,23 @@ class MVTCAE(Evident[MVTCAEConfig]):
         Arguments:
             experts: q(z | x_m) of all modalities.
             eps: standard normal (B, latent), the noise of z.
+            present: bool (B,) by modality; sums and q are over those that are there, the factors stay. None
+                for all.
         """
-        M, a, q = len(experts), self.config.alpha, self.subset_posterior(experts)
-        nlls = self.nll(batch, q.sample(eps))
-        to_experts, to_prior = total(kl(q, q_m) for q_m in experts.values()), kl_to_standard(q)
+        M, a, q = len(experts), self.config.alpha, self.subset_posterior(experts, present)
+        nlls = self.nll(batch, q.sample(eps), present=present)
+        each, to_prior = {m: kl(q, q_m) for m, q_m in experts.items()}, kl_to_standard(q)
+        if present is not None:
+            each = {m: value.masked_fill(~present[m], 0.0) for m, value in each.items()}
+        to_experts = total(each.values())
         divergence = a / M * to_experts + (1 - a) * to_prior
         loss = (M - a) / M * self.weighted(nlls) + self.config.beta * divergence
-        terms = {f"nll_{m}": value for m, value in nlls.items()}
-        return report(loss.mean(), {**terms, "kl": to_prior, "kl_experts": to_experts})
+        return report(loss.mean(), {**told(nlls, present), "kl": to_prior, "kl_experts": to_experts})
 
-    def subset_posterior(self, experts: Mapping[str, Gaussian]) -> Gaussian:
-        """q(z | x_S), the product of the experts in S."""
-        return product(experts.values(), prior=self.config.prior_expert)
+    def subset_posterior(self, experts: Mapping[str, Gaussian], present: Present | None = None) -> Gaussian:
+        """q(z | x_S), the product of the experts in S (that are there)."""
+        there = None if present is None else [present[m] for m in experts]
+        return product(experts.values(), prior=self.config.prior_expert, present=there)
 
     def components(self, batch: Batch) -> Sequence[Gaussian]:
         return (self.subset_posterior(self.encode(batch)),)

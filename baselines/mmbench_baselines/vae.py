@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mmbench.abilities import Present
 from mmbench.data.dataset import Split
 from mmbench.likelihoods import COLLAPSED, decoded, nll, reconstruction_skills, skill_count
 from mmbench.modality import DatasetSpec
@@ -24,7 +25,7 @@ from mmbench.seeding import Noise
 from .config import VAEConfig
 from .experts import Gaussian
 
-__all__ = ["MultimodalVAE", "full_precision", "reconstructions", "report", "total"]
+__all__ = ["MultimodalVAE", "full_precision", "reconstructions", "report", "told", "total"]
 
 C = TypeVar("C", bound=VAEConfig)
 
@@ -96,12 +97,16 @@ class MultimodalVAE(Model, Generic[C]):
         """The same, from the latent z (B, latent) that all modalities share."""
         return self.output(name, z)
 
-    def nll(self, batch: Batch, z: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """-log p(x_m | z) of each modality (or of `names`), unweighted: (..., B), in nats, for z (..., B, latent)."""
+    def nll(
+        self, batch: Batch, z: Tensor, names: Sequence[str] | None = None, present: Present | None = None
+    ) -> dict[str, Tensor]:
+        """-log p(x_m | z) of each modality (or of `names`), unweighted: (..., B), in nats, for z (..., B, latent); 0
+        where `present` says that it is missing."""
         rows, found = z.flatten(0, -2), {}
         for name in names or self.dataset.names:
             output = self.decode(name, rows).unflatten(0, z.shape[:-1])
-            found[name] = nll(self.dataset.modality(name), output, batch[name])
+            value = nll(self.dataset.modality(name), output, batch[name])
+            found[name] = value if present is None else value.masked_fill(~present[name], 0.0)
         return found
 
     def weighted(self, nlls: Mapping[str, Tensor]) -> Tensor:
@@ -135,6 +140,14 @@ def full_precision(values: Tensor) -> Tensor:
 def total(values: Any) -> Tensor:
     """The sum of an iterable of tensors of one shape."""
     return torch.stack(list(values)).sum(0)
+
+
+def told(nlls: Mapping[str, Tensor], present: Present | None, suffix: str = "") -> dict[str, Tensor]:
+    """The terms 'nll_<modality>' of a stage's answer: means over the tuples that have it."""
+    if present is None:
+        return {f"nll_{m}{suffix}": value for m, value in nlls.items()}
+    counts = {m: present[m].expand_as(value).sum().clamp(min=1) for m, value in nlls.items()}
+    return {f"nll_{m}{suffix}": value.sum() / counts[m] for m, value in nlls.items()}
 
 
 def report(loss: Tensor, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmbench.errors import ConfigError, near
 from mmbench.modality import DatasetSpec
 
-__all__ = ["FeatureNet", "LeNet", "StridedNet", "WideNet", "judge_network", "too_small"]
+__all__ = ["FeatureNet", "LeNet", "StridedNet", "WideNet", "check_legible", "judge_network", "too_small"]
 
 
 def too_small(dataset: DatasetSpec) -> str:
@@ -28,6 +28,12 @@ def too_small(dataset: DatasetSpec) -> str:
 
 def _legible(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and min(shape[1:]) >= 16
+
+
+def check_legible(shape: tuple[int, ...]) -> None:
+    """Raises ConfigError for images that are too small to be read."""
+    if not _legible(shape):
+        raise ConfigError(f"the judge needs images (C, H, W) of at least 16 x 16 pixels, got {shape}")
 
 
 class FeatureNet(nn.Module, ABC):
@@ -59,8 +65,7 @@ class LeNet(FeatureNet):
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        if not _legible(shape):
-            raise ConfigError(f"the judge needs images (C, H, W) of at least 16 x 16 pixels, got {shape}")
+        check_legible(shape)
         channels, *extents = shape
         height, width = (((n - 4) // 2 - 4) // 2 for n in extents)
         self.dim = 20 * height * width  # 320 for 28x28 images, 500 for 32x32
@@ -101,8 +106,7 @@ class StridedNet(FeatureNet):
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        if not _legible(shape):
-            raise ConfigError(f"the judge needs images (C, H, W) of at least 16 x 16 pixels, got {shape}")
+        check_legible(shape)
         channels, height, width = shape
         self.dim = 128
         self.body = nn.Sequential(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmbench.modality import FEW, subsets
-from mmbench.seeding import derive
+from mmbench.seeding import on_host
 
 from .latents import Layout
 from .schedule import VPSDE
@@ -78,18 +78,6 @@ def choose_each(names: tuple[str, ...], p_joint: float, count: int, generator: t
     u, v = torch.rand(2, count, generator=generator, device=generator.device)
     most = len(conditions(names)) - 1
     return torch.where(u < p_joint, 0, 1 + (v * most).long().clamp(max=most - 1))
-
-
-def on_host(generator: torch.Generator) -> torch.Generator:
-    """A generator of the CPU itself; of a GPU, a new one of the CPU, seeded with the GPU generator's seed and offset.
-
-    The host knows both, while a number that the GPU draws must be waited for. So the choice is the same wherever a
-    training is taken up again.
-    """
-    if generator.device.type == "cpu":
-        return generator
-    seed = derive(generator.initial_seed(), "host", generator.get_offset())
-    return torch.Generator().manual_seed(seed)
 
 
 def masked_multi_time_loss(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.abilities import Present
 from mmbench.data.dataset import Split
 from mmbench.described import described
 from mmbench.errors import ConfigError
@@ -21,6 +22,7 @@ from mmbench.seeding import generator
 
 from .config import LatentDiffusionConfig
 from .diffusion import score_skills, training_times, unmasked_loss
+from .incomplete import known, unmasked_loss_of_present
 from .model import ABLATION, MLD, SCORE_SETTINGS
 
 __all__ = ["MLDInpaint", "MLDInpaintConfig"]
@@ -66,6 +68,12 @@ class MLDInpaint(MLD):
         t = training_times(generator, len(z), 1)
         eps = torch.randn(z.shape, generator=generator, device=z.device)
         return {"loss": unmasked_loss(self.score, z, t, eps, self.layout, self.sde)}
+
+    def _incomplete_score_loss(self, batch: Batch, present: Present, generator: torch.Generator) -> dict[str, Tensor]:
+        z, there = known(batch, present, self.layout)
+        t = training_times(generator, len(z), 1)
+        eps = torch.randn(z.shape, generator=generator, device=z.device)
+        return {"loss": unmasked_loss_of_present(self.score, z, t, eps, there, self.layout, self.sde)}
 
     def _score_skill(self, held_out: Split) -> dict[str, float]:
         """Of everything diffused: the network knows no other task."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from mmbench.abilities import IncompleteLoss, Present
 from mmbench.data.dataset import Split, as_input
 from mmbench.errors import ConfigError
 from mmbench.likelihoods import COLLAPSED, skill_count
@@ -33,6 +34,7 @@ from .diffusion import (
     score_skills,
     training_times,
 )
+from .incomplete import draw_given, known, loss_of_present
 from .latents import Layout, Standardiser
 from .schedule import VPSDE
 from .score import ScoreNetwork
@@ -171,7 +173,7 @@ class MLD(Model):
             standardiser.fit(torch.cat(parts))
             latents[name] = torch.zeros(len(items), self.layout.sizes[name], device=device)
             latents[name][used.to(device)] = standardiser(torch.cat(parts))
-        return Split(latents, train.index, train.labels)
+        return replace(train, items=latents)
 
     def _score_loss(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         z = self.layout.concat(batch)
@@ -184,6 +186,17 @@ class MLD(Model):
         given = choose_given(names, p_joint, generator)
         loss = masked_multi_time_loss(self.score, z, t, eps, given, self.layout, self.sde)
         return {"loss": loss, "conditional" if given else "joint": loss.detach()}
+
+    def incomplete_losses(self) -> Mapping[str, IncompleteLoss]:
+        """Of the score network; an autoencoder is trained on the tuples that have its modality."""
+        return {"score": self._incomplete_score_loss}
+
+    def _incomplete_score_loss(self, batch: Batch, present: Present, generator: torch.Generator) -> dict[str, Tensor]:
+        z, there = known(batch, present, self.layout)
+        t = training_times(generator, len(z))
+        eps = torch.randn(z.shape, generator=generator, device=z.device)
+        given = draw_given(self.layout, self.config.p_joint, self.config.subsets, len(z), generator)
+        return {"loss": loss_of_present(self.score, z, t, eps, given, there, self.layout, self.sde)}
 
     def _score_skill(self, held_out: Split) -> dict[str, float]:
         z = self._held_out_latents(held_out)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmbench.abilities import Present
 from mmbench.described import described
 from mmbench.modality import DatasetSpec
 from mmbench.model import Batch
 
 from .config import LatentDiffusionConfig
 from .diffusion import training_times, unmasked_loss
+from .incomplete import known, unmasked_loss_of_present
 from .model import ABLATION, MLD, SCORE_SETTINGS
 
 __all__ = ["MLDUni", "MLDUniConfig"]
@@ -47,3 +49,9 @@ class MLDUni(MLD):
         t = training_times(generator, len(z), len(self.layout.names))
         eps = torch.randn(z.shape, generator=generator, device=z.device)
         return {"loss": unmasked_loss(self.score, z, t, eps, self.layout, self.sde)}
+
+    def _incomplete_score_loss(self, batch: Batch, present: Present, generator: torch.Generator) -> dict[str, Tensor]:
+        z, there = known(batch, present, self.layout)
+        t = training_times(generator, len(z), len(self.layout.names))
+        eps = torch.randn(z.shape, generator=generator, device=z.device)
+        return {"loss": unmasked_loss_of_present(self.score, z, t, eps, there, self.layout, self.sde)}

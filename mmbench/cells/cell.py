@@ -109,7 +109,7 @@ class CellWork:
         model = build(plan).to(shop.device)
         records = train(
             model,
-            plan.dataset.train.to(shop.device),
+            plan.train.to(shop.device),
             plan.dataset.validation,
             seed=plan.key.seed,
             keeper=keeper(plan, shop, may_train=self.may_train),

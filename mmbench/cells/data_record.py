@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..data.dataset import Dataset
 from ..modality import Modality
+from ..store.commands import PARTIAL
 from ..store.schema import DatasetRecord, ModalityRecord
 
 __all__ = ["dataset_record", "modality_record"]
@@ -24,8 +25,13 @@ def modality_record(modality: Modality) -> ModalityRecord:
     }
 
 
-def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
-    """A dataset as a cell was trained and measured on it."""
+def dataset_record(dataset: Dataset, split: str, typed: str = "", views: int | None = None) -> DatasetRecord:
+    """A dataset as a cell was trained and measured on it.
+
+    Arguments:
+        typed: the word typed after --dataset.
+        views: what was asked for of a dataset that has a choice.
+    """
     spec = dataset.spec
     record: DatasetRecord = {
         "name": spec.name,
@@ -38,6 +44,10 @@ def dataset_record(dataset: Dataset, split: str) -> DatasetRecord:
         "classes": spec.classes,
         "modalities": [modality_record(m) for m in spec.modalities],
     }
+    if typed and typed != spec.name.removesuffix(PARTIAL):
+        record["typed"] = typed
+    if views is not None:
+        record["views"] = views
     if spec.primary:
         record["primary"] = [list(point) for point in spec.primary]
     return record

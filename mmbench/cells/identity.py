@@ -29,6 +29,7 @@ def keeper(plan: CellPlan, shop: Workshop, *, may_train: bool) -> Keeper:
             "split": plan.protocol.split,
             "modalities": [modality_record(m) for m in plan.dataset.spec.modalities],
             "code": {**plan.code["model"], "training": plan.code["harness"]["training"]},
+            **({"missing": plan.missing} if plan.missing else {}),
         },
         config=to_json(plan.config),
         owner=_owner(plan),

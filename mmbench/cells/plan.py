@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import plugins, store
 from ..config import Precision, Protocol, digest, flat, override, to_json
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Split
+from ..data.missing import incomplete
 from ..errors import ConfigError, MmbenchError, PluginError
 from ..modality import FEW, DatasetSpec
 from ..model import Model
@@ -20,6 +21,7 @@ from .request import Request, expanded, split_settings
 from .sweep import Variant, check_zip, variants
 from .tasks import check_subsets
 from .terms import network_code
+from .whole import left_out
 from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner", "load_model"]
@@ -43,13 +45,22 @@ class CellPlan:
     """The code that is here now."""
     dataset: Dataset
     """Its test tuples are those of the protocol's split."""
+    asked: tuple[str, int | None] = ("", None)
+    """The word typed after --dataset, and --views."""
     varied: tuple[str, ...] = ()
     """The settings of which the request has several values, as this cell has them."""
+    missing: float = 0.0
+    """The probability with which each modality of a training tuple is dropped."""
+
+    @property
+    def train(self) -> Split:
+        """The tuples that the model is trained on."""
+        return incomplete(self.dataset.train, self.missing, self.key.seed)
 
     @property
     def what(self) -> str:
         """'mld', 'mld beta=0.5'."""
-        return " ".join([self.key.model, *self.varied])
+        return " ".join([self.key.model, *self.varied, *([f"missing={self.missing:g}"] if self.missing else [])])
 
     @property
     def who(self) -> str:
@@ -85,7 +96,11 @@ class Planner:
         loaded: dict[str, type[Model]] = {}
         for name in names:
             try:
-                loaded[name] = load_model(name)
+                cls = load_model(name)
+                if reason := left_out(name, cls, self.request):
+                    self.shop.progress.say(f"{name}: left out of 'all': {reason}")
+                else:
+                    loaded[name] = cls
             except PluginError as error:
                 self.leave_out(name, str(error))
         return loaded
@@ -145,7 +160,7 @@ class Planner:
             self.shop.given(protocol.split, self.shop.modalities),
             _configured(name, recipe, self.request, variant.own),
         )
-        hash = _cell_hash(name, config, dataset, protocol)
+        hash = _cell_hash(name, config, dataset, protocol, self.request.missing)
         return [
             CellPlan(
                 key=store.CellKey(dataset.spec.name, plugins.label(name), self.shop.budget, hash, seed),
@@ -157,7 +172,9 @@ class Planner:
                 overrides=_differing(recipe, config) | _differing(self._recipe, protocol, "eval."),
                 code=with_networks(self.code[name], dataset.spec),
                 dataset=dataset,
+                asked=(self.request.dataset, self.request.views),
                 varied=variant.varied,
+                missing=self.request.missing,
             )
             for seed in self.request.seeds
         ]
@@ -208,7 +225,7 @@ def _configured(name: str, recipe: Any, request: Request, own: Sequence[str]) ->
     return config
 
 
-def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> str:
+def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol, missing: float) -> str:
     """What names a cell beside dataset, model, budget and seed: all that was run, code apart."""
     return digest(
         {
@@ -217,6 +234,7 @@ def _cell_hash(name: str, config: Any, dataset: Dataset, protocol: Protocol) -> 
             "data": dataset.fingerprint,
             "modalities": [modality_record(m) for m in dataset.spec.modalities],
             "protocol": deciding(protocol),
+            **({"missing": missing} if missing else {}),
         }
     )
 

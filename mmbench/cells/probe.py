@@ -19,7 +19,7 @@ from ..metric import Bench
 from ..modality import Task
 from ..model import Model, Stage
 from ..seeding import derive, generator, seeded_globally
-from ..training import stage_trainer
+from ..training import prepared, stage_trainer
 from .cost import parameters
 from .estimate import build
 from .measuring import groups, targets
@@ -70,7 +70,7 @@ def probe(plan: CellPlan, shop: Workshop, stages: Collection[str], clock: Clock 
     seed, peak = plan.key.seed, Peak(shop.device)
     with store.only_reading(), seeded_globally(derive(seed, "probe"), shop.device):
         model, watch = build(plan).to(shop.device), _Watch(shop.device, clock)
-        split = plan.dataset.train.to(shop.device)
+        split = plan.train.to(shop.device)
         costs = {s.name: _stage(model, s, split, seed, watch) for s in model.stages() if s.name in stages}
         drawn = _sampling(model, shop.bench(plan.protocol), seed, watch)
     return Probe(costs, drawn, parameters(model), peak.megabytes())
@@ -104,7 +104,7 @@ def _stage(model: Model, stage: Stage, split: Split, seed: int, watch: _Watch) -
     model.eval()
     few = split.take(split.spread(stage.schedule.batch_size))
     tuples: list[Split] = []
-    once = watch(lambda: tuples.append(stage.prepare(few) if stage.prepare else few))
+    once = watch(lambda: tuples.append(prepared(stage, few)))
     preparing = once * _items(split) / _items(few) if stage.prepare else 0.0
     trainer = stage_trainer(model, stage, tuples[0], seed)
     trainer.total = stage.schedule.total_steps(round(len(split) * len(tuples[0]) / len(few)))

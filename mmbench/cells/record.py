@@ -66,9 +66,9 @@ def cell_record(
     """The record of a complete cell, or of a failed one where a reason is given."""
     result, stages = result or Measurement(), stages or {}
     training = sum(record.seconds for record in stages.values())
-    return {
+    return {  # type: ignore[return-value]
         "schema": SCHEMA,
-        "dataset": dataset_record(plan.dataset, plan.protocol.split),
+        "dataset": dataset_record(plan.dataset, plan.protocol.split, *plan.asked),
         "model": {
             "name": plan.key.model,
             "typed": plan.typed,
@@ -92,6 +92,7 @@ def cell_record(
         "calls": result.calls,
         "environment": environment(device),
         "samples": samples,
+        **({"missing": plan.missing} if plan.missing else {}),
     }
 
 

@@ -50,6 +50,8 @@ class Request:
     """'modality=network', of all models; the dataset's own where none is named."""
     latents: Sequence[str] = ()
     """'modality=size' of its uni-modal latent, of all models."""
+    missing: float = 0.0
+    """The probability with which each modality of a training tuple is dropped, of all models alike."""
     zip: bool = False
     """Whether the first values of all settings belong together, the second ones, ...; else every combination."""
     data_root: Path
@@ -64,6 +66,11 @@ class Request:
     def __post_init__(self) -> None:
         if self.keep_format != "safetensors" and not self.keep:
             raise ConfigError("--save-format says how samples are kept: say how many with --save-samples N")
+        if not 0 <= self.missing < 1:
+            raise ConfigError(
+                f"--missing {self.missing:g} is no probability to drop modalities with: write one from 0, for whole "
+                "tuples, to less than 1"
+            )
 
 
 def budget_named(name: str) -> Budget:

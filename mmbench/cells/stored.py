@@ -132,6 +132,8 @@ def _planned_again(planner: Planner, key: store.CellKey, cell: Cell) -> CellPlan
         overrides=cell["overrides"],
         code=with_networks(planner.code_of(cls), dataset.spec),
         dataset=dataset,
+        missing=cell.get("missing", 0.0),
+        asked=(planner.request.dataset, planner.request.views),
     )
 
 

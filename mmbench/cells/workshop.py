@@ -13,9 +13,9 @@ from .. import plugins
 from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
 from ..data.declared import loaded
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from ..metric import Bench, Memory
-from ..modality import DatasetSpec, Modality
+from ..modality import Modality
 from ..networks.fitting import refuse_misfits
 from ..progress import Progress
 from ..store import results
@@ -57,7 +57,6 @@ class Workshop:
         with self.progress.phase(f"load {self.request.dataset}", 1, "dataset") as advance:
             with blaming(self.request.dataset):
                 dataset = loaded(self.source, self.request.dataset, self.request.data_root, self.cache)
-            _check_texts(dataset.spec)
             advance(1)
         return dataset
 
@@ -107,16 +106,6 @@ def _check_views(request: Request, source: DatasetSource) -> None:
         return
     has = f"has {counts[0]} to {counts[-1]} views" if counts else "always has the same modalities: leave --views out"
     raise ConfigError(f"--views {request.views}: {request.dataset} {has}")
-
-
-def _check_texts(spec: DatasetSpec) -> None:
-    """Raise DataError where the texts that say the classes cannot be read back."""
-    for modality in spec.modalities:
-        texts = modality.classes
-        if len(set(texts)) < len(texts):
-            raise DataError(f"{spec.name}: two classes have one text of {modality.name}: {', '.join(sorted(texts))}")
-        if texts and len(texts) != spec.classes:
-            raise DataError(f"{spec.name}: {modality.name} has texts for {len(texts)} of {spec.classes} classes")
 
 
 def deciding(protocol: Protocol) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .subject import ContractError
 
-__all__ = ["random_state_kept", "random_states", "set_random_states"]
+__all__ = ["changed_states", "random_state_kept", "random_states", "set_random_states"]
 
 
 def random_states() -> dict[str, Any]:
@@ -31,10 +31,14 @@ def random_state_kept(what: str, advice: str) -> Iterator[None]:
     """Refuse a change of the global random state of torch, numpy or python."""
     before = random_states()
     yield
-    after = random_states()
-    changed = [n for n in before if not _same_state(before[n], after[n])]
-    if changed:
+    if changed := changed_states(before):
         raise ContractError(f"{what} touches the global random state of {' and '.join(changed)}; {advice}")
+
+
+def changed_states(before: Mapping[str, Any]) -> list[str]:
+    """Whose states are not what they were: 'torch', 'numpy', 'python'."""
+    after = random_states()
+    return [name for name in before if not _same_state(before[name], after[name])]
 
 
 def _same_state(a: Any, b: Any) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from ..data.dataset import DatasetSource
 from ..described import described
 from ..metric import Metric
 from ..modality import Modality
@@ -19,10 +21,13 @@ from ..networks import Architecture
 from ..networks.fitting import REFERENCES
 from ..plugins import label
 from ..untouched import staying
+from .dataset_rules import DATASET_CHECKS
+from .dataset_subject import DatasetSubject
 from .metric_rules import METRIC_CHECKS
 from .metric_subject import MetricSubject
 from .network_rules import NETWORK_CHECKS, NetworkSubject
 from .randomness import random_states, set_random_states
+from .real_rules import REAL_CHECKS, RealSubject
 from .rule import Check, cause
 from .rules import CHECKS
 from .subject import Subject
@@ -30,12 +35,15 @@ from .toys import toys
 
 __all__ = [
     "CheckResult",
+    "check_dataset",
     "check_metric",
     "check_model",
     "check_network",
     "parametrize_with_checks",
     "run_checks",
+    "run_dataset_checks",
     "run_metric_checks",
+    "run_real_checks",
 ]
 
 
@@ -179,6 +187,26 @@ def check_network(network: str | Architecture, modalities: Sequence[Modality] = 
     with _isolated():
         suite = _Suite([NetworkSubject(network, modalities)], NETWORK_CHECKS)
         return [suite.result(name) for name in NETWORK_CHECKS]
+
+
+def run_dataset_checks(dataset: str | type[DatasetSource], root: str | Path = "data") -> Iterator[CheckResult]:
+    """`run_checks` of a dataset: a name, 'module:Class', a file that describes it, or its class; `root` is the data
+    root."""
+    suite = _Suite([DatasetSubject(dataset, Path(root))], DATASET_CHECKS)
+    return (suite.result(name) for name in DATASET_CHECKS)
+
+
+def check_dataset(dataset: str | type[DatasetSource], root: str | Path = "data") -> list[CheckResult]:
+    """`run_dataset_checks` as a list; raises nothing."""
+    return list(run_dataset_checks(dataset, root))
+
+
+def run_real_checks(
+    model: str | type[Model], dataset: str | type[DatasetSource], root: str | Path = "data"
+) -> Iterator[CheckResult]:
+    """Whether a model can be built on a dataset, trained for two steps, and sampled."""
+    suite = _Suite([RealSubject(model, DatasetSubject(dataset, Path(root)))], REAL_CHECKS)
+    return (suite.result(name) for name in REAL_CHECKS)
 
 
 def _suite_of(model: str | type[Model]) -> _Suite:

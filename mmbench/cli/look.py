@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import plugins
-from ..errors import PluginError, near
+from ..errors import ConfigError, PluginError, near
 from ..untouched import staying
 from .options import AllowPartial, DataRoot
 from .terminal import tell
 
 if TYPE_CHECKING:
+    from ..checks import CheckResult
     from ..data.dataset import DatasetSource
 
 __all__ = ["check", "data_app"]
@@ -25,18 +26,25 @@ data_app = typer.Typer(help="Bring the files of a dataset, or check them.", no_a
 
 
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)] = "",
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="DATASET", help="Check this dataset; with a model's NAME, the model on it."),
+    ] = None,
+    data_root: DataRoot = Path("data"),
 ) -> None:
-    """Does a model, a metric or a network keep its contract? A line for each check; exit code 1 if one fails. Those
-    that could say nothing after a failure are counted.
+    """Does a model, a metric, a network or a dataset keep its contract? A line for each check; exit code 1 if one
+    fails. Those that could say nothing after a failure are counted.
 
     NAME is an installed model, metric or network, or module:Class.
-    """
-    from ..checks import check_network, run_checks, run_metric_checks
 
-    checks = {plugins.MODELS: run_checks, plugins.METRICS: run_metric_checks, plugins.NETWORKS: check_network}
+    \b
+    mmbench check mvae                          a model, on toys
+    mmbench check --dataset my_data:MyDataset   a dataset
+    mmbench check mvae --dataset glyphs         a model on a dataset: built, trained for two steps, sampled
+    """
     failed, waiting = 0, Counter[str]()
-    for result in checks[_group(name)](name):
+    for result in _results(name, dataset, data_root):
         if result.waits_for:
             waiting[result.waits_for] += 1
         else:
@@ -47,6 +55,23 @@ def check(
     if failed:
         tell(f"{failed} failed")
         raise typer.Exit(1)
+
+
+def _results(name: str, dataset: str | None, root: Path) -> Iterable[CheckResult]:
+    """What is to be checked. Raises ConfigError where nothing is named, or a metric or network on a dataset."""
+    from ..checks import check_network, run_checks, run_dataset_checks, run_metric_checks, run_real_checks
+
+    if not name and not dataset:
+        raise ConfigError("there is nothing to check: name a model, a metric or a network, or --dataset NAME")
+    if not name:
+        return run_dataset_checks(str(dataset), root)
+    group = _group(name)
+    if not dataset:
+        checks = {plugins.MODELS: run_checks, plugins.METRICS: run_metric_checks, plugins.NETWORKS: check_network}
+        return checks[group](name)
+    if group != plugins.MODELS:
+        raise ConfigError(f"{name} is no model: leave out --dataset, metrics and networks are checked on toys")
+    return run_real_checks(name, dataset, root)
 
 
 def _group(name: str) -> str:

@@ -83,6 +83,15 @@ def run(
             "--latent", metavar="MODALITY=N", help="Size of a modality's own latent (MLD, NEXUS), of all models alike."
         ),
     ] = None,
+    missing: Annotated[
+        float,
+        typer.Option(
+            "--missing",
+            metavar="P",
+            help="Train on incomplete tuples: each modality of a training tuple is dropped with probability P, by the "
+            "seed, for all models alike; at least one stays. For models that can ('mmbench list').",
+        ),
+    ] = 0.0,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,
         typer.Option(
@@ -127,6 +136,7 @@ def run(
         "zip": zipped,
         "networks": words(network),
         "latents": words(latent),
+        "missing": missing,
         "again": again,
         "on_collapse": on_collapse,
     }

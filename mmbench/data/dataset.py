@@ -21,7 +21,7 @@ from ..described import described
 from ..errors import DataError
 from ..modality import DatasetSpec
 from ..seeding import generator
-from .soundness import LEAST, check_split, check_tensors
+from .soundness import LEAST, check_held_out, check_labels, check_parts, check_ranges, check_tensors
 from .validation import apart, hold_out
 
 __all__ = ["Dataset", "DatasetSource", "Split", "as_input"]
@@ -35,20 +35,19 @@ class Split:
         items: modality name -> its distinct items (n_m, *shape): uint8 images, integer tokens, or float latents.
         index: int32 or int64 (N, M); row k holds the k-th tuple's item of each modality, in the order of `items`.
         labels: int64 (N,), the class of each tuple, or None.
+        present: bool (N, M), which modalities of each training tuple are there (`data.missing`); None for all.
     """
 
     items: Mapping[str, Tensor]
     index: Tensor
     labels: Tensor | None = None
+    present: Tensor | None = None
 
     def __post_init__(self) -> None:
         check_tensors(self.items, self.index, self.labels)
-        if self.index.ndim != 2 or self.index.shape[1] != len(self.items):
-            raise DataError(f"index must be (N, {len(self.items)}), got {tuple(self.index.shape)}")
-        if self.labels is not None and tuple(self.labels.shape) != (len(self.index),):
-            raise DataError(
-                f"{len(self.index)} tuples but labels of shape {tuple(self.labels.shape)}: one each, please"
-            )
+        if self.present is not None and (self.present.shape != self.index.shape or self.present.dtype != torch.bool):
+            got = f"{self.present.dtype} {tuple(self.present.shape)}"
+            raise DataError(f"present must be torch.bool {tuple(self.index.shape)}, like the index, got {got}")
 
     def __len__(self) -> int:
         return len(self.index)
@@ -62,6 +61,13 @@ class Split:
         picked = self.index[rows.to(self.index.device)]
         columns = {name: k for k, name in enumerate(self.items)}
         return {name: as_input(self.items[name][picked[:, columns[name]].long()]) for name in names or self.items}
+
+    def there(self, rows: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+        """Which of these modalities the tuples `rows` (B,) have, bool (B,) each."""
+        if self.present is None:
+            return {name: torch.ones(len(rows), dtype=torch.bool, device=self.index.device) for name in names}
+        picked = self.present[rows.to(self.index.device)]
+        return {name: picked[:, self.names.index(name)] for name in names}
 
     def spread(self, count: int) -> Tensor:
         """`count` random rows, or all, ascending and always the same: tuples may be sorted by class, and rows at even
@@ -82,12 +88,13 @@ class Split:
         return labels
 
     def to(self, device: torch.device | str) -> Split:
-        labels = None if self.labels is None else self.labels.to(device)
-        return Split({k: v.to(device) for k, v in self.items.items()}, self.index.to(device), labels)
+        labels, present = (None if t is None else t.to(device) for t in (self.labels, self.present))
+        return Split({k: v.to(device) for k, v in self.items.items()}, self.index.to(device), labels, present)
 
     def take(self, rows: Tensor) -> Split:
         """The same items with the tuples `rows` only."""
-        return replace(self, index=self.index[rows], labels=None if self.labels is None else self.labels[rows])
+        labels, present = (None if t is None else t[rows] for t in (self.labels, self.present))
+        return replace(self, index=self.index[rows], labels=labels, present=present)
 
 
 @dataclass(frozen=True)
@@ -110,10 +117,15 @@ class Dataset:
     split: Literal["test", "validation"] = "test"
 
     def __post_init__(self) -> None:
-        check_split(self.spec, self.train, "training")
-        check_split(self.spec, self.test, self.split)
+        parts = {"training": (self.train, LEAST), self.split: (self.test, LEAST)}
         if self.held_out is not None:
-            check_split(self.spec, self.held_out, "validation", least=1)
+            parts["validation"] = (self.held_out, 1)
+        check_parts(self.spec, parts, Split)
+        if self.held_out is not None and self.split == "test":
+            check_held_out(self.spec, self.train, self.held_out)
+        for check in (check_ranges, check_labels):
+            for part, (split, _) in parts.items():
+                check(self.spec, split, part)
 
     @cached_property
     def validation(self) -> Split:

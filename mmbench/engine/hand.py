@@ -100,7 +100,8 @@ class Hand:
         return Answer(cells=tuple(map(self._seen, plans)), broken=tuple(planner.broken))
 
     def _seen(self, plan: CellPlan) -> PlannedCell:
-        settings = json.dumps({"config": to_json(plan.config), "eval": to_json(plan.protocol)})
+        given = {"missing": plan.missing} if plan.missing else {}
+        settings = json.dumps({"config": to_json(plan.config), **given, "eval": to_json(plan.protocol)})
         known = {"key": plan.key, "who": plan.who, "typed": plan.typed, "varied": plan.varied}
         return PlannedCell(**known, state=self._state(plan), settings=settings)
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import canonical, flat
+from ..config import canonical
 from ..errors import ResultError, near
 from .code import stale
 from .columns import Column
 from .comparison import Group, Line, rank_of
+from .given import given
 from .layout import main_columns
 from .paper import model_title
 
@@ -95,7 +96,7 @@ def series_of(group: Group, setting: str) -> list[Series]:
     """Those of one group."""
     found: dict[tuple[str, ...], list[tuple[Any, Line]]] = {}
     for line in group.lines:
-        config, path = flat(group.of(line)[0]["config"]), setting.removeprefix(f"{line.model}.")
+        config, path = given(group.of(line)[0]), setting.removeprefix(f"{line.model}.")
         if path in config:
             others = {f: config[f] for f in group.differing(line) if f != path and not _twin(f, path)}
             key = (line.model, canonical(others), line.code)
@@ -110,7 +111,7 @@ def series_of(group: Group, setting: str) -> list[Series]:
 def _series(group: Group, setting: str, pairs: Iterable[tuple[Any, Line]], several: bool) -> Series:
     pairs = sorted(pairs, key=lambda pair: rank_of(pair[0]))
     first, last = pairs[0][1], pairs[-1][1]
-    path, config = setting.removeprefix(f"{first.model}."), flat(group.of(first)[0]["config"])
+    path, config = setting.removeprefix(f"{first.model}."), given(group.of(first)[0])
     others = [f"{f}={canonical(config[f])}" for f in group.differing(first) if f != path and not _twin(f, path)]
     said = [", ".join(others)] if several and others else []
     said += ["stale"] if stale(group.of(last)[0]) else []
@@ -128,11 +129,12 @@ def _why(found: Sequence[Group], setting: str) -> str:
     """Why nothing can be shown against a setting."""
     if setting.startswith("eval."):
         return f"{setting} is how cells are measured, and cells measured in several ways share no table: choose another"
-    known = sorted({f for group in found for line in group.lines for f in flat(group.of(line)[0]["config"])})
+    known = sorted({f for group in found for line in group.lines for f in given(group.of(line)[0])})
     vary = sorted({f for group in found for line in group.lines for f in group.differing(line)})
     plain = [setting, *(setting.removeprefix(f"{line.model}.") for group in found for line in group.lines)]
     if not any(name in known for name in plain):
         return f"no cell has a setting {setting!r}; {near(setting, vary or known)}"
-    run = f"`mmbench run --set {setting}=...,...` makes cells of several"
+    how = "--missing P, one P after the other," if setting == "missing" else f"--set {setting}=...,..."
+    run = f"`mmbench run {how}` makes cells of several"
     others = f"; what differs is {', '.join(vary)}" if vary else ""
     return f"no model has several values of {setting!r} in one table{others}; {run}"

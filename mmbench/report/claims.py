@@ -7,18 +7,21 @@ holds where the 95 % interval of the difference over the seeds that both have li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..modality import FEW
+from ..progress import pasted
 from .comparison import Group
-from .digits import DIGITS, are_digits
+from .digits import DIGITS, OF_ANY, are_digits, ends
 from .evidence import Evidence, LackingError, Part, Verdict, decided
 from .pairs import CAPTIONS, are_captions
-from .paper import MLD, VAES, model_title
+from .paper import MLD, PAPER, PAPER_MODELS, VAES, model_rank, model_title
 
-__all__ = ["Claim", "claims"]
+__all__ = ["Claim", "claims", "claims_title", "unjudged"]
 
-Rule = Callable[[Evidence], tuple[list[Part], str]]
+Rule = tuple[str, Sequence[str], Callable[[Evidence], tuple[list[Part], str]]]
+"""The claim, the models that it speaks of, how it is judged."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Claim:
     """What the verdict rests on, or what it lacks."""
     lacking: bool = False
     """Whether it cannot be told since a number is lacking."""
+    needs: tuple[str, ...] = ()
+    """The models that it lacks."""
 
 
 def claims(group: Group) -> list[Claim]:
@@ -42,20 +47,67 @@ def claims(group: Group) -> list[Claim]:
     models = {line.model for line in group.lines}
     if MLD not in models or not models.intersection(VAES):
         return []
-    rules = DIGITS if are_digits(group) else CAPTIONS if are_captions(group) else {}
+    rules: Mapping[str, Rule] = DIGITS if are_digits(group) else CAPTIONS if are_captions(group) else {}
     return list(_judged(Evidence.of(group), rules))
 
 
-def _judged(of: Evidence, rules: Mapping[str, tuple[str, Rule]]) -> Iterator[Claim]:
-    for letter, (text, rule) in rules.items():
+def claims_title(group: Group) -> str:
+    """'Do the claims of Bounoua et al., made on MNIST-SVHN, hold here? (simple: P, rich: S)'."""
+    if not are_digits(group):
+        return f"Do the claims of {PAPER}, made on photographs of birds and captions (CUB), hold here?"
+    simple, rich = (group.names.short(name) for name in ends(group))
+    said = f" (simple: {simple}, rich: {rich})" if len(group.names.modalities) <= FEW else ""
+    return f"Do the claims of {PAPER}, made on MNIST-SVHN, hold here?{said}"
+
+
+def unjudged(group: Group, found: Iterable[Claim]) -> list[str]:
+    """Why claims could not be judged, those of one reason together, and what to run for those that lack models."""
+    lacking = [claim for claim in found if claim.lacking]
+    reasons: dict[str, list[str]] = {}
+    for claim in lacking:
+        reasons.setdefault(claim.numbers, []).append(claim.letter)
+    if not reasons:
+        return []
+    said = "; ".join(f"{', '.join(letters)} ({why})" for why, letters in reasons.items())
+    models = [m for m in PAPER_MODELS if any(m in claim.needs for claim in lacking)]
+    return [f"Not judged: {said}.{_run(group, models)}"]
+
+
+def _run(group: Group, models: Sequence[str]) -> str:
+    if not models:
+        return ""
+    name = group.dataset["name"].removesuffix("_partial")
+    words = [word for model in models for word in ("--model", model)]
+    words += ["--dataset", name, "--budget", group.budget]
+    words += ["--allow-partial"] if name != group.dataset["name"] else []
+    return f" `mmbench run {' '.join(map(pasted, words))}` runs what is lacking."
+
+
+def _judged(of: Evidence, rules: Mapping[str, Rule]) -> Iterator[Claim]:
+    for letter, (text, models, rule) in rules.items():
+        there = {line.model for line in of.group.lines}
+        absent = tuple(sorted((model for model in models if model not in there), key=model_rank))
         try:
+            if reason := _unfit(of, letter, absent):
+                raise LackingError(reason)
             parts, numbers = rule(of)
         except LackingError as error:
-            yield Claim(letter, text, "cannot tell", str(error), lacking=True)
+            yield Claim(letter, text, "cannot tell", str(error), lacking=True, needs=absent)
         else:
             tightest = min(parts, key=lambda part: part.room)
-            said = f"{numbers}. Least sure: {tightest.said}"
+            said = f"{numbers[:1].upper()}{numbers[1:]}. Least sure: {tightest.said}"
             yield Claim(letter, text, decided(parts), said + _several(of, text))
+
+
+def _unfit(of: Evidence, letter: str, absent: Sequence[str]) -> str:
+    """Why a claim cannot be looked at."""
+    if letter not in OF_ANY and are_digits(of.group) and len(of.modalities) > FEW:
+        return f"about a simple and a rich image; these data have {len(of.modalities)} modalities"
+    if not absent:
+        return ""
+    *first, last = map(model_title, absent)
+    names = f"{', '.join(first)} and {last}" if first else last
+    return f"{names} {'were' if first else 'was'} not run"
 
 
 def _several(of: Evidence, text: str) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from ..progress import one_line
 from ..store import DatasetRecord, RowRecord
 from ..store.schema import QuantityRecord
-from .paper import COHERENCE, Point, metric_title
+from .paper import COHERENCE, TOWARDS_REAL, Point, metric_title
 
 __all__ = ["Column", "Names"]
 
 SHORT = 12
 """Letters of a name that may stand in a column's label."""
+REAL = "closer to real is better"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Column:
     """The points that it is the mean of; () where it is one point."""
     group: str = ""
     """What its metric declares that it speaks of; '' where nothing is said."""
+    measure: str = ""
+    """The metric's name in print."""
 
     @property
     def metric(self) -> str:
@@ -44,6 +47,15 @@ class Column:
     def is_coherence(self) -> bool:
         """Whether it may stand among the coherence of a table."""
         return bool(self.higher_is_better) and self.group in ("", COHERENCE)
+
+    @property
+    def alone(self) -> str:
+        """The heading of columns of its metric alone: 'FMD ratio (↓)', 'Label entropy (nats, closer to real is
+        better)'."""
+        words = {True: "↑", False: "↓", None: REAL if self.metric in TOWARDS_REAL else ""}[self.higher_is_better]
+        gap = ", " if words == REAL else " "
+        inside = gap.join(word for word in (self.unit, words) if word)
+        return f"{self.measure} ({inside})" if inside else self.measure
 
     @property
     def title(self) -> str:
@@ -107,13 +119,13 @@ class Names:
         group = self.declared[metric]["group"] if metric in self.declared else ""
         if "->" not in task and set(modality.split("+")) != set(self.modalities):
             label += f"({self.short(modality)})"
+        made = Column(point, "Quality (↓)", f"{label} {title}", better, unit, label, group=group, measure=title)
         if better is False:
-            return Column(point, "Quality (↓)", f"{label} {title}", better, unit, label, group=group)
+            return made
         if better is None:
             last = title.split()[-1]
             label = f"{label} {last}" if "->" in task else f"{last.capitalize()}({self.short(modality)})"
-        inside = " ".join(word for word in (unit, "↑" if better else "") if word)
-        return Column(point, f"{title} ({inside})" if inside else title, label, better, unit, label, group=group)
+        return replace(made, heading=made.alone, label=label, short=label)
 
     def place(self, column: Column) -> tuple[Any, ...]:
         """The columns' order: coherence, then what is only described, then quality, then other metrics; joint first."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from ..config import canonical, digest, flat
+from ..config import canonical, digest
 from ..progress import one_line
 from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
 from ..store.schema import QuantityRecord
 from .code import code_of, stale
 from .columns import Column, Names
+from .given import given, missing
 from .numbers import Number, Owner, average, make, owner_of, report_units
 from .paper import Point, model_rank, model_title, paper_numbers
 
@@ -156,7 +157,8 @@ class Group:
 
     def overrides(self, line: Line) -> dict[str, Any]:
         """Epochs that are none now went with the steps that took their place, and the reverse: they say nothing."""
-        overrides = sorted(self.of(line)[0]["overrides"].items())
+        cell = self.of(line)[0]
+        overrides = sorted({**cell["overrides"], **missing(cell)}.items())
         gone = {name for name, value in overrides if value is None and name.endswith(("epochs", "steps"))}
         return {name: value for name, value in overrides if not name.startswith("eval.") and name not in gone}
 
@@ -182,7 +184,7 @@ class Group:
 
     def settings(self, line: Line) -> str:
         """'width=256, score.lr=0.001': in what a configuration differs from the model's others here."""
-        config = flat(self.of(line)[0]["config"])
+        config = given(self.of(line)[0])
         return ", ".join(f"{f}={canonical(config.get(f))}" for f in self.differing(line))
 
     def differing(self, line: Line) -> list[str]:
@@ -196,7 +198,7 @@ class Group:
 
 
 def _place(group: Group, line: Line) -> tuple[Any, ...]:
-    config = flat(group.of(line)[0]["config"])
+    config = given(group.of(line)[0])
     return line.rank, line.model, [rank_of(config.get(f)) for f in group.differing(line)], line.hash, line.code
 
 
@@ -210,7 +212,7 @@ def rank_of(value: Any) -> tuple[Any, ...]:
 def _differing(owned: Mapping[Owner, Sequence[Cell]]) -> dict[str, list[str]]:
     configs: dict[str, dict[str, dict[str, Any]]] = {}
     for (model, hash, _), cells in owned.items():
-        configs.setdefault(model, {})[hash] = flat(cells[0]["config"])
+        configs.setdefault(model, {})[hash] = given(cells[0])
     found = {}
     for model, own in configs.items():
         fields = sorted({field for config in own.values() for field in config})
@@ -221,7 +223,7 @@ def _differing(owned: Mapping[Owner, Sequence[Cell]]) -> dict[str, list[str]]:
 def label(group: Group, line: Line) -> str:
     """'beta=0.5': the settings that set a line apart, the recipe's own value among those of a sweep, and what else is
     not its recipe's; '' for a recipe that stands alone."""
-    config = flat(group.of(line)[0]["config"])
+    config = given(group.of(line)[0])
     gone = {f for f, value in config.items() if value is None and f.endswith(("epochs", "steps"))}
     shown = {f: config.get(f) for f in group.differing(line) if f not in gone} | group.overrides(line)
     return ", ".join(f"{name}={canonical(value)}" for name, value in sorted(shown.items()))

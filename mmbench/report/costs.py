@@ -18,9 +18,22 @@ from ..store.schema import CostRecord, StageRecord
 from .comparison import Group, Line
 from .numbers import Number
 
-__all__ = ["CELL_COSTS", "STAGE_COSTS", "Cost", "CostLine", "cost_lines", "cost_notes", "cost_numbers", "stage_lines"]
+__all__ = [
+    "CELL_COSTS",
+    "PAGE_COSTS",
+    "STAGE_COSTS",
+    "Cost",
+    "CostLine",
+    "cost_lines",
+    "cost_notes",
+    "cost_numbers",
+    "stage_lines",
+    "training",
+]
 
 
+NAMED = 12
+"""Lines whose training is said in a sentence; of more, the table of costs has it."""
 Recorded = tuple[Cell, Mapping[str, float | None]]
 """A cell with the costs that it recorded, by `Cost.metric`; None where it did not."""
 
@@ -58,21 +71,30 @@ def _count(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
+def _time(seconds: float) -> str:
+    """'28 ms', '2.4 s', '40 s', '12 min'."""
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
+
+
 CELL_COSTS = (
     Cost("", "Parameters", "parameters", "", _count),
-    Cost("Training", "Time", "training_seconds", "s", duration),
+    Cost("Training", "Time", "training_seconds", "s", _time),
     Cost("Training", "Steps", "training_steps", "", _count),
     Cost("Training", "GFLOP", "training_gflop", "GFLOP", _count),
-    Cost("Generation", "Time", "generation_seconds", "s", duration),
-    Cost("Generation", "GFLOP a sample", "sample_gflop", "GFLOP", _count),
-    Cost("Network calls a sample", "joint", "joint_calls", "", _count),
-    Cost("Network calls a sample", "conditional", "conditional_calls", "", _count),
-    Cost("Measuring", "Time", "measuring_seconds", "s", duration),
+    Cost("Generation", "Time, all tasks", "generation_seconds", "s", _time),
+    Cost("Generation", "GFLOP per sample", "sample_gflop", "GFLOP", _count),
+    Cost("Network calls per sample", "joint", "joint_calls", "", _count),
+    Cost("Network calls per sample", "conditional", "conditional_calls", "", _count),
+    Cost("Measuring", "Time", "measuring_seconds", "s", _time),
     Cost("Peak memory", "MB", "memory", "MB", _count),
 )
+PAGE_COSTS = tuple(cost for cost in CELL_COSTS if cost.metric != "measuring_seconds")
+"""Those that are printed: they say something of a model."""
 STAGE_COSTS = (
     Cost("", "Parameters", "parameters", "", _count),
-    Cost("", "Time", "training_seconds", "s", duration),
+    Cost("", "Time", "training_seconds", "s", _time),
     Cost("", "Steps", "training_steps", "", _count),
     Cost("", "GFLOP", "training_gflop", "GFLOP", _count),
 )
@@ -101,20 +123,44 @@ def cost_numbers(group: Group) -> list[Number]:
 def cost_notes(group: Group) -> list[str]:
     """How to read the tables."""
     notes = ["Means over seeds; times are wall times of the machines that the environment names."]
+    notes += [f"Generation: {tasks} in all." for tasks in _tasks(group)]
     found = [cell["cost"] for cell in group.cells if "cost" in cell]
     if lacking := len(group.cells) - len(found):
         whose = "these cells" if not found else f"{lacking} of the {len(group.cells)} cells"
         notes.append(f"GFLOP, calls and memory are not recorded in {whose}, which an older version wrote.")
     if found:
         notes.append(
-            "GFLOP: 10^9 floating-point operations; of a sample: a joint one of all modalities. Calls a sample: "
-            "how often a network of the model computes for one; conditional: the mean over the tasks."
+            "GFLOP: 10^9 floating-point operations; per sample: of a joint one of all modalities. Network calls per "
+            "sample: how often a network of the model computes for one; conditional: the mean over the tasks."
         )
         of = Counter(one_line(cost["memory_of"]) for cost in found if cost["memory"] is not None)
         many = len(of) > 1
-        said = "; ".join(f"{what}{f' ({count} cells)' if many else ''}" for what, count in of.items())
-        notes += [f"Memory: {said}."] if said else []
+        said = "; ".join(f"{what}{f' ({_cells(count)})' if many else ''}" for what, count in of.items())
+        notes += [f"Peak memory: {said}."] if said else []
     return notes
+
+
+def training(group: Group) -> list[str]:
+    """'Training: MVAE 1,000 steps, 3,625 GFLOP; MLD 5,400 steps, 6,929 GFLOP.': equal terms at a glance."""
+    found = [(line.title, _trained(line)) for line in cost_lines(group)] if len(group.lines) <= NAMED else []
+    said = "; ".join(f"{title} {words}" for title, words in found if words)
+    return [f"Training: {said}."] if said else []
+
+
+def _trained(line: CostLine) -> str:
+    shown = (("training_steps", "steps"), ("training_gflop", "GFLOP"))
+    return ", ".join(f"{_count(line.numbers[name].mean)} {unit}" for name, unit in shown if name in line.numbers)
+
+
+def _tasks(group: Group) -> list[str]:
+    """'10 tasks of up to 400 samples', where every cell has as many."""
+    counts = {sum(phase.startswith("generate ") for phase in cell["time"]) for cell in group.cells}
+    most = max((number.row["count"] for (source, *_), number in group.numbers.items() if source == "model"), default=0)
+    return [f"{n} tasks of up to {most:,} samples" for n in counts if n] if len(counts) == 1 else []
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell" if count == 1 else f"{count} cells"
 
 
 def _line(group: Group, line: Line, stage: str, costs: Sequence[Cost], found: Sequence[Recorded]) -> CostLine:

@@ -25,7 +25,7 @@ from .paper import (
     model_title,
 )
 
-__all__ = ["DIGITS", "are_digits"]
+__all__ = ["DIGITS", "OF_ANY", "are_digits", "ends"]
 
 Found = tuple[list[Part], str]
 
@@ -40,9 +40,9 @@ def _images(group: Group) -> list[str]:
     return [name for name in group.names.modalities if name in judged]
 
 
-def _ends(of: Evidence) -> tuple[str, str]:
+def ends(group: Group) -> tuple[str, str]:
     """The simple and the rich modality."""
-    simple, rich = _images(of.group)[:2]
+    simple, rich = _images(group)[:2]
     return simple, rich
 
 
@@ -57,7 +57,7 @@ def _joint(of: Evidence) -> Found:
 
 
 def _mixtures(of: Evidence) -> Found:
-    simple, rich = _ends(of)
+    simple, rich = ends(of.group)
     read = {m: of.conditional(m, simple, rich) for m in MIXTURES}
     metric, far = of.distances((*MIXTURES, *PRODUCTS), f"{simple}->{rich}", rich)
     chance = of.chance(simple, rich)
@@ -67,7 +67,7 @@ def _mixtures(of: Evidence) -> Found:
 
 
 def _products(of: Evidence) -> Found:
-    simple, rich = _ends(of)
+    simple, rich = ends(of.group)
     parts, said = [], []
     for task in ("joint", f"{simple}->{rich}"):
         metric, far = of.distances((*MIXTURES, *PRODUCTS), task, rich)
@@ -80,7 +80,7 @@ def _products(of: Evidence) -> Found:
 
 
 def _lower(of: Evidence) -> Found:
-    simple, rich = _ends(of)
+    simple, rich = ends(of.group)
     parts, said = [], []
     for task in ("joint", f"{rich}->{simple}"):
         metric, far = of.distances((*VAES, MLD), task, simple, (FMD,))
@@ -91,7 +91,7 @@ def _lower(of: Evidence) -> Found:
 
 
 def _between(of: Evidence) -> Found:
-    simple, rich = _ends(of)
+    simple, rich = ends(of.group)
     read = {m: of.conditional(m, simple, rich) for m in (*MIXTURES, *PRODUCTS, NEXUS)}
     parts = [above(f"coherence of {_apart(NEXUS, m)}", read[NEXUS], read[m]) for m in MIXTURES]
     parts += [above(f"coherence of {_apart(p, NEXUS)}", read[p], read[NEXUS]) for p in PRODUCTS]
@@ -106,7 +106,7 @@ def _between(of: Evidence) -> Found:
 
 
 def _as_coherent(of: Evidence) -> Found:
-    simple, rich = _ends(of)
+    simple, rich = ends(of.group)
     read = {m: of.conditional(m, simple, rich) for m in (MVTCAE, MLD)}
     both = ((MLD, MVTCAE), (MVTCAE, MLD))
     parts = [above(_apart(one, other), read[one], read[other], -CLOSE) for one, other in both]
@@ -114,21 +114,30 @@ def _as_coherent(of: Evidence) -> Found:
 
 
 DIGITS = {
-    "a": (f"MLD's joint coherence is far above every VAE's (by {MARGIN:g} points or more)", _joint),
+    "a": (f"MLD's joint coherence is far above every VAE's (by {MARGIN:g} points or more)", (MLD, *VAES), _joint),
     "b": (
         f"mixtures ({', '.join(map(model_title, MIXTURES))}) lose the condition from the simple to the rich modality "
         "(coherence at most twice chance, quality worse than the products')",
+        (*MIXTURES, *PRODUCTS),
         _mixtures,
     ),
     "c": (
         f"products ({', '.join(map(model_title, PRODUCTS))}) have good quality of the rich modality, better than the "
         f"mixtures', but poor coherence back to the simple one ({MARGIN:g} points or more below MLD's)",
+        (*MIXTURES, *PRODUCTS, MLD),
         _products,
     ),
-    "d": (f"MLD's FMD of the simple modality is {LOWER:g} times lower than every VAE's, or more", _lower),
-    "e": ("NEXUS lies between mixtures and products in all that concerns the rich modality", _between),
+    "d": (f"MLD's FMD of the simple modality is {LOWER:g} times lower than every VAE's, or more", (*VAES, MLD), _lower),
+    "e": (
+        "NEXUS lies between mixtures and products in all that concerns the rich modality",
+        (*MIXTURES, *PRODUCTS, NEXUS),
+        _between,
+    ),
     "f": (
         f"MVTCAE's coherence from the simple to the rich modality is close to MLD's ({CLOSE:g} points)",
+        (MVTCAE, MLD),
         _as_coherent,
     ),
 }
+OF_ANY = ("a",)
+"""Claims that need no simple and rich modality."""

@@ -113,7 +113,7 @@ class Evidence:
         """Raises LackingError."""
         found = self._look(model, point)
         if found is None:
-            raise self._lacking(model, f"{metric_title(point[0])} {self.group.names.task_title(point[1])}")
+            raise self._lacking(model, f"{metric_title(point[0])} of {self._of(point[1])}")
         return found
 
     def joint(self, model: str, metric: str = COHERENCE) -> Series:
@@ -132,14 +132,17 @@ class Evidence:
             known = {model: series for model, series in read.items() if series is not None}
             if len(known) == len(models):
                 return metric, known
-        lacking = next(m for m, series in found[metrics[-1]].items() if series is None)
-        raise self._lacking(lacking, f"distance of one kind for all, {self.group.names.task_title(task)}")
+        raise LackingError(f"no {' or '.join(map(metric_title, metrics))} of {self._of(task)} that all models have")
 
     def chance(self, given: str, target: str) -> float:
         """Coherence of shuffled tuples, in %."""
         shuffled = self.group.number("shuffled", (COHERENCE, f"{given}->{target}", target))
         classes = self.group.dataset["classes"]
         return shuffled.mean if shuffled else 100.0 / classes if classes else 0.0
+
+    def _of(self, task: str) -> str:
+        """'P → S', 'joint samples'."""
+        return self.group.names.task_title(task) if "->" in task else "joint samples"
 
     def _look(self, model: str, point: Point) -> Series | None:
         line = self.lines.get(model)
@@ -149,7 +152,7 @@ class Evidence:
     def _lacking(self, model: str, what: str) -> LackingError:
         several = sum(line.model == model for line in self.group.lines) > 1 and model not in self.lines
         why = f"several configurations of {model_title(model)}, and not one is the recipe's own" if several else ""
-        return LackingError(why or f"no {what} of {model_title(model)}")
+        return LackingError(why or f"{model_title(model)} has no {what}")
 
 
 def _common(name: str, one: Series, other: Series) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ import json as library
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from ..store import Cell
@@ -17,7 +18,7 @@ from .numbers import Number
 from .options import Options
 from .table import Entry, Table, TableLine, tables
 from .warnings import warnings
-from .words import about, footnotes
+from .words import about, footnotes, own_notes
 
 __all__ = ["json"]
 
@@ -47,7 +48,7 @@ def _group(group: Group, failed: Sequence[Cell], options: Options) -> dict[str, 
         "about": about(group),
         "warnings": [*warnings(group, failed), *(other.said if other else ())],
         "notes": footnotes(group, found[0], options),
-        "tables": [_table(group, table) for table in found],
+        "tables": list(map(partial(_table, group), found, own_notes(group, found, found[0]))),
         "claims": [asdict(claim) for claim in claims(group)],
         "costs": [_cost(line) for line in [*cost_lines(group), *stage_lines(group)]],
     }
@@ -61,10 +62,11 @@ def _cost(line: CostLine) -> dict[str, Any]:
     return record | {"stage": line.stage or None, "of": found}
 
 
-def _table(group: Group, table: Table) -> dict[str, Any]:
+def _table(group: Group, table: Table, notes: list[str]) -> dict[str, Any]:
     return {
         "kind": table.kind,
         "title": table.title,
+        "notes": notes,
         "columns": [_column(column) for column in table.columns],
         "lines": [_line(group, line) for line in table.lines],
         "references": [_line(group, line) for line in table.references],
@@ -95,6 +97,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "mark": entry.mark,
         "at_chance": entry.at_chance,
         "few_classes": entry.few_classes,
+        "tasks_at_chance": entry.hides,
         "beside_best": _against(entry),
         "paper": {"printed": entry.paper.printed, "table": entry.paper.table} if entry.paper else None,
         "ours_minus_paper": _known(entry.difference),

@@ -11,9 +11,9 @@ from functools import partial
 from itertools import groupby
 
 from ..store import Cell
-from .claims import claims
+from .claims import claims_title
 from .comparison import Group
-from .costs import CELL_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
+from .costs import PAGE_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
 from .escape import tex, tex_comment, tex_label
 from .options import Options
 from .pieces import pieces, split
@@ -21,7 +21,7 @@ from .points import COLUMN, PAGE, SIZE, points
 from .table import Entry, Table, tables
 from .text import LATEX, PLAIN, Row, rows
 from .warnings import warnings
-from .words import about, chosen, claim_lines, footnotes
+from .words import about, chosen, claim_lines, footnotes, own_notes
 
 __all__ = ["latex"]
 
@@ -39,14 +39,14 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     parts = split(main, fits) if main.columns else []
     first, *notes = footnotes(group, main, options)
     notes = [f"n: training seeds. {first}", *notes, *about(group)]
-    found = [*parts, *pieces(rest, fits)]
-    made = [
-        _float(group, table, number, notes if number == 1 else [], options) for number, table in enumerate(found, 1)
-    ]
+    found = [(table, notes if number == 0 else []) for number, table in enumerate(parts)]
+    further = pieces(rest, fits)
+    found += zip(further, own_notes(group, further, main), strict=True)
+    made = [_float(group, table, number, own, options) for number, (table, own) in enumerate(found, 1)]
     title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}"
     made += [_list(f"Warnings on {title}", [*warnings(group, failed), *(other.said if other else ())])]
     if not options.main:
-        made += [_list(f"The paper's claims on {title}", claim_lines(claims(group), LATEX))]
+        made += [_list(f"{title}. {claims_title(group)}", lines) if (lines := claim_lines(group, LATEX)) else ""]
     made += _costs(group, title) if options.all else []
     return "\n\n".join([tex_comment(f"{title}. Needs the package booktabs."), *filter(None, made)])
 
@@ -73,7 +73,7 @@ def _column_width(table: Table, k: int, lines: Sequence[Row]) -> float:
     texts = (
         points(row.texts[k], bold=row.kind == "ours" and _is_best(next(ours).entries[k])) for row in lines if row.texts
     )
-    return max(min(LABEL, points(_labels(table)[k])), *texts, 0.0) + 2 * GAP
+    return max(min(LABEL, points(table.labels[k])), *texts, 0.0) + 2 * GAP
 
 
 def _is_best(entry: Entry | None) -> bool:
@@ -83,13 +83,6 @@ def _is_best(entry: Entry | None) -> bool:
 def _room(count: int) -> float:
     """Points from which on the heading of so many columns is broken into lines."""
     return max(LABEL, count * LABEL / 2)
-
-
-def _labels(table: Table) -> list[str]:
-    """Below their headings: without the metric in the main table, where that is unambiguous."""
-    short = [(column.heading, column.short) for column in table.columns]
-    plain = table.kind == "main" and len(set(short)) == len(short)
-    return [(column.short if plain else "") or column.label for column in table.columns]
 
 
 def _float(group: Group, table: Table, number: int, notes: Sequence[str], options: Options) -> str:
@@ -124,8 +117,8 @@ def _framed(title: str, label: str, width: float, lines: Iterable[str], notes: S
 def _costs(group: Group, title: str) -> list[str]:
     """What the cells took, and each of their stages."""
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
-    cells = [[line.title, str(line.cells), *map(line.text, CELL_COSTS)] for line in cost_lines(group)]
-    made = [_cost_table(f"{title}: cost.", f"{label}-cost", ["Model", "n"], CELL_COSTS, cells, cost_notes(group))]
+    cells = [[line.title, str(line.cells), *map(line.text, PAGE_COSTS)] for line in cost_lines(group)]
+    made = [_cost_table(f"{title}: cost.", f"{label}-cost", ["Model", "n"], PAGE_COSTS, cells, cost_notes(group))]
     stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]
     heads = ["Model", "Stage", "n"]
     own = f"{title}: cost of each stage's training."
@@ -148,7 +141,11 @@ def _cost_table(
         *(" & ".join(_boxed(text, LABEL, "t") for text in line) + r" \\" for line in lines),
         *(r"\bottomrule", r"\end{tabular}"),
     ]
-    return _framed(title, label, sum(widths) + 2 * GAP * len(widths), body, notes)
+    total, start = 0.0, 0
+    for heading, n in above:
+        own = sum(widths[start : start + n]) + 2 * GAP * n
+        total, start = total + max(own, min(points(heading), _room(n)) + 2 * GAP), start + n
+    return _framed(title, label, total, body, notes)
 
 
 def _place(width: float) -> str:
@@ -180,7 +177,7 @@ def _head(table: Table) -> Iterator[str]:
         start += count
     yield " & & " + " & ".join(spans) + r" \\"
     yield "".join(rules)
-    yield "Model & n & " + " & ".join(_boxed(label, LABEL, "b") for label in _labels(table)) + r" \\"
+    yield "Model & n & " + " & ".join(_boxed(label, LABEL, "b") for label in table.labels) + r" \\"
 
 
 def _line(row: Row) -> str:

@@ -2,8 +2,9 @@
 
 A dataset may name its primary columns (`DatasetSpec.primary`); for MNIST-SVHN and CUB they are those of the paper's
 Tables 1, 4 and 5, for PolyMNIST those of its field: means over all subsets of a size and all targets. Else they are the
-paper's idea: joint and conditional coherence, then one distance for each image. With three modalities or more, tasks
-with equally many given modalities are averaged.
+paper's idea: joint and conditional coherence, then one distance for each image. Of three modalities, tasks with the
+same target and equally many given modalities are averaged; of more, over all targets. The heading of a run of columns
+says what was measured, so that a label below it names the task alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import replace
 from ..modality import FEW
 from .columns import Column
 from .comparison import Group
-from .paper import COHERENCES, DISTANCES, OWN_SCALE, SECOND_JUDGE, Point
+from .paper import COHERENCES, DISTANCES, SECOND_JUDGE, Point
 
 __all__ = ["absent", "further_columns", "main_columns"]
 
@@ -23,16 +24,16 @@ MANY = 3
 MEAN = "mean"
 """In the place of a judged modality: the mean over all of them, and over all tasks with equally many given."""
 APART = 2
-"""Modalities whose distances have columns of their own where tasks are averaged; of more, the mean is shown."""
+"""Modalities whose distances have columns of their own where tasks are averaged over all targets."""
 
 
 def main_columns(group: Group) -> list[Column]:
     """The primary columns that were measured, in the dataset's order."""
     known = _known(group)
     if named := [known[point] for point in _named(group) if point in known]:
-        return named
+        return _headed(group, named)
     chosen = _coherence(group.columns) + _distances(group)
-    return _summarised(group, chosen, apart=_few_targets(chosen)) if _is_many(group) else chosen
+    return _headed(group, _summarised(group, chosen, apart=_few_targets(chosen)) if _is_many(group) else chosen)
 
 
 def further_columns(group: Group, everything: bool = False) -> list[tuple[str, list[Column]]]:
@@ -47,8 +48,8 @@ def further_columns(group: Group, everything: bool = False) -> list[tuple[str, l
         columns = _summarised(group, [c for c in group.columns if c.point not in shown], apart=False)
     runs: dict[str, list[Column]] = {}
     for column in columns:
-        runs.setdefault(column.metric, []).append(column)
-    return [(_title(group, run[0]), run) for run in runs.values()]
+        runs.setdefault(column.metric, []).append(replace(column, heading=column.alone))
+    return [(run[0].heading, run) for run in runs.values()]
 
 
 def absent(group: Group) -> list[str]:
@@ -72,13 +73,26 @@ def _is_many(group: Group) -> bool:
     return len(group.names.modalities) >= MANY
 
 
+def _headed(group: Group, columns: Sequence[Column]) -> list[Column]:
+    """Under 'Quality (FMD ↓)', or 'Quality (FMD of M, FID of S ↓)' where each judged modality has one metric."""
+    distances = [column for column in columns if column.higher_is_better is False]
+    said: dict[str, dict[str, None]] = {}
+    for column in distances:
+        targets = [point[2] for point in column.over] or [column.point[2]]
+        said.setdefault(column.measure, {}).update({group.names.short(target): None for target in targets})
+    if len({column.short for column in distances}) < len(distances):
+        return list(columns)  # a label has to name its metric
+    words = ", ".join(f"{metric} of {', '.join(of)}" for metric, of in said.items()) if len(said) > 1 else "".join(said)
+    return [replace(c, heading=f"Quality ({words} ↓)") if c.higher_is_better is False else c for c in columns]
+
+
 def _summarised(group: Group, columns: Iterable[Column], *, apart: bool) -> list[Column]:
-    """A column for each metric and number of given modalities; with `apart`, and where a metric has the scale of its
-    judge, for each judged modality too (but of more than three the mean alone is shown)."""
+    """A column for each metric and number of given modalities; of few modalities, with `apart`, and for what has no
+    better side for each judged modality, too: a mean over unlike targets hides that a model fails one of them."""
     kinds: dict[tuple[str, int, str], list[Column]] = {}
     few = len(group.names.modalities) <= FEW
     for column in columns:
-        alone = (few and column.metric in OWN_SCALE) or (apart and column.higher_is_better is False)
+        alone = few or column.higher_is_better is None or (apart and column.higher_is_better is False)
         target = column.point[2] if alone else ""
         kinds.setdefault((column.metric, _given(column), target), []).append(column)
     metrics, names = list(dict.fromkeys(metric for metric, _, _ in kinds)), ["", *group.names.modalities]
@@ -129,11 +143,11 @@ def _few_targets(columns: Iterable[Column]) -> bool:
 
 
 def _mean(group: Group, kind: tuple[str, int, str], columns: Sequence[Column]) -> Column:
-    """The columns as one, their mean."""
+    """The columns as one, their mean: '1 given → S (mean)', '2 given (mean)', 'Joint (mean)'."""
     metric, given, target = kind
     what = f"{given} given" if given else "Joint"
-    label = f"{what} → {group.names.short(target)}" if target else what
-    named = f"{label} {group.names.metric(metric)}" if columns[0].higher_is_better is False else label
+    label = f"{what} → {group.names.short(target)} (mean)" if target else f"{what} (mean)"
+    named = label if columns[0].higher_is_better else f"{label} {group.names.metric(metric)}"
     point = (metric, f"{given} given" if given else "joint", target or MEAN)
     return replace(columns[0], point=point, label=named, short=label, over=tuple(column.point for column in columns))
 
@@ -142,10 +156,3 @@ def _given(column: Column) -> int:
     """How many modalities a column's task is given."""
     given, arrow, _ = column.point[1].partition("->")
     return len(given.split("+")) if arrow else 0
-
-
-def _title(group: Group, column: Column) -> str:
-    """'FMD ratio (↓)', 'Label entropy (nats)'."""
-    if column.higher_is_better is False:
-        return f"{group.names.metric(column.metric)} ({f'{column.unit} ' if column.unit else ''}↓)"
-    return column.heading

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..store import Cell
-from .claims import claims
+from .claims import claims_title
 from .comparison import Group
-from .costs import CELL_COSTS, STAGE_COSTS, cost_lines, cost_notes, stage_lines
+from .costs import PAGE_COSTS, STAGE_COSTS, cost_lines, cost_notes, stage_lines
 from .escape import bullets, markdown_code, markdown_line
 from .options import Options
 from .pieces import pieces, split
@@ -15,7 +15,7 @@ from .sure import closest, comparisons
 from .table import Table, tables
 from .text import MARKDOWN, Row, rows
 from .warnings import warnings
-from .words import about, chosen, claim_lines, footnotes
+from .words import about, chosen, claim_lines, footnotes, own_notes
 
 __all__ = ["markdown"]
 
@@ -26,9 +26,9 @@ MOST = 7
 
 
 def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
+    """Warnings and tables first, with what their numbers are below each; how they were made last."""
     title, name, budget = group.heading, group.dataset["name"], group.budget
     parts = [f"## {markdown_line(title)} ({markdown_code(name)}), budget {markdown_line(budget)}{chosen(group)}"]
-    parts += [] if options.main else [bullets(about(group))]
     other = options.beside(group)
     found = [*warnings(group, failed), *(other.said if other else ())]
     parts.append("\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in found))
@@ -36,8 +36,11 @@ def markdown(group: Group, failed: Sequence[Cell], options: Options) -> str:
     parts += [block for table in split(main, _is_small) for block in _printed(table, options)]
     parts += [bullets(footnotes(group, main, options, "in italics"))]
     if not options.main:
-        parts += [block for table in pieces(rest, _fits) for block in _printed(table, options)]
+        further = pieces(rest, _fits)
+        for table, notes in zip(further, own_notes(group, further, main), strict=True):
+            parts += [*_printed(table, options), bullets(notes)]
         parts += [_compared(main), _claims(group), *(_costs(group) if options.all else ())]
+        parts += [f"### How it was made\n\n{bullets(about(group))}"]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -48,13 +51,19 @@ def _printed(table: Table, options: Options) -> Iterator[str]:
 
 
 def _pipe_table(table: Table, found: Sequence[Row]) -> str:
-    labels = [column.label for column in table.columns]
-    if len(set(labels)) < len(labels):
-        labels = [column.title for column in table.columns]
+    labels = _labels(table)
     apart = [["*Reference points*", *[""] * (len(labels) + 1)]] if table.references else []
     lines = [[row.name, row.seeds, *row.texts] for row in found if row.kind != "reference"]
     lines += apart + [[row.name, row.seeds, *row.texts] for row in found if row.kind == "reference"]
     return pipes(["Model", "Seeds", *labels], lines)
+
+
+def _labels(table: Table) -> list[str]:
+    """Without the metric where the title above says it, as of the whole table."""
+    if len(table.spans) == 1:
+        return table.labels
+    labels = [column.label for column in table.columns]
+    return labels if len(set(labels)) == len(labels) else [column.title for column in table.columns]
 
 
 def pipes(head: Sequence[str], lines: Iterable[Sequence[str]], words: int = 1) -> str:
@@ -79,8 +88,7 @@ def _fits(table: Table) -> bool:
 def _widths(table: Table, lines: Sequence[Sequence[str]]) -> list[int]:
     """Of each column with its margins."""
     return [
-        max(len(column.label), *(len(line[1 + k]) for line in lines)) + len("  |")
-        for k, column in enumerate(table.columns)
+        max(len(label), *(len(line[1 + k]) for line in lines)) + len("  |") for k, label in enumerate(_labels(table))
     ]
 
 
@@ -91,14 +99,15 @@ def _compared(main: Table) -> str:
         [c.column.title, c.best, c.title, c.text, f"{c.p:.2g}", f"{100 * c.improvement:.0f} %", c.smallest or "–"]
         for c in found
     ]
-    head = ["Column", "Best", "Closest", "Closest − best [95 %]", "p (Holm)", "P(closest is better)", "Could be shown"]
+    head = ["Column", "Best", "Closest", "Closest − best [95 %]", "p (Holm)", "P(closest is better)"]
+    head.append("Smallest difference found (80 % power)")
     return f"### How sure: the best beside the closest, by seed\n\n{pipes(head, lines, words=3)}" if found else ""
 
 
 def _costs(group: Group) -> Iterator[str]:
     """What the cells took, and each of their stages."""
-    lines = [[line.title, str(line.cells), *map(line.text, CELL_COSTS)] for line in cost_lines(group)]
-    heads = [f"{cost.heading}: {cost.label}" if cost.heading else cost.label for cost in CELL_COSTS]
+    lines = [[line.title, str(line.cells), *map(line.text, PAGE_COSTS)] for line in cost_lines(group)]
+    heads = [f"{cost.heading}: {cost.label}" if cost.heading else cost.label for cost in PAGE_COSTS]
     yield f"### Cost\n\n{pipes(['Model', 'Seeds', *heads], lines)}"
     yield bullets(cost_notes(group))
     stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]
@@ -108,5 +117,5 @@ def _costs(group: Group) -> Iterator[str]:
 
 
 def _claims(group: Group) -> str:
-    lines = claim_lines(claims(group), MARKDOWN)
-    return f"### The paper's claims on this data\n\n{bullets(lines)}" if lines else ""
+    lines = claim_lines(group, MARKDOWN)
+    return f"### {markdown_line(claims_title(group))}\n\n{bullets(lines)}" if lines else ""

@@ -14,7 +14,7 @@ from .numbers import Number
 from .paper import COHERENCE, metric_digits
 from .statistics import LEVEL, Paired, holm, paired
 
-__all__ = ["Judged", "chance", "judged"]
+__all__ = ["Judged", "chance", "judged", "tasks_at_chance"]
 
 Numbers = Mapping[Line, Number]
 
@@ -26,6 +26,8 @@ class Judged:
     mark: Literal["", "best", "second"] = ""
     few_classes: bool = False
     at_chance: bool = False
+    hides: int = 0
+    """Tasks at chance among those of which it is the mean, unless it is at chance itself."""
     against: Paired | None = None
     """Its differences to the column's best."""
     p: float = math.nan
@@ -45,14 +47,28 @@ def judged(group: Group, columns: Sequence[Column]) -> dict[tuple[Line, Column],
         low = {line for line, n in numbers.items() if _at_chance(n, chance(group, column), column)}
         few = {line for line in numbers if _is_joint(column) and few_classes(group, line)}
         able = {line: n for line, n in numbers.items() if line not in low | few and len(n.seeds) > 1}
-        found |= {(line, column): Judged("", line in few, line in low) for line in numbers}
+        hides = {line: len(tasks) for line, tasks in tasks_at_chance(group, column).items() if line not in low}
+        found |= {(line, column): Judged("", line in few, line in low, hides.get(line, 0)) for line in numbers}
         if column.higher_is_better is not None and len(able) > 1:
             leaders[column] = best = _ranked(able, column)[0]
-            found |= {(x, column): Judged(against=_against(n, able[best])) for x, n in able.items() if x != best}
+            against = {x: _against(n, able[best]) for x, n in able.items() if x != best}
+            found |= {(x, column): replace(found[x, column], against=paired) for x, paired in against.items()}
     _correct(found)
     for column, best in leaders.items():
         _mark(found, group, column, best)
     return found
+
+
+def tasks_at_chance(group: Group, column: Column) -> dict[Line, list[Column]]:
+    """Line -> which tasks of a mean are not above chance; empty for a column that is none."""
+    if not column.over or not column.higher_is_better:
+        return {}
+    members = [(c, chance(group, c)) for c in group.columns if c.point in set(column.over)]
+    found = {}
+    for line in group.lines:
+        numbers = [(c, group.number("model", c.point, line), limit) for c, limit in members]
+        found[line] = [c for c, number, limit in numbers if number and _at_chance(number, limit, c)]
+    return {line: tasks for line, tasks in found.items() if tasks}
 
 
 def chance(group: Group, column: Column) -> float | None:

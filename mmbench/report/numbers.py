@@ -101,7 +101,7 @@ def make(
         seeds=tuple(cell["seed"] for cell, _ in rows) if model else (),
         notes=tuple(sorted({row["note"] for _, row in rows} - {""})),
         measured_by=tuple(sorted({metric_code(cell, row["plugin"]) for cell, row in rows})),
-        paper=paper.get((model, point)) if source == "model" else None,
+        paper=paper.get((model, point)) if source == "model" and "missing" not in rows[0][0] else None,
         sampled=tuple(_interval(rows[k][1]) for k in values),
     )
 

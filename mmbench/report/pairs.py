@@ -71,13 +71,22 @@ def _larger(of: Evidence) -> Found:
 
 
 CAPTIONS = {
-    "a": ("MLD's joint CLIP-S is above every VAE's", _joint),
+    "a": ("MLD's joint CLIP-S is above every VAE's", (MLD, *VAES), _joint),
     "b": (
         "MLD is the only model capable of convincing caption → image generation (CLIP-S above every VAE's, FID "
         f"{LOWER:g} times lower than every VAE's, or more)",
+        (MLD, *VAES),
         _convincing,
     ),
-    "c": (f"MLD's FID of joint images is {LOWER:g} times lower than every VAE's, or more", _images),
-    "d": (f"no model stands out in image → caption (CLIP-S of every VAE within {CLOSE_CLIP:g} of MLD's)", _captions),
-    "e": (f"a larger image autoencoder makes better images (MLD*'s FID {LOWER:g} times lower than MLD's)", _larger),
+    "c": (f"MLD's FID of joint images is {LOWER:g} times lower than every VAE's, or more", (MLD, *VAES), _images),
+    "d": (
+        f"no model stands out in image → caption (CLIP-S of every VAE within {CLOSE_CLIP:g} of MLD's)",
+        (MLD, *VAES),
+        _captions,
+    ),
+    "e": (
+        f"a larger image autoencoder makes better images (MLD*'s FID {LOWER:g} times lower than MLD's)",
+        (MLD, MLD_STAR),
+        _larger,
+    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,18 +14,37 @@ Fits = Callable[[Table], bool]
 
 
 def pieces(found: Iterable[Table], fits: Fits) -> list[Table]:
-    """Neighbours that fit stand in one table, tables that do not are cut into runs of nearly equal length."""
+    """Neighbours that fit stand in one table; tables that do not are cut between headings, and where one of these is
+    too wide into runs of nearly equal length."""
     made: list[Table] = []
     for table in found:
-        parts = _cut(table, fits)
-        for number, part in enumerate(parts, 1):
-            joined = _joined(made[-1], part) if made and len(parts) == 1 else None
-            if joined and fits(joined):
-                made[-1] = joined
-            else:
-                title = f"{table.title}, {number} of {len(parts)}" if len(parts) > 1 else table.title
-                made.append(replace(part, title=title))
+        parts = _headings(table, fits)
+        joined = _joined(made[-1], table) if made and len(parts) == 1 else None
+        if joined and fits(joined):
+            made[-1] = joined
+        else:
+            made += parts
     return made
+
+
+def _headings(table: Table, fits: Fits) -> list[Table]:
+    """Whole where it fits, else as many headings together as fit."""
+    if fits(table) or len(table.spans) == 1:
+        return _numbered(_cut(table, fits), table.title)
+    parts, start, first = [], 0, 0
+    for _, count in table.spans:
+        if first < start and not fits(table.pick(range(first, start + count))):
+            parts.append((first, start))
+            first = start
+        start += count
+    cuts = [table.pick(range(*part)) for part in [*parts, (first, start)]]
+    titles = [f"{table.title}: {', '.join(dict.fromkeys(heading for heading, _ in cut.spans))}" for cut in cuts]
+    return [x for cut, title in zip(cuts, titles, strict=True) for x in _numbered(_cut(cut, fits), title)]
+
+
+def _numbered(parts: Sequence[Table], title: str) -> list[Table]:
+    count = len(parts)
+    return [replace(p, title=f"{title}, {k} of {count}" if count > 1 else title) for k, p in enumerate(parts, 1)]
 
 
 def split(table: Table, fits: Fits) -> list[Table]:

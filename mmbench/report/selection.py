@@ -38,6 +38,8 @@ class Selection:
         known = [*found.cells, *found.failures]
         for name, of in CELLS.items():
             wanted = getattr(self, name)
+            if name == "dataset":
+                wanted = _called(wanted, known)
             _check(name, wanted, (of(cell) for cell in known), where)
             if wanted:
                 known, cells = ([c for c in some if of(c) in wanted] for some in (known, cells))
@@ -65,6 +67,12 @@ CELLS: dict[str, Callable[[Cell], Any]] = {
     "budget": lambda cell: cell["budget"],
     "seed": lambda cell: cell["seed"],
 }
+
+
+def _called(wanted: Sequence[str], cells: Sequence[Cell]) -> list[str]:
+    """The names of datasets that are given as they were typed for a run ('module:Class')."""
+    names = {typed: cell["dataset"]["name"] for cell in cells if (typed := cell["dataset"].get("typed"))}
+    return [names.get(word, word) for word in wanted]
 
 
 def _check(name: str, wanted: Sequence[Any], known: Iterable[Any], where: Any) -> None:

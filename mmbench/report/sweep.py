@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from ..config import canonical
 from .against import Series, Trade, efficient, series, trades
-from .columns import Column
-from .comparison import Group
+from .comparison import Group, Line
 from .escape import csv_cell, markdown_line
 from .layout import main_columns
 from .markdown import pipes
 from .numbers import Number
-from .paper import metric_digits
+from .paper import Point, metric_digits
 from .words import chosen
 
 __all__ = ["COLUMNS", "sweep"]
@@ -107,18 +106,18 @@ def _records(group: Group, some: Sequence[Series], setting: str) -> Iterator[dic
                         "unit": column.unit,
                         "higher_is_better": column.higher_is_better,
                         **_spread(number),
-                        "front_with": " ".join(fronts.get((line, column), ())),
+                        "front_with": " ".join(fronts.get((line, column.point), ())),
                     }
 
 
-def _fronts(group: Group) -> dict[tuple[Any, Column], list[str]]:
+def _fronts(group: Group) -> dict[tuple[Line, Point], list[str]]:
     """(line, column of quality) -> the tasks of coherence with which it is on the front."""
-    found: dict[tuple[Any, Column], list[str]] = {}
+    found: dict[tuple[Line, Point], list[str]] = {}
     for trade in trades(group):
         on = efficient([trade.place(group, line) for line in group.lines])
         for line, there in zip(group.lines, on, strict=True):
             if there:
-                found.setdefault((line, trade.quality), []).append(trade.coherence.point[1])
+                found.setdefault((line, trade.quality.point), []).append(trade.coherence.point[1])
     return found
 
 

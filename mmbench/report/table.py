@@ -30,10 +30,10 @@ from .published import numbers
 from .scale import Scale, scales
 from .statistics import Paired
 
-__all__ = ["Entry", "Table", "TableLine", "tables"]
+__all__ = ["SOURCES", "Entry", "Table", "TableLine", "reference_title", "tables"]
 
 Mark = Literal["", "best", "second"]
-REFERENCES = {"real": "Real data", "shuffled": "Shuffled tuples"}
+SOURCES = ("real", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Entry:
     """Whether it is a joint coherence of samples that show few of the classes: agreement on those few."""
     at_chance: bool = False
     """Whether it is not above what shuffled data reach: the lower end of its samples' interval is not."""
+    hides: int = 0
+    """Of how many tasks of which it is the mean the number is not above chance, though it is itself."""
     against: Paired | None = None
     """Its differences to the best, seed by seed; None for the best itself and where there is nothing to compare."""
     p: float = math.nan
@@ -100,6 +102,13 @@ class Table:
         """(heading, number of columns) from left to right."""
         return [(heading, len(list(run))) for heading, run in groupby(self.columns, lambda column: column.heading)]
 
+    @property
+    def labels(self) -> list[str]:
+        """Of the columns below their headings: without the metric, where the heading says it."""
+        short = [(column.heading, column.short) for column in self.columns]
+        alone = len(set(short)) == len(short)
+        return [(column.short if alone else "") or column.label for column in self.columns]
+
     def pick(self, chosen: Sequence[int], title: str = "") -> Table:
         """The same lines with some of the columns; lines left empty go."""
 
@@ -119,9 +128,11 @@ def tables(group: Group, *, main: bool = False, everything: bool = False, beside
     if main:
         return found
     found += [_table(group, "further", title, run, beside) for title, run in further_columns(group, everything)]
-    own = group.columns_of("reconstruction")
+    own = [replace(column, heading=column.alone) for column in group.columns_of("reconstruction")]
+    metrics = list(dict.fromkeys(column.metric for column in own))
+    own.sort(key=lambda column: metrics.index(column.metric))
     lines = [_line(group, "reconstruction", own, line) for line in group.lines]
-    title = "Reconstructions (reference points)"
+    title = "Reconstructions (each modality from itself: what encoder and decoder lose)"
     return found + ([Table("reconstructions", title, tuple(own), tuple(lines))] if own else [])
 
 
@@ -135,7 +146,7 @@ def _table(
     verdicts, ratios = judged(group, columns), {column: scales(group, column) for column in columns}
     lines = [_line(group, "model", columns, line, verdicts, ratios) for line in group.lines]
     lines = [_with(beside, columns, line) for line in lines] if beside else lines
-    references = [_reference(group, source, columns) for source in REFERENCES]
+    references = [_reference(group, source, columns) for source in SOURCES]
     kept = [line for line in references if any(line.entries)] + _elsewhere(group, columns)
     shown = [line for line in lines if kind == "main" or any(line.entries)]
     return Table(kind, title, tuple(columns), tuple(shown), tuple(kept))
@@ -161,7 +172,7 @@ def _entry(number: Number | None, verdict: Judged, scale: Scale | None, seeds: i
     if number is None:
         return None
     digits, fewer = metric_digits(number.row["metric"]), len(number.values) != seeds
-    found = verdict.mark, verdict.few_classes, verdict.at_chance, verdict.against, verdict.p
+    found = verdict.mark, verdict.few_classes, verdict.at_chance, verdict.hides, verdict.against, verdict.p
     return Entry(number, digits, *found, fewer, scale)
 
 
@@ -185,4 +196,8 @@ def _elsewhere(group: Group, columns: Sequence[Column]) -> list[TableLine]:
 def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLine:
     numbers = [group.measured(source, column) for column in columns]
     entries = (Entry(n, metric_digits(n.row["metric"])) if n else None for n in numbers)
-    return TableLine(REFERENCES[source], None, 0, tuple(entries))
+    return TableLine(reference_title(group, source), None, 0, tuple(entries))
+
+
+def reference_title(group: Group, source: str) -> str:
+    return f"Real {group.dataset['split']} data" if source == "real" else "Chance (shuffled)"

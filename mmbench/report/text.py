@@ -30,6 +30,8 @@ class Style:
     """After a number that is not above chance."""
     few: str
     """After a joint coherence that is agreement on few classes."""
+    hides: str
+    """After a mean over tasks of which some are not above chance."""
 
     def value(self, mean: float, std: float, digits: int) -> str:
         spread = "" if math.isnan(std) else f"{self.plus_minus}{std:.{digits}f}"
@@ -48,9 +50,11 @@ class Style:
         return text.replace("-", self.minus)
 
 
-MARKDOWN = Style(" ± ", ("**", "**"), ("_", "_"), "−", "×", "–", " ‡", " §")
-LATEX = Style(r"\,$\pm$\,", (r"\textbf{", "}"), (r"\underline{", "}"), "$-$", r"$\times$", "--", r"\,\ddag", r"\,\S")
-PLAIN = Style("±", ("", ""), ("", ""), "−", "×", "–", " ‡", " §")
+MARKDOWN = Style(" ± ", ("**", "**"), ("_", "_"), "−", "×", "–", " ‡", " §", " (‡)")
+LATEX = Style(
+    r"\,$\pm$\,", (r"\textbf{", "}"), (r"\underline{", "}"), "$-$", r"$\times$", "--", r"\,\ddag", r"\,\S", r"\,(\ddag)"
+)
+PLAIN = Style("±", ("", ""), ("", ""), "−", "×", "–", " ‡", " §", " (‡)")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def _ours(entry: Entry | None, style: Style, intervals: Method | None) -> str:
         resampled = intervals == "bootstrap" and len(number.seeds) > 1
         text += style.interval(*(bootstrap(number.values) if resampled else number.interval), entry.digits)
     text += (style.few if entry.few_classes else "") + (style.chance if entry.at_chance else "")
+    text += style.hides if entry.hides else ""
     return text + (f" (n={len(number.values)})" if entry.fewer else "")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from ..store import Cell
@@ -13,31 +13,36 @@ from .code import mixed, stale_metrics
 from .collapse import few_classes
 from .columns import Column
 from .comparison import Group, Line
-from .numbers import Number
+from .gaps import Gap, gap
+from .hidden import hidden
 from .paper import COHERENCE, SECOND_JUDGE, metric_title
-from .statistics import paired
+from .table import SOURCES, reference_title
 from .words import failure
 
 __all__ = ["warnings"]
 
-Gap = tuple[float, float, float]
-"""A difference and its interval."""
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 SHOWN = 5
-"""Pairs of models that are named for each column."""
+"""Like lines; of more, their number is said."""
+NAMED = 8
+"""Models, and columns, that are named beside a note."""
+BUDGETS = {
+    "smoke": "Budget smoke is a shortened training and few samples, to see that all runs: not for publication.",
+    "laptop": "Budget laptop is a shortened training: the order of models may be another under budget paper.",
+}
+"""What is to be known of a shorter budget."""
 
 
 def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     """What a reader must know before he believes the table."""
-    lines = _code(group) + _collapsed_stages(group) + _collapsed(group) + _flips(group) + _left_out(group)
-    lines += _references(group) + _notes(group)
+    lines = [BUDGETS[group.budget]] if group.budget in BUDGETS else []
+    lines += _code(group) + _collapsed_stages(group) + _collapsed(group) + hidden(group) + _flips(group)
+    lines += _left_out(group) + _references(group) + _notes(group)
     for line in group.lines:
         lost = sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)})
         if lost:
             lines.append(f"{group.title(line)} lacks seed {', '.join(map(str, lost))}.")
     lines += [failure(cell) for cell in failed]
-    if group.budget == "smoke":
-        lines.append("Budget smoke is a shortened training and few samples, to see that all runs: not for publication.")
     if group.budget != "paper" and any(number.paper for number in group.numbers.values()):
         lines.append(f"The paper's numbers are of its full schedule, ours of budget {group.budget}.")
     return lines
@@ -89,15 +94,18 @@ def _flips(group: Group) -> list[str]:
     """Pairs of models that the second judge puts in the other order: a conclusion that depends on the judge."""
     lines = []
     for column in (c for c in group.columns if c.metric == COHERENCE):
-        found = list(_flipped(group, column))
-        for one, other, first, second in found[:SHOWN]:
+        for one, other, first, second in _flipped(group, column):
             lines.append(
                 f"{column.title}: the second judge puts {group.title(one)} and {group.title(other)} in the other "
-                f"order ({_said(first)} and {_said(second)} points apart): do not conclude from it."
+                f"order ({first.said} and {second.said} points apart): do not conclude from it."
             )
-        if len(found) > SHOWN:
-            lines.append(f"{column.title}: the second judge puts {len(found) - SHOWN} more pairs in the other order.")
-    return lines
+    return _first(lines, "The second judge puts {} more pairs of models in the other order.")
+
+
+def _first(lines: Sequence[str], more: str) -> list[str]:
+    """Of many like lines the first ones, and how many there are more."""
+    rest = len(lines) - SHOWN
+    return [*lines[:SHOWN], *([more.format(rest)] if rest > 0 else [])]
 
 
 def _flipped(group: Group, column: Column) -> Iterator[tuple[Line, Line, Gap, Gap]]:
@@ -111,26 +119,9 @@ def _flipped(group: Group, column: Column) -> Iterator[tuple[Line, Line, Gap, Ga
     for one, other in combinations(read, 2):
         first, second = ((read[one][k], read[other][k]) for k in (0, 1))
         if (first[0].mean - first[1].mean) * (second[0].mean - second[1].mean) < 0:
-            gaps = _gap(*first), _gap(*second)
-            if all(low * high > 0 for _, low, high in gaps):
+            gaps = gap(*first), gap(*second)
+            if all(found.side for found in gaps):
                 yield one, other, *gaps
-
-
-def _gap(one: Number, other: Number) -> Gap:
-    """The difference of two models and its 95 % interval: over the seeds in common, or of one seed each over its
-    samples; NaN where neither is known."""
-    both = paired(one.by_seed, other.by_seed)
-    if len(both.seeds) > 1:
-        return both.mean, *both.interval
-    (low, high), (low2, high2) = one.interval, other.interval
-    mean = one.mean - other.mean
-    below, over = math.hypot(one.mean - low, high2 - other.mean), math.hypot(high - one.mean, other.mean - low2)
-    return mean, mean - below, mean + over
-
-
-def _said(gap: Gap) -> str:
-    mean, low, high = gap
-    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
 def _left_out(group: Group) -> list[str]:
@@ -150,40 +141,73 @@ def _left_out(group: Group) -> list[str]:
 def _references(group: Group) -> list[str]:
     """Reference points that were measured more than once and came out differently."""
     lines = []
-    for source, title in (("real", "Real data's"), ("shuffled", "Shuffled tuples'")):
+    for source in SOURCES:
         for column in group.columns_of(source):
             number = group.number(source, column.point)
             if number and len(number.values) > 1:
                 ends = f"{min(number.values):.4g} to {max(number.values):.4g}"
-                lines.append(f"{title} {column.title} differs between cells, {ends}: their mean is shown.")
-    return lines
+                title = reference_title(group, source)
+                lines.append(f"{title}: {column.title} differs between cells, {ends}; their mean is shown.")
+    return _first(lines, "{} more reference points differ between cells; their means are shown.")
 
 
 def _notes(group: Group) -> list[str]:
-    """Each note of a row once, with the columns it is about; of notes that differ in their numbers only, all numbers:
-    '3 to 366 of 400 samples are of no class (4 times)'."""
-    found: dict[str, tuple[set[str], dict[str, None]]] = {}
+    """Each note of a row once, with the columns and the models it is about; of notes that differ in their numbers only
+    the range of these, and each model's own: '3 to 366 of 400 samples are of no class (MVAE 98 to 366, MLD 3)'."""
+    found: dict[str, tuple[dict[Line, set[str]], dict[Column, None]]] = {}
     for column in group.columns:
         for line in group.lines:
             number = group.number("model", column.point, line)
             for note in number.notes if number else ():
-                notes, columns = found.setdefault(NUMBER.sub("#", note), (set(), {}))
-                notes.add(note)
-                columns[column.title] = None
-    return [f"{', '.join(columns)}: {_merged(notes).rstrip('.')}." for notes, columns in found.values()]
+                notes, columns = found.setdefault(NUMBER.sub("#", note), ({}, {}))
+                notes.setdefault(line, set()).add(note)
+                columns[column] = None
+    return [f"{_where(list(columns))}: {_noted(group, notes)}." for notes, columns in found.values()]
 
 
-def _merged(notes: Collection[str]) -> str:
-    """Texts that differ in their numbers as one, with the range of each number."""
-    first, *rest = sorted(notes)
-    if not rest:
-        return first
-    columns = zip(*(NUMBER.findall(note) for note in notes), strict=True)
-    ranges = iter([_range(list(column)) for column in columns])
-    return f"{NUMBER.sub(lambda _: next(ranges), first)} ({len(notes)} such notes)"
+def _where(columns: Sequence[Column]) -> str:
+    """'Joint(S) FID, M → S FID'; of many their metrics: 'FMD (75 numbers)'."""
+    if len(columns) <= NAMED:
+        return ", ".join(column.title for column in columns)
+    counts = Counter(column.measure for column in columns)
+    return ", ".join(f"{metric} ({count} numbers)" for metric, count in counts.items())
+
+
+def _noted(group: Group, notes: Mapping[Line, set[str]]) -> str:
+    """'biased: 500 samples (MVAE)', '13 to 215 of 400 samples are of no class (MVAE 215, MLD 13)'."""
+    every = sorted({note for own in notes.values() for note in own})
+    said, varying = _merged(every)
+    if len(notes) == len(group.lines) > SHOWN and not varying:
+        return f"{said.rstrip('.')} (all models)"
+    lines = sorted(notes, key=lambda line: -_most(notes[line], varying))
+    own = [" ".join([group.title(line), *_own(notes[line], varying)]) for line in lines]
+    more = [f"{len(own) - NAMED} more"] if len(own) > NAMED else []
+    return f"{said.rstrip('.')} ({', '.join(own[:NAMED] + more)})"
+
+
+def _merged(notes: Sequence[str]) -> tuple[str, list[int]]:
+    """Texts that differ in their numbers as one, with the range of each number, and which numbers vary."""
+    columns = list(zip(*(NUMBER.findall(note) for note in notes), strict=True))
+    ranges = iter(map(_range, columns))
+    varying = [k for k, column in enumerate(columns) if len(set(column)) > 1]
+    return NUMBER.sub(lambda _: next(ranges), notes[0]), varying
+
+
+def _own(notes: Collection[str], varying: Sequence[int]) -> list[str]:
+    """A model's numbers, of those that vary."""
+    return [" and ".join(_range([NUMBER.findall(note)[k] for note in notes]) for k in varying)] if varying else []
+
+
+def _most(notes: Collection[str], varying: Sequence[int]) -> float:
+    """The largest of a model's first varying number."""
+    return max(_value(NUMBER.findall(note)[varying[0]]) for note in notes) if varying else 0.0
 
 
 def _range(numbers: Sequence[str]) -> str:
     """'176 to 366', each as it was written."""
-    ordered = sorted(numbers, key=lambda number: float(number.replace(",", "")))
+    ordered = sorted(numbers, key=_value)
     return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", ""))

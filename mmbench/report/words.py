@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..config import canonical, flat
-from ..store import DISPLAY_ONLY, Cell, RowRecord
-from .claims import Claim
+from ..store import Cell, ModalityRecord
+from .claims import claims, unjudged
 from .code import provenance
 from .comparison import SHORT, Group
-from .notes import footnotes
+from .judges import judges_said
+from .notes import footnotes, own_notes
 from .paper import model_title
+from .protocol import protocol_said
+from .table import reference_title
 from .text import MARKDOWN, Style
 
-__all__ = ["about", "chosen", "claim_lines", "failure", "footnotes"]
+__all__ = ["about", "chosen", "claim_lines", "failure", "footnotes", "own_notes"]
 
 
 def chosen(group: Group) -> str:
@@ -22,20 +24,18 @@ def chosen(group: Group) -> str:
 
 
 def about(group: Group) -> list[str]:
-    """What the table shows: data, budget, counts, judges, seeds, configurations."""
-    data, protocol = group.dataset, group.cells[0]["protocol"]
-    legend = ", ".join(f"{group.names.initials[m]}: {group.names.long(m)}" for m in group.names.modalities)
-    settings = flat({k: v for k, v in protocol.items() if k not in DISPLAY_ONLY})
-    chosen = ", ".join(f"{field}={value}" for field, value in sorted(settings.items()) if value is not None)
-    sizes = f"{data['train']:,} training and {data['test']:,} {data['split']} tuples"
+    """How a table was made: data, networks, judges, samples, seeds, code, configurations."""
+    data = group.dataset
     lines = [
-        f"Data: {sizes} ({legend}); fingerprint {data['fingerprint']}.",
-        f"Every model was given: {_equal_terms(group)}.",
-        f"Samples behind each number: {_counts(group)}. Protocol: {chosen}{_departures(group)}.",
-        *(f"Judge of {what}: {judge}." for judge, what in _judges(group).items()),
+        f"{group.heading}: {_items(group)}. {data['train']:,} training and {data['test']:,} {data['split']} tuples, "
+        "each with an item of every modality.",
+        f"Networks and likelihoods of all models: {_equal_terms(group)}.",
+        *judges_said(group),
+        f"Samples behind each number: {_counts(group)}.",
         *_reference_data(group),
-        f"Seeds: {', '.join(map(str, group.seeds))}.",
-        f"Made by: {provenance(group.cells)}.",
+        *protocol_said(group),
+        f"Training seeds: {_seeds(group.seeds)}.",
+        f"Made by: {provenance(group.cells)}; data fingerprint {data['fingerprint']}.",
     ]
     for line in group.lines:
         many = group.changed(line) if len(group.changed(line)) > SHORT else ""
@@ -45,68 +45,70 @@ def about(group: Group) -> list[str]:
     return lines
 
 
+def _items(group: Group) -> str:
+    """'P: pen (image, 1 × 28 × 28), N: name (text, 5 tokens)'; those of one kind together."""
+    kinds: dict[str, list[str]] = {}
+    for m in group.dataset["modalities"]:
+        short, long = group.names.initials[m["name"]], group.names.long(m["name"])
+        kinds.setdefault(_kind(m), []).append(long if short == long else f"{short}: {long}")
+    return ", ".join(f"{', '.join(names)} ({kind})" for kind, names in kinds.items())
+
+
+def _kind(modality: ModalityRecord) -> str:
+    shape = " × ".join(map(str, modality["shape"]))
+    if modality["tokens"]:
+        return f"text, {shape} tokens"
+    return f"image, {shape}" if len(modality["shape"]) == 3 else shape
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """'1 (number 0)', '5 (0 to 4)', '2 (0, 2)'."""
+    if len(seeds) == 1:
+        return f"1 (number {seeds[0]})"
+    whole = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{len(seeds)} ({f'{seeds[0]} to {seeds[-1]}' if whole else ', '.join(map(str, seeds))})"
+
+
 def _equal_terms(group: Group) -> str:
-    """'M mnist_mlp, latent 16, laplace 0.75, weight 3.92; S svhn_conv, ...': what must agree within a table."""
-    return "; ".join(
-        f"{group.names.initials[m['name']]} {m['network']}, latent {m['latent']}, {m['likelihood']}"
-        + (f" {m['scale']:g}" if not m["tokens"] else "")
-        + f", weight {m['weight']:g}"
-        for m in group.dataset["modalities"]
-    )
-
-
-def _departures(group: Group) -> str:
-    """The protocol's settings that are not the budget's."""
-    own = {name: value for name, value in group.cells[0]["overrides"].items() if name.startswith("eval.")}
-    said = ", ".join(f"{name.removeprefix('eval.')}={canonical(value)}" for name, value in sorted(own.items()))
-    return f" (not the budget's: {said})" if said else ""
+    """'M mnist_mlp, 16 latent dimensions, laplace likelihood of scale 0.75, its loss × 3.92; S ...': what must agree
+    within a table; modalities that are given the same share their words."""
+    found: dict[str, list[str]] = {}
+    for m in group.dataset["modalities"]:
+        scale = "" if m["tokens"] else f" of scale {m['scale']:g}"
+        words = f"{m['network']}, {m['latent']} latent dimensions, {m['likelihood']} likelihood{scale}"
+        found.setdefault(f"{words}, its loss × {m['weight']:g}", []).append(group.names.initials[m["name"]])
+    return "; ".join(f"{', '.join(names)} {words}" for words, names in found.items())
 
 
 def _reference_data(group: Group) -> list[str]:
-    """Which real data the reference points were measured on: 'FMD: 400 other test tuples'."""
+    """Which real data the reference points were measured on: 'FMD of 400 other test tuples'."""
     found: dict[str, dict[str, None]] = {}
     for (source, _, point), number in group.numbers.items():
         if source == "real":
-            where = f"{number.row['count']:,} samples, {number.row['data']}"
+            where = f"{number.row['count']:,} samples ({number.row['data'] or 'unknown'})"
             found.setdefault(where, {})[group.names.metric(point[0])] = None
-    said = "; ".join(f"{', '.join(metrics)} on {where}" for where, metrics in found.items())
-    return [f"Real data: {said}."] if said else []
+    said = "; ".join(f"{', '.join(metrics)} from {where}" for where, metrics in found.items())
+    return [f"{reference_title(group, 'real')}: {said}."] if said else []
 
 
 def _counts(group: Group) -> str:
-    """'Coherence 10,000; FID 500 to 5,000'."""
+    """'Coherence, FMD 10,000; FID 500 to 5,000'."""
     counts: dict[str, set[int]] = {}
     for column in group.columns:
         for line in group.lines:
             if number := group.number("model", column.point, line):
                 counts.setdefault(group.names.metric(column.metric), set()).add(int(number.row["count"]))
-    parts = [f"{title} {min(n):,}" + (f" to {max(n):,}" if len(n) > 1 else "") for title, n in counts.items()]
-    return "; ".join(parts) or "none"
+    found: dict[str, list[str]] = {}
+    for title, n in counts.items():
+        found.setdefault(f"{min(n):,}" + (f" to {max(n):,}" if len(n) > 1 else ""), []).append(title)
+    return "; ".join(f"{', '.join(titles)} {count}" for count, titles in found.items()) or "none"
 
 
-def _judges(group: Group) -> dict[str, str]:
-    """Judge -> what it judged: 'Coherence(M), FMD(M)'."""
-    found: dict[str, dict[str, None]] = {}
-    for column in group.columns:
-        number = next(n for line in group.lines if (n := group.number("model", column.point, line)))
-        what = f"{group.names.metric(column.metric)}({group.names.short(column.point[2])})"
-        found.setdefault(_judge(number.row), {})[what] = None
-    return {judge: ", ".join(what) for judge, what in found.items()}
-
-
-def _judge(row: RowRecord) -> str:
-    """'lenet 98.9 % [a1b2c3d4], over reference autoencoder [e5f6a7b8]'."""
-    identity = f" [{row['identity']}]" if row["identity"] else ""
-    return row["judge"] + identity + (f", over reference autoencoder [{row['reference']}]" if row["reference"] else "")
-
-
-def claim_lines(found: Sequence[Claim], style: Style) -> list[str]:
+def claim_lines(group: Group, style: Style) -> list[str]:
     """A line for each of the paper's claims whose numbers were measured, and one for those that lack some."""
-    bold = style.best if style is MARKDOWN else ("", "")
+    bold, found = style.best if style is MARKDOWN else ("", ""), claims(group)
     lines = [f"{bold[0]}{c.letter}. {c.verdict}{bold[1]}: {c.text}. {c.numbers}." for c in found if not c.lacking]
-    if rest := [f"{c.letter} ({c.numbers})" for c in found if c.lacking]:
-        lines.append(f"Cannot tell, for lack of numbers: {', '.join(rest)}.")
-    return lines
+    return lines + unjudged(group, found)
 
 
 def failure(cell: Cell) -> str:

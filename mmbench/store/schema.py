@@ -74,7 +74,9 @@ class ModalityRecord(TypedDict):
 
 @strict
 class DatasetRecord(TypedDict):
-    name: Name  # the word typed after --dataset
+    name: Name  # the dataset in results and on disk
+    typed: NotRequired[Name]  # the word typed after --dataset, where it is not the name: 'module:Class', a file's path
+    views: NotRequired[Count]  # of a dataset that has a choice, where not all were asked for
     title: Word  # the name in print
     family: Word  # of recipes: 'digits', 'captions'
     fingerprint: Word  # hash over every byte of the data
@@ -203,6 +205,9 @@ class Cell(TypedDict):
     seed: Count  # training seed
     config: Settings  # the model's full configuration
     protocol: Settings  # how it was measured: mmbench.config.Protocol
+    missing: NotRequired[
+        Annotated[float, AllowInfNan(False), Field(gt=0, lt=1)]
+    ]  # probability with which each modality of a training tuple was dropped; none where they were whole
     overrides: Annotated[dict[Word, Any], Many]  # settings that are not the recipe's; the protocol's begin with 'eval.'
     code: CodeRecord
     status: Literal["complete", "failed"]

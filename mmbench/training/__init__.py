@@ -4,6 +4,7 @@ from .checkpoint import Checkpoints
 from .draws import StreamDraws
 from .flops import flops_of_all
 from .frozen import fit
+from .incomplete import prepared
 from .loop import Trainer, learning_rate
 from .sizes import stored_size
 from .stages import Keeper, StageRecord, stage_trainer, train
@@ -17,6 +18,7 @@ __all__ = [
     "fit",
     "flops_of_all",
     "learning_rate",
+    "prepared",
     "stage_trainer",
     "stored_size",
     "train",

@@ -27,6 +27,7 @@ from ..tensors import Made, once
 from .changes import Changes, put, size, trained
 from .checkpoint import Checkpoints
 from .draws import PassDraws
+from .incomplete import loss_of, prepared
 from .loop import Course, Trainer
 
 __all__ = ["Keeper", "StageRecord", "first_weights", "stage_trainer", "train"]
@@ -179,7 +180,7 @@ def _train_stage(
     """The tensors that the stage changed, and its record."""
     model.eval()
     live = Changes(model, stage)
-    tuples = stage.prepare(train_split) if stage.prepare else train_split
+    tuples = prepared(stage, train_split)
     trainer = stage_trainer(model, stage, tuples, seed, live, live.places)
     stage.module.train()
     course = trainer.run(checkpoints, progress)
@@ -200,10 +201,6 @@ def stage_trainer(
 ) -> Trainer:
     """The training of a stage on its own (prepared) tuples; `live` gives what its checkpoints keep, `places` what else
     they may have kept."""
-
-    def loss(rows: Tensor, generator: torch.Generator) -> Mapping[str, Tensor]:
-        return stage.loss(tuples.gather(rows, stage.modalities), generator)
-
     return Trainer(
         title=f"train {stage.name}",
         who=f"stage {stage.name!r}",
@@ -211,7 +208,7 @@ def stage_trainer(
         schedule=stage.schedule,
         total=stage.schedule.total_steps(len(tuples)),
         draws=PassDraws(seed, stage.name, len(tuples), stage.schedule.batch_size, model.device),
-        loss=loss,
+        loss=loss_of(model, stage, tuples),
         live=live,
         places=places,
     )

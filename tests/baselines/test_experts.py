@@ -10,7 +10,16 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from mmbench.seeding import Noise
-from mmbench_baselines.experts import Gaussian, choose, chunk_sizes, kl, kl_to_standard, mixture, product
+from mmbench_baselines.experts import (
+    Gaussian,
+    choose,
+    kl,
+    kl_to_standard,
+    mixture,
+    product,
+    stratified,
+    stratified_present,
+)
 from mmbench_baselines.mmvae_dreg import laplace
 
 
@@ -83,8 +92,12 @@ def test_divergences_are_those_of_torch_and_of_the_closed_form() -> None:
     ("count", "parts", "sizes"),
     [(256, 3, [85, 85, 86]), (256, 2, [128, 128]), (9, 7, [1] * 6 + [3]), (3, 7, [0] * 6 + [3]), (5, 1, [5])],
 )
-def test_chunk_sizes(count: int, parts: int, sizes: list[int]) -> None:
-    assert chunk_sizes(count, parts) == sizes
+def test_chunks_of_a_mixture(count: int, parts: int, sizes: list[int]) -> None:
+    """The k-th expert's means are k; the same by the way of incomplete tuples where nothing is missing."""
+    q = Gaussian(*torch.arange(parts).double()[:, None, None].expand(2, parts, count, 1))
+    expected = [k for k, size in enumerate(sizes) for _ in range(size)]
+    assert stratified(q).mu[:, 0].tolist() == expected
+    assert stratified_present(q, torch.ones(parts, count, dtype=torch.bool)).mu[:, 0].tolist() == expected
 
 
 def test_mixture_takes_consecutive_chunks() -> None:

@@ -15,15 +15,15 @@ from mmbench.modality import DatasetSpec
 from mmbench.model import Model
 from mmbench.networks import Networks
 
-from .faults import building, dependence, generating, sampling, stages, training
+from .faults import building, dependence, generating, incomplete, sampling, stages, training
 from .faults.generating import DrawsGlobally, SeedsGlobally
 from .faults.sampling import NoiseOfTheBatch
 from .faults.training import NaNGradient
 from .tiny import Tiny
 
-PARTS = (building, stages, training, dependence, generating, sampling)
+PARTS = (building, stages, training, incomplete, dependence, generating, sampling)
 FAULTS = {model: fault for part in PARTS for model, fault in part.FAULTS.items()}
-SOUND = (Tiny, *training.SOUND, *dependence.SOUND)
+SOUND = (Tiny, *training.SOUND, *dependence.SOUND, *incomplete.SOUND)
 
 
 def test_every_check_has_a_model_that_fails_it() -> None:

@@ -15,13 +15,19 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmbench.checks import toys
+from mmbench.data.missing import incomplete
 from mmbench.modality import DatasetSpec, Modality
 from mmbench.networks import Networks
-from mmbench.seeding import Noise, seeded_init
-from mmbench_mld.diffusion import choose_given, on_host
+from mmbench.plugins import MODELS, load
+from mmbench.seeding import Noise, on_host, seeded_init
+from mmbench.training.incomplete import loss_of, prepared
+from mmbench_mld.diffusion import choose_given
+from mmbench_mld.inpaint import MLDInpaint
 from mmbench_mld.model import MLD
 from mmbench_mld.moves import Langevin, Restart, Sampler
 from mmbench_mld.schedule import TimePath
+from mmbench_mld.uni import MLDUni
 
 SPEC = DatasetSpec(
     name="toy",
@@ -100,8 +106,11 @@ def test_the_modes_refuse_what_a_gpu_waits_for(wait):
         wait(torch.ones(3))
 
 
+SMALL = {"width": 16, "time_embed": 8, "groups": 4, "blocks": 1}
+
+
 def build(**settings):
-    small = {"width": 16, "time_embed": 8, "groups": 4, "blocks": 1, **settings}
+    small = {**SMALL, **settings}
     with seeded_init(0):
         return MLD.build(SPEC, replace(MLD.recipe(SPEC, "smoke"), **small), Networks())
 
@@ -162,6 +171,74 @@ def test_a_training_step_does_not_wait(p_joint, monkeypatch):
             stage.loss(batch, generator)["loss"].backward()
     assert len(host) == 12
     assert model.score.lift.weight.grad is not None
+
+
+@pytest.mark.parametrize("cls", [MLD, MLDUni, MLDInpaint])
+def test_a_step_on_incomplete_tuples_does_not_wait(cls, monkeypatch):
+    """From the rows of the step on: the mask is gathered as the latents are, shapes stay."""
+    data = toys()[1]
+    with seeded_init(0):
+        model = cls.build(data.spec, replace(cls.recipe(data.spec, "smoke"), **SMALL), Networks())
+    (*_, stage), generator = model.stages(), torch.Generator().manual_seed(0)
+    tuples = prepared(stage, incomplete(data.train, 0.4, seed=0))
+    loss, rows = loss_of(model, stage, tuples), torch.arange(16)
+    monkeypatch.setattr("mmbench_mld.diffusion.on_host", lambda generator: torch.Generator().manual_seed(3))
+    host: list[torch.Tensor] = []
+    rand = torch.rand
+
+    def watched(*shape, **more):
+        made = rand(*shape, **more)
+        if more["generator"] is not generator:
+            host.append(made)
+        return made
+
+    for _ in range(30):  # tabulates the masks
+        loss(rows, generator)
+    monkeypatch.setattr(torch, "rand", watched)
+    with no_waits(host=host):
+        for _ in range(12):
+            loss(rows, generator)["loss"].backward()
+    assert model.score.lift.weight.grad is not None
+
+
+VAES = ("mmvae", "mmvae_dreg", "mopoe", "mvae", "mvtcae")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4], ids=["whole", "incomplete"])
+@pytest.mark.parametrize("name", VAES)
+def test_a_step_of_a_vae_does_not_wait(name, share, monkeypatch):
+    """MVAE's choice of subsets alone is looked at, which the host drew."""
+    data, cls = toys()[1], load(MODELS, name)
+    config = cls.recipe(data.spec, "smoke")
+    with seeded_init(0):
+        model = cls.build(data.spec, replace(config, samples=2) if name == "mmvae_dreg" else config, Networks()).train()
+    (stage,), generator = model.stages(), torch.Generator().manual_seed(0)
+    loss, rows = loss_of(model, stage, prepared(stage, incomplete(data.train, share, seed=0))), torch.arange(16)
+    monkeypatch.setattr("mmbench_baselines.mvae.on_host", lambda generator: torch.Generator().manual_seed(3))
+    host: list[torch.Tensor] = []
+    permuted = torch.randperm
+
+    def watched(*shape, **more):
+        order = permuted(*shape, **more)
+        host.append(order[: model.config.random_subsets])
+        return Order(host[-1])
+
+    loss(rows, generator)["loss"].backward()
+    monkeypatch.setattr(torch, "randperm", watched)
+    with no_waits(host=host):
+        loss(rows, generator)["loss"].backward()
+    assert len(host) == (name == "mvae")
+    assert all(p.grad is not None for p in model.parameters())
+
+
+class Order:
+    """A permutation of the host's whose beginning is looked at."""
+
+    def __init__(self, beginning):
+        self.beginning = beginning
+
+    def __getitem__(self, places):
+        return self.beginning
 
 
 UP = (Restart(low=0.05, high=0.2, steps=1, times=1),)

@@ -68,7 +68,7 @@ def test_a_text_ends_at_its_first_end() -> None:
         ({"scale": math.inf}, "scale must be > 0 and finite, got inf"),
         ({"weight": math.nan}, "weight must be >= 0 and finite, got nan"),
         ({"weight": -1.0}, "weight must be >= 0"),
-        ({"latent": 0}, "latent must be >= 1, got 0"),
+        ({"latent": 0}, "latent must be a whole number >= 1, got 0"),
     ],
 )
 def test_impossible_modalities_are_refused(change: dict[str, object], message: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,11 +13,13 @@ from matplotlib.lines import Line2D
 from ...config import canonical
 from ..against import Series, Trade, front, trades
 from ..columns import Column
-from ..comparison import Group
+from ..comparison import Group, Line
 from ..layout import main_columns
+from .axes import scale_of
 from .looks import FILLS, Look, look_of
-from .marks import arms
-from .style import INK, SMALL, SOFT, TEXT, Width, cut, fit, legend, panels, styled
+from .marks import bar, marked, reference, reference_handles, reference_lines
+from .measures import key
+from .style import INK, SMALL, SOFT, TEXT, Width, cut, fit, in_a_row, legend, panels, styled
 
 __all__ = ["against", "fronts"]
 
@@ -32,14 +35,18 @@ def against(group: Group, some: Sequence[Series], setting: str, width: Width = "
         return None
     with styled():
         look = _looks(some)
-        figure, axes = panels(len(columns), width, 2 if width == "column" else 3, tall=1.5, extra=0.5)
-        ticks = _positions(some)
+        across = in_a_row([len(columns)], width, 3)
+        figure, axes = panels([len(columns)], width, across, tall=1.5, extra=0.5)
+        ticks, lines = _positions(some), [line for one in some for line in one.lines]
         for ax, column in zip(axes, columns, strict=True):
             for one in some:
                 _curve(ax, group, one, column, look[one.title], ticks)
+            _scaled(ax, "y", group, column, lines)
             _setting_axis(ax, some, setting, ticks)
             ax.set_title(fit(column.title, 1.9, TEXT))
-        legend(figure, _handles(some, look), f"{group.heading}, budget {group.budget}: against {setting}")
+        handles = _handles(some, look) + reference_handles(group, columns)
+        title = f"{group.heading}, budget {group.budget}: against {setting}"
+        legend(figure, handles, title, key=key(group))
     return figure
 
 
@@ -51,17 +58,21 @@ def fronts(group: Group, some: Sequence[Series], setting: str, width: Width = "p
         return None
     with styled():
         look = _looks(some)
-        figure, axes = panels(len(found), width, 2 if width == "column" else 3, tall=1.9, extra=0.5)
+        figure, axes = panels([len(found)], width, in_a_row([len(found)], width, 3), tall=1.9, extra=0.6)
         for ax, trade in zip(axes, found, strict=True):
             _front(ax, group, trade)
             for one in some:
                 _trade(ax, group, one, trade, look[one.title])
+            _scaled(ax, "x", group, trade.quality, group.lines)
+            _scaled(ax, "y", group, trade.coherence, group.lines)
             ax.set(xlabel=f"← {fit(trade.quality.title, 1.6)}", ylabel=f"{fit(trade.coherence.title, 1.4)} →")
         handles = [
             *_handles(some, look),
             Line2D([], [], color=SOFT, linestyle="--", linewidth=0.8, label="Pareto front"),
+            *reference_handles(group, [column for trade in found for column in (trade.quality, trade.coherence)]),
         ]
-        legend(figure, handles, f"{group.heading}, budget {group.budget}: the Pareto front along {setting}")
+        title = f"{group.heading}, budget {group.budget}: the Pareto front along {setting}"
+        legend(figure, handles, title, key=key(group))
     return figure
 
 
@@ -70,8 +81,7 @@ def _curve(ax: Axes, group: Group, one: Series, column: Column, look: Look, tick
     points = [(ticks[canonical(value)], number) for value, number in found if number]
     ax.plot([x for x, _ in points], [number.mean for _, number in points], **_style(look), linewidth=0.9)
     for x, number in points:
-        if bars := arms(number.mean, number.interval):
-            ax.errorbar(x, number.mean, yerr=bars, color=look.colour, elinewidth=0.7, capsize=1.5, linestyle="none")
+        bar(ax, "y", (x, number.mean), number.interval, color=look.colour, linewidth=0.7)
 
 
 def _trade(ax: Axes, group: Group, one: Series, trade: Trade, look: Look) -> None:
@@ -80,6 +90,18 @@ def _trade(ax: Axes, group: Group, one: Series, trade: Trade, look: Look) -> Non
     ax.plot([place[0] for _, place in points], [place[1] for _, place in points], **_style(look), linewidth=0.9)
     for value, place in points:
         ax.annotate(cut(canonical(value), 12), place, (3, 3), textcoords="offset points", fontsize=SMALL, color=INK)
+
+
+def _scaled(ax: Axes, side: Literal["x", "y"], group: Group, column: Column, lines: Iterable[Line]) -> None:
+    """The axis of a column, with chance and real data on it."""
+    numbers = [number for line in lines if (number := group.measured("model", column, line))]
+    ends = [end for n in numbers for end in (n.mean, *n.interval) if not math.isnan(end)]
+    if column.higher_is_better is False:
+        ends = [end for end in ends if end > 0] or ends
+    if ends:
+        references = [reference(group, column, source) for source in ("shuffled", "real") if marked(column, source)]
+        scale_of(column, ends, references).on(ax, side)
+        reference_lines(ax, side, group, column)
 
 
 def _front(ax: Axes, group: Group, trade: Trade) -> None:

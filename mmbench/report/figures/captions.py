@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ..comparison import Group, Line
 from .grids import heading_of, rgb
+from .measures import called
 from .plates import GIVEN, REAL, Kept, Row, plate
 from .style import INK, SMALL, TEXT, WIDTHS, Width, fit, new_figure, styled, wrapped
 
@@ -79,7 +80,7 @@ def _draw_band(figure: Figure, group: Group, rows: list[Row], left: float, top: 
 
 def _parts(group: Group, row: Row) -> list[str]:
     """The lines of a column's title: 'given', 'image'; or the model's."""
-    return [row.block] if row.line else [row.block, group.names.long(row.modality)]
+    return [row.block] if row.line else [row.block, called(group, row.modality)]
 
 
 def _draw_cell(ax: Axes, value: Any, *, framed: bool) -> None:

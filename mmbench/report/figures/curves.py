@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ...progress import one_line
 from ...store import Cell
 from ..comparison import Group, Line
 from .looks import seed_look
-from .style import TEXT, Width, cut, fit, legend, panels, styled
+from .style import TEXT, Width, cut, fit, in_a_row, legend, panels, styled
 
-__all__ = ["training_curves"]
+__all__ = ["tick_words", "training_curves", "training_words"]
 
 MOST = 6
 """Panels of a figure: each stage's loss, then as many of its parts as have room."""
@@ -22,6 +23,7 @@ POINTS = 400
 """Of a curve, at most: more than these no reader sees."""
 NAMED = 10
 """Seeds that the legend names."""
+ABBREVIATED = ("nll", "kl", "elbo", "mse")
 BEGINNING = 0.05
 """Part of the training that does not decide the axis, since losses begin far above where they end."""
 
@@ -34,13 +36,18 @@ def training_curves(group: Group, line: Line, width: Width = "page") -> Figure |
     if not shown:
         return None
     with styled():
-        across = 2 if width == "column" else 3 if len(shown) % 4 else 4
-        figure, axes = panels(len(shown), width, across, tall=1.15, extra=0.5)
+        figure, axes = panels([len(shown)], width, in_a_row([len(shown)], width), tall=1.15, extra=0.5)
         for ax, (stage, term) in zip(axes, shown, strict=True):
             _panel(ax, cells, stage, term)
         title = f"{cut(group.title(line), 40)} on {group.heading}, budget {group.budget}: training"
         legend(figure, _handles(cells, more), title)
     return figure
+
+
+def training_words(group: Group, line: Line) -> str:
+    """The caption: how to read what is drawn."""
+    seeds = ", a curve for each seed" if len(group.of(line)) > 1 else ""
+    return f"Losses over the optimiser's steps{seeds}; the first steps may lie above the axis."
 
 
 def _chosen(cells: Sequence[Cell]) -> tuple[list[tuple[str, str]], int]:
@@ -90,7 +97,7 @@ def _panel(ax: Axes, cells: Sequence[Cell], stage: str, term: str) -> None:
         ax.plot(xs, ys, color=colour, linestyle=stroke, linewidth=0.8, marker=marker, markersize=3)
         settled += ys[int(BEGINNING * len(ys)) :]
     _limit(ax, settled)
-    ax.set_title(fit(term if stage == term else f"{stage}: {term}", 1.45, TEXT))
+    ax.set_title(fit(_words(term) if stage == term else f"{stage}: {_words(term)}", 1.45, TEXT))
     ax.set_xlabel("optimiser step")
 
 
@@ -99,7 +106,22 @@ def _limit(ax: Axes, settled: Sequence[float]) -> None:
     if settled and max(settled) > min(settled):
         room = 0.08 * (max(settled) - min(settled))
         ax.set_ylim(min(settled) - room, max(settled) + room)
-    ax.ticklabel_format(style="sci", scilimits=(-3, 4), axis="both")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(4))
-        axis.get_offset_text().set_fontsize(6)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: tick_words(value)))
+
+
+def tick_words(value: float) -> str:
+    """'250', '2.5k', '12M', '1e-05': each tick says its number, without a factor at the end of the axis."""
+    for least, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if least <= abs(value) < 1e13:
+            return f"{value / least:.10g}{unit}"
+    return f"{value:.6g}".replace("e+", "e")
+
+
+def _words(term: str) -> str:
+    """A term of a loss in print: 'NLL of name from name' for 'nll_name_from_name'."""
+    words = one_line(term).replace("_", " ").split(" ")
+    if len(words) > 1 and words[0] == "nll":
+        words.insert(1, "of")
+    return " ".join(word.upper() if word in ABBREVIATED else word for word in words)

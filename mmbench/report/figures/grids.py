@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..comparison import Group, Line
-from .plates import GIVEN, REAL, SHOWN, Kept, Plate, plate, task_words
+from .measures import called
+from .plates import EXAMPLE, GIVEN, REAL, SHOWN, Kept, Plate, plate, task_words
 from .style import INK, SMALL, SOFT, TEXT, WIDTHS, Width, cut, extent, fit, new_figure, styled, wrapped
 
 __all__ = ["given_grid", "heading_of", "rgb", "sample_grid", "seed_words"]
@@ -54,7 +55,7 @@ def sample_grid(group: Group, task: str, samples: Mapping[Line, Kept], width: Wi
     found = plate(group, task, samples)
     if found is None:
         return None
-    inches, titles = WIDTHS[width], _titles(group, found, 0.75 if width == "column" else 1.3)
+    inches, titles = WIDTHS[width], _titles(group, found, 1.3 if width == "page" else 0.75)
     left = 0.1 + _widest(titles)
     need = max(_needed(row.values) for row in found.rows)
     across = max(1, min(found.count, int((inches - left) / need)))
@@ -88,7 +89,7 @@ def given_grid(given: Mapping[str, np.ndarray], made: Mapping[str, np.ndarray], 
 
 
 def heading_of(group: Group, task: str, shown: Plate) -> str:
-    """'MNIST-SVHN, MNIST → SVHN, budget paper, seed 0'."""
+    """'MNIST-SVHN, M → S, budget paper, seed 0'."""
     return f"{group.heading}, {task_words(group, task)}, budget {group.budget}{seed_words(shown)}"
 
 
@@ -108,7 +109,7 @@ def _titles(group: Group, shown: Plate, most: float) -> list[str]:
     joint = len({row.modality for row in shown.rows if row.line}) > 1
     found = []
     for row in shown.rows:
-        name = fit(group.names.long(row.modality), most)
+        name = fit(called(group, row.modality), most)
         block = row.block if row.line is None else fit(row.block, most)
         seed = f" ({row.seed})" if row.line and len(shown.seeds) > 1 else ""
         found.append(f"{block}{seed}\n{name}" if row.line is None or joint or row.block in several else block + seed)
@@ -135,7 +136,7 @@ def _grid(rows: Sequence[tuple[str, str, np.ndarray]], heading: str, form: _Form
             box = (form.left / form.width, 1 - (top + tall) / height)
             ax = figure.add_axes((*box, form.cell * len(values) / form.width, tall / height))
             _draw_row(ax, values, framed=block == GIVEN, size=form.small)
-            weight = "bold" if block in (GIVEN, REAL) else "normal"
+            weight = "bold" if block in (GIVEN, REAL, EXAMPLE) else "normal"
             at = ((form.left - 0.05) / form.width, 1 - (top + tall / 2) / height)
             figure.text(*at, title, ha="right", va="center", fontsize=form.small, weight=weight)
             top += tall + gap
@@ -146,7 +147,7 @@ def _grid(rows: Sequence[tuple[str, str, np.ndarray]], heading: str, form: _Form
 
 
 def _gap(one: str, other: str, form: _Form) -> float:
-    return 0.02 if one == other else 0.09 if one in (GIVEN, REAL) else form.apart
+    return 0.02 if one == other else 0.09 if one in (GIVEN, REAL, EXAMPLE) else form.apart
 
 
 def _draw_row(ax: Axes, values: np.ndarray, *, framed: bool, size: float) -> None:

@@ -11,14 +11,11 @@ from ..columns import Column
 from ..comparison import Group, Line
 from ..numbers import Number, average
 from ..paper import COHERENCE, SECOND_JUDGE, Point, Published
-from .style import cut
 
-__all__ = ["Measure", "measures", "pairs"]
+__all__ = ["Measure", "called", "key", "measures", "pairs"]
 
 MOST = 8
 """Panels of single tasks; of more, tasks with equally many given modalities are averaged."""
-LONG = 14
-"""Characters of a modality's name in a title."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Measure:
     """The judged modality; '' for the mean over all of them."""
     points: tuple[Point, ...]
     task: str
-    """In print: 'Joint', 'MNIST → SVHN', '2 given → Sign'."""
+    """In print, as the tables have it: 'Joint', 'Joint(P)', 'S+N → P', '2 given → P'."""
     title: str
     """The metric in print."""
     is_coherence: bool
@@ -97,6 +94,19 @@ def pairs(group: Group) -> list[tuple[Measure, Measure]]:
     return found
 
 
+def key(group: Group) -> str:
+    """'P: pen, S: sign, N: name'; '' where titles have the names themselves."""
+    names = group.names
+    found = [(names.short(name), names.long(name)) for name in names.modalities]
+    return "" if all(short == long for short, long in found) else ", ".join(f"{s}: {long}" for s, long in found)
+
+
+def called(group: Group, modality: str) -> str:
+    """'pen (P)', by name and as tasks have it."""
+    short, long = group.names.short(modality), group.names.long(modality)
+    return long if short == long else f"{long} ({short})"
+
+
 def _same_task(one: Measure, other: Measure) -> bool:
     tasks, others = ({point[1] for point in m.points} for m in (one, other))
     return bool(tasks & others) if one.given == 0 or "" in (one.target, other.target) else tasks == others
@@ -119,25 +129,18 @@ def _averaged(group: Group, columns: Iterable[Column], *, by_target: bool) -> li
 def _measure(group: Group, columns: list[Column], target: str) -> Measure:
     first = columns[0]
     given = _given(first.point[1])
-    task = _task(group, first.point) if len(columns) == 1 else _kind(group, given, target)
+    task = first.short or first.label if len(columns) == 1 else _kind(group, given, target)
     points = tuple(column.point for column in columns)
     better, title = bool(first.higher_is_better), group.names.metric(first.metric)
     return Measure(first.metric, first.unit, better, given, target, points, task, title, first.is_coherence)
 
 
-def _task(group: Group, point: Point) -> str:
-    """'Joint', 'Joint: MNIST', 'MNIST → SVHN'."""
-    given, arrow, _ = point[1].partition("->")
-    target = "+".join(cut(group.names.long(name), LONG) for name in point[2].split("+"))
-    if arrow:
-        return f"{'+'.join(cut(group.names.long(name), LONG) for name in given.split('+'))} → {target}"
-    return "Joint" if "+" in point[2] else f"Joint: {target}"
-
-
 def _kind(group: Group, given: int, target: str) -> str:
-    """'2 given → Sign', 'Joint, mean over modalities'."""
-    name = cut(group.names.long(target), LONG) if target else "mean"
-    return f"{given} given → {name}" if given else f"Joint: {name}"
+    """'2 given → S', '2 given', 'Joint(S)'."""
+    name = group.names.short(target) if target else ""
+    if given:
+        return f"{given} given → {name}" if name else f"{given} given"
+    return f"Joint({name})" if name else "Joint"
 
 
 def _given(task: str) -> int:

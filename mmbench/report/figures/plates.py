@@ -14,10 +14,23 @@ import numpy as np
 from ...store import sample_key
 from ..comparison import Group, Line
 
-__all__ = ["GIVEN", "REAL", "Kept", "Plate", "Row", "given_of", "plate", "real_of", "targets_of", "task_words"]
+__all__ = [
+    "EXAMPLE",
+    "GIVEN",
+    "REAL",
+    "Kept",
+    "Plate",
+    "Row",
+    "given_of",
+    "plate",
+    "real_of",
+    "targets_of",
+    "task_words",
+]
 
-GIVEN, REAL = "given", "real"
-"""The blocks of rows that hold the conditions, and the data's own items that belong to them."""
+GIVEN, REAL, EXAMPLE = "given", "real", "example"
+"""The blocks of rows that hold the conditions, the data's own items that belong to them, and beside joint samples,
+which have no condition, examples of the data."""
 SHOWN = 10
 """Samples in a row."""
 LABELS = "labels"
@@ -37,7 +50,7 @@ class Row:
     """A row of items of one modality: images (n, C, H, W), texts (n,)."""
 
     block: str
-    """'given', 'real' or the model's title: rows of a block stand together."""
+    """'given', 'real', 'example' or the model's title: rows of a block stand together."""
     modality: str
     values: np.ndarray
     line: Line | None = None
@@ -114,13 +127,11 @@ def targets_of(group: Group, task: str) -> list[str]:
 
 
 def task_words(group: Group, task: str) -> str:
-    """'joint generation', 'MNIST → SVHN', 'MNIST reconstructed'."""
+    """'joint generation', 'M → S', 'M → M (reconstruction)': tasks as the tables call them."""
     if not given_of(task):
         return "joint generation"
-    given, target = (
-        " + ".join(group.names.long(n) for n in names) for names in (given_of(task), targets_of(group, task))
-    )
-    return f"{given} reconstructed" if given == target else f"{given} → {target}"
+    words = group.names.task_title(task)
+    return f"{words} (reconstruction)" if given_of(task) == targets_of(group, task) else words
 
 
 def _has(arrays: Mapping[str, np.ndarray], task: str, given: Sequence[str], targets: Sequence[str]) -> bool:
@@ -144,7 +155,8 @@ def _real(
     if len(found) < len(targets) or count <= max(chosen, default=0):
         return []
     places = chosen if given else _different(arrays, found, count)[: len(chosen)]
-    return [Row(REAL, name, values[places]) for name, values in zip(targets, found, strict=True)]
+    block = REAL if given else EXAMPLE
+    return [Row(block, name, values[places]) for name, values in zip(targets, found, strict=True)]
 
 
 def _different(arrays: Mapping[str, np.ndarray], given: Sequence[np.ndarray], count: int) -> list[int]:

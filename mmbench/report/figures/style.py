@@ -38,6 +38,8 @@ __all__ = [
     "cut",
     "extent",
     "fit",
+    "in_a_row",
+    "laid_out",
     "legend",
     "new_figure",
     "panels",
@@ -47,9 +49,9 @@ __all__ = [
     "wrapped",
 ]
 
-Width = Literal["column", "page"]
-WIDTHS: dict[Width, float] = {"column": 3.25, "page": 6.75}
-"""In inches."""
+Width = Literal["column", "page", "phone"]
+WIDTHS: dict[Width, float] = {"column": 3.25, "page": 6.75, "phone": 2.75}
+"""In inches. A phone shows a figure about 1.8 times as wide, with its letters."""
 SMALL, TEXT = 6.0, 7.0
 """Points of the smallest text, and of titles."""
 INK, SOFT, GRID = "#1b1b1d", "#6a6a6e", "#e4e4e7"
@@ -105,13 +107,39 @@ def new_figure(width: float, height: float, layout: Literal["constrained"] | Non
     return figure
 
 
-def panels(count: int, width: Width, across: int, *, tall: float, extra: float) -> tuple[Figure, list[Axes]]:
-    """`count` panels, at most `across` in a row, each `tall` inches high, with `extra` inches for title and legend."""
-    across = min(count, across)
-    down = -(-count // across)
+def panels(runs: Sequence[int], width: Width, across: int, *, tall: float, extra: float) -> tuple[Figure, list[Axes]]:
+    """Runs of so many panels, each run in rows of its own of at most `across`; each panel is `tall` inches high, with
+    `extra` inches for title and legend."""
+    across = min(max(runs), across)
+    places: list[tuple[int, int]] = []
+    for count in runs:
+        top = places[-1][0] + 1 if places else 0
+        places += [(top + k // across, k % across) for k in range(count)]
+    down = places[-1][0] + 1
     figure = new_figure(WIDTHS[width], tall * down + extra)
     grid = figure.add_gridspec(down, across)
-    return figure, [figure.add_subplot(grid[k // across, k % across]) for k in range(count)]
+    return figure, [figure.add_subplot(grid[place]) for place in places]
+
+
+def in_a_row(runs: Sequence[int], width: Width, most: int = 4) -> int:
+    """How many panels stand in a row: none alone if that can be, then as few rows and as few gaps as there may be."""
+    options = range(most, 1, -1) if width == "page" else (2,)
+
+    def flaws(across: int) -> tuple[int, int, int]:
+        rows = sum(-(-count // across) for count in runs)
+        return sum(count > 1 and count % across == 1 for count in runs), rows, rows * across - sum(runs)
+
+    return min(options, key=flaws)
+
+
+def laid_out(figure: Figure) -> Figure:
+    """The figure with its parts in their places for good: they are looked for once, not in every form, and not by
+    drawing it all."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        with mpl.rc_context(dict.fromkeys(("figure.autolayout", "figure.constrained_layout.use"), False)):
+            figure.set_layout_engine(None)  # with a placeholder, savefig would draw it all to lay it out again
+    return figure
 
 
 @contextmanager
@@ -169,16 +197,18 @@ def extent(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], title: str, rows: int = 4) -> None:
-    """A title on one line above the panels, and the legend in as many columns as fit below them; the figure has room
-    for so many rows, and grows for more."""
+def legend(figure: Figure, handles: Sequence[Line2D], title: str, rows: int = 4, key: str = "") -> None:
+    """A title on one or two lines above the panels, and the legend in as many columns as fit below them, under a key to
+    what the panels' titles shorten; the figure has room for so many rows, and grows for more."""
     inches = figure.get_figwidth()
-    figure.suptitle(fit(title, inches - 0.1, TEXT, bold=True), fontsize=TEXT, fontweight="bold")
+    lines = wrapped(title, inches - 0.1)
+    figure.suptitle("\n".join(lines), fontsize=TEXT, fontweight="bold")
     for handle in handles:
         handle.set_label(fit(str(handle.get_label()), min(inches - 0.4, 2.6)))
     longest = max(extent(str(handle.get_label())) for handle in handles)
     across = max(1, min(len(handles), int(inches / (0.28 + longest))))
-    more = max(0, -(-len(handles) // across) - rows)
+    more = max(0, -(-len(handles) // across) + bool(key) - rows) + len(lines) - 1
     figure.set_figheight(figure.get_figheight() + more * 2 * SMALL / 72)
     look: dict[str, Any] = {"frameon": False, "handletextpad": 0.4, "columnspacing": 1.0, "borderaxespad": 0.1}
+    look |= {"title": fit(key, inches - 0.2), "title_fontsize": SMALL} if key else {}
     figure.legend(handles=list(handles), loc="outside lower center", ncols=across, handlelength=1.4, **look)

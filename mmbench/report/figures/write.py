@@ -22,7 +22,7 @@ from .grids import sample_grid
 from .kept import load_samples, tasks_of
 from .plates import given_of
 from .spread import seed_spread
-from .style import Width, save
+from .style import Width, laid_out, save
 from .trade_off import trade_off
 
 __all__ = ["PICTURES", "write_figures"]
@@ -70,9 +70,7 @@ def _written(draw: Draw, stem: Path, forms: Sequence[str]) -> list[Path]:
     figure = draw()
     if figure is None:
         return []
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, for all forms
+    laid_out(figure)
     return [save(figure, stem.with_name(f"{stem.name}.{form}")) for form in forms]
 
 

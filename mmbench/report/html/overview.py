@@ -10,7 +10,7 @@ from ..comparison import Group
 from ..paper import metric_title
 from .parts import Body, Cell, Head, Row, Table
 
-__all__ = ["overview"]
+__all__ = ["overview", "overview_words"]
 
 
 def overview(shown: Sequence[Group], failed: Sequence[Sequence[Record]]) -> Table:
@@ -18,15 +18,36 @@ def overview(shown: Sequence[Group], failed: Sequence[Sequence[Record]]) -> Tabl
     heads = [Head("Data"), Head("Budget"), Head("Models"), Head("Seeds"), Head("Cells", "", "descending")]
     heads += [Head("Missing"), Head("Failed", "", "descending"), Head("Stale"), Head("Finished"), Head("Code")]
     bodies = [Body([_row(group, lost)]) for group, lost in zip(shown, failed, strict=True)]
-    return Table("overview-table", "What was compared", heads, bodies)
+    return Table("overview-table", "What was compared", heads, bodies, copied=False)
+
+
+def overview_words(group: Group, failed: Sequence[Record]) -> list[str]:
+    """The same of one group, in sentences."""
+    models = ", ".join(group.title(line) for line in group.lines)
+    lines = [
+        f"Compared: {models} on {group.heading}, budget {group.budget}; {_seeds(group)}.",
+        f"Finished: {_days(group)}, by code of commit {_commits(group)}.",
+    ]
+    lacks = {"Missing": _missing(group), "Failed": str(len(failed) or ""), "Stale": _stale(group)}
+    found = [f"{what}: {said}." for what, said in lacks.items() if said]
+    return lines + (found or ["Nothing is missing, failed or stale."])
 
 
 def _row(group: Group, failed: Sequence[Record]) -> Row:
     models = ", ".join(group.title(line) for line in group.lines)
     cells = [Cell(group.budget), Cell(models), Cell(", ".join(map(str, group.seeds)))]
-    cells += [Cell(str(len(group.cells)), len(group.cells)), Cell(_missing(group)), Cell(str(len(failed)), len(failed))]
-    stale = ", ".join(group.title(line) for line in group.lines if group.stale(line))
-    return Row(group.heading, [*cells, Cell(stale or "none"), Cell(_days(group)), Cell(_commits(group))])
+    cells += [Cell(str(len(group.cells)), len(group.cells)), Cell(_missing(group) or "none")]
+    cells += [Cell(str(len(failed)), len(failed)), Cell(_stale(group) or "none")]
+    return Row(group.heading, [*cells, Cell(_days(group)), Cell(_commits(group))])
+
+
+def _seeds(group: Group) -> str:
+    """'seed 0', 'seeds 0, 1, 2'."""
+    return f"seed{'s' * (len(group.seeds) > 1)} {', '.join(map(str, group.seeds))}"
+
+
+def _stale(group: Group) -> str:
+    return ", ".join(group.title(line) for line in group.lines if group.stale(line))
 
 
 def _missing(group: Group) -> str:
@@ -36,7 +57,7 @@ def _missing(group: Group) -> str:
         lacking = sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)})
         found += [f"{group.title(line)} seed {', '.join(map(str, lacking))}"] if lacking else []
     found += dict.fromkeys(metric_title(name) for cell in group.cells for name in cell["left_out"])
-    return "; ".join(found) or "none"
+    return "; ".join(found)
 
 
 def _days(group: Group) -> str:

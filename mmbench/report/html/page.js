@@ -57,26 +57,49 @@
       text: cell.textContent.trim(),
       mark: cell.querySelector("strong") ? "bold" : cell.querySelector("u") ? "second" : "",
     }))));
-    return { heads, groups, lines, numeric: [...table.tHead.rows[table.tHead.rows.length - 1].cells].map((th) => th.classList.contains("number")) };
+    const first = bodies.findIndex((body) => body.classList.contains("reference"));
+    const numeric = [...table.tHead.rows[table.tHead.rows.length - 1].cells].map((th) => th.classList.contains("number"));
+    return { heads, groups, lines, first, numeric, caption: table.caption.textContent.trim(), notes: notes(table) };
+  };
+  const notes = (table) => {  // below the table, and those of its part where it is not folded away
+    const own = [...table.closest(".table").querySelectorAll(".foot")];
+    const part = table.closest("details") ? [] : [...table.closest("section").querySelectorAll(":scope > .words > li")];
+    return [...own, ...part].map((one) => one.textContent.trim().replace(/\s+/g, " "));
   };
   const TEX = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "\u2192": "$\\rightarrow$", "\u2191": "$\\uparrow$",
-    "\u2193": "$\\downarrow$", "\u00b1": "$\\pm$", "\u2212": "$-$", "\u2013": "--", "\u00b7": "\\quad{}", "\u2020": "$\\dagger$", "<": "$<$", ">": "$>$", "|": "\\textbar{}", "[": "{[}", "]": "{]}" };
-  const tex = (text) => text.replace(/[\\~^\u2192\u2191\u2193\u00b1\u2212\u2013\u00b7\u2020<>|%_&#${}\[\]]/g, (letter) => TEX[letter] || `\\${letter}`);
+    "\u2193": "$\\downarrow$", "\u00b1": "$\\pm$", "\u2212": "$-$", "\u2013": "--", "\u00b7": "\\quad{}", "\u2020": "$\\dagger$", "\u2021": "$\\ddagger$", "\u00a7": "\\S{}", "\u00d7": "$\\times$", "<": "$<$", ">": "$>$", "|": "\\textbar{}", "[": "{[}", "]": "{]}" };
+  const tex = (text) => text.replace(/[\\~^\u2192\u2191\u2193\u00b1\u2212\u2013\u00b7\u2020\u2021\u00a7\u00d7<>|%_&#${}\[\]]/g, (letter) => TEX[letter] || `\\${letter}`);
   const md = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/\|/g, "&#124;");
   const csv = (text) => {
     const safe = /^[=@\t\r]|^[+-](?![\d.])/.test(text) ? `'${text}` : text;
     return /[",\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
+  // '40.50 ± 0.71 [39.1, 41.9] ‡' in columns of its own: the number, its deviation, the ends of its interval, its marks
+  const NUMBER = /^([+\u2212-]?[\d.]+(?:e[+-]?\d+)?)(?: \u00b1 ([\d.]+))?(?: \[([^,\]]+), ([^\]]+)\])?((?: [\u2020\u2021\u00a7])*)$/;
+  const PARTS = ["", " std", " low", " high", " mark"];
+  const plain = (text) => text.replace(/\u2212/g, "-");
+  const taken = (text) => {
+    const found = NUMBER.exec(text);
+    return found ? PARTS.map((_, k) => (k < 4 ? plain(found[k + 1] || "") : found[5].trim())) : [text, "", "", "", ""];
+  };
   const forms = {
-    CSV: ({ heads, groups, lines }) => [heads.map((head, k) => csv(groups[k] ? `${groups[k]} ${head}` : head)), ...lines.flat().map((row) => row.map((cell) => csv(cell.text)))].map((row) => row.join(",")).join("\n") + "\n",
-    Markdown: ({ heads, groups, lines, numeric }) => {
+    CSV: ({ heads, groups, lines, numeric }) => {
+      const rows = lines.flat().map((row) => row.map((cell, k) => (numeric[k] ? taken(cell.text) : [cell.text])));
+      const kept = heads.map((_, k) => PARTS.map((_, part) => part).filter((part) => part === 0 || rows.some((row) => row[k][part])));
+      const named = heads.flatMap((head, k) => kept[k].map((part) => (groups[k] ? `${groups[k]} ${head}` : head) + PARTS[part]));
+      return [named, ...rows.map((row) => row.flatMap((cell, k) => kept[k].map((part) => cell[part])))]
+        .map((row) => row.map(csv).join(",")).join("\n") + "\n";
+    },
+    Markdown: ({ heads, groups, lines, numeric, caption, notes }) => {
       const marked = ({ text, mark }) => mark === "bold" ? `**${md(text)}**` : mark === "second" ? `<u>${md(text)}</u>` : md(text);
       const rows = [heads.map((head, k) => md(groups[k] ? `${groups[k]} ${head}` : head)), numeric.map((is) => (is ? "---:" : ":---")), ...lines.flat().map((row) => row.map(marked))];
-      return rows.map((row) => `| ${row.join(" | ")} |`).join("\n") + "\n";
+      const table = rows.map((row) => `| ${row.join(" | ")} |`).join("\n");
+      return [`**${md(caption)}**`, table, ...notes.map((note) => `* ${md(note)}`)].join("\n\n") + "\n";
     },
-    LaTeX: ({ heads, groups, lines, numeric }) => {
+    LaTeX: ({ heads, groups, lines, numeric, first, caption, notes }) => {
       const marked = ({ text, mark }) => mark === "bold" ? `\\textbf{${tex(text)}}` : mark === "second" ? `\\underline{${tex(text)}}` : tex(text);
-      const out = [`\\begin{tabular}{${numeric.map((is) => (is ? "r" : "l")).join("")}}`, "\\toprule"];
+      const out = [caption, ...notes].map((line) => `% ${tex(line)}`);
+      out.push(`\\begin{tabular}{${numeric.map((is) => (is ? "r" : "l")).join("")}}`, "\\toprule");
       if (groups.some(Boolean)) {
         const spans = [], rules = [];
         for (let k = 0; k < groups.length;) {
@@ -89,7 +112,10 @@
         out.push(`${spans.join(" & ")} \\\\`, rules.join(" "));
       }
       out.push(`${heads.map(tex).join(" & ")} \\\\`, "\\midrule");
-      lines.forEach((body) => body.forEach((row) => out.push(`${row.map(marked).join(" & ")} \\\\`)));
+      lines.forEach((body, k) => {
+        if (k > 0 && k === first) out.push("\\midrule");
+        body.forEach((row) => out.push(`${row.map(marked).join(" & ")} \\\\`));
+      });
       return [...out, "\\bottomrule", "\\end{tabular}"].join("\n") + "\n";
     },
   };
@@ -116,6 +142,26 @@
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = words; }, 1500);
   }));
+
+  // --- tables that reach beyond the screen say so, until they are at their end ---
+  const hint = (region) => {
+    const over = region.scrollWidth - region.clientWidth;
+    region.parentElement.classList.toggle("more", over > 2 && region.scrollLeft < over - 2);
+    const words = region.nextElementSibling;
+    if (over > 2 && !(words && words.classList.contains("hint"))) {
+      const made = document.createElement("p");
+      made.className = "hint";
+      made.textContent = "\u2190 scroll sideways \u2192";
+      region.after(made);
+    } else if (words && words.classList.contains("hint")) words.hidden = over <= 2;
+  };
+  const regions = [...document.querySelectorAll(".scroll")];
+  regions.forEach((region) => region.addEventListener("scroll", () => hint(region), { passive: true }));
+  const watch = new ResizeObserver((seen) => seen.forEach((one) => hint(one.target)));
+  regions.forEach((region) => watch.observe(region));
+
+  // --- a narrow screen shows the first warning, and folds the others ---
+  if (matchMedia("(max-width: 42rem)").matches) document.querySelectorAll(".warnings details").forEach((one) => { one.open = false; });
 
   // --- what is folded is printed, too ---
   const folded = new Set();

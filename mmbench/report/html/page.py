@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import metadata, resources
 from pathlib import Path
@@ -19,12 +20,14 @@ from ...progress import Progress, one_line
 from ...store import Cell, Found
 from ..comparison import Group, groups
 from ..words import failure
-from .overview import overview
+from .colours import dark_rules, themed
+from .overview import overview, overview_words
 from .sections import section, steps
 
 __all__ = ["page"]
 
 NOTHING = "There are no finished cells yet: run `mmbench run --model mld --dataset glyphs`, then `mmbench report`."
+COMMAND = re.compile(r"`((?:mmbench|pip|python) [^`]*)`")
 
 
 def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
@@ -48,7 +51,9 @@ def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
             style=Markup(_own("page.css")),
             script=Markup(script),
             script_hash=_hash(script),
-            overview=overview(shown, failed),
+            overview=overview(shown, failed) if len(shown) > 1 else None,
+            overview_words=overview_words(shown[0], failed[0]) if len(shown) == 1 else [],
+            dark=Markup(dark_rules(look.colour for section in sections for look in section.looks)),
             sections=sections,
             lost=[failure(cell) for cell in found.failures if cell not in here],
             bad=[f"{bad.reason}." for bad in found.bad],
@@ -58,14 +63,21 @@ def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
 
 def _environment() -> Environment:
     loader = PackageLoader("mmbench.report.html", "")
-    return Environment(
+    made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain
     )
+    made.filters |= {"commands": _commands, "themed": themed}
+    return made
 
 
 def _plain(value: Any) -> Any:
     """Whatever is printed stands on one line and controls nothing; our own pieces of HTML stay as they are."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _commands(text: str) -> Markup:
+    """A sentence whose commands, in backticks, stand as code."""
+    return Markup(COMMAND.sub(r"<code>\1</code>", str(Markup.escape(one_line(text)))))
 
 
 def _own(name: str) -> str:

@@ -65,15 +65,32 @@ class Table:
     heads: Sequence[Head]
     bodies: Sequence[Body]
     foot: str = ""
+    copied: bool = True
+    """Whether it has buttons that copy it."""
 
     @property
     def grouped(self) -> bool:
         return any(head.group for head in self.heads)
 
     @property
+    def counted(self) -> bool:
+        """Whether its first column of numbers counts cells, which a narrow screen leaves out."""
+        return len(self.heads) > 3 and self.heads[1].text in ("n", "Seeds")
+
+    @property
+    def sortable(self) -> bool:
+        """Whether there is something to sort: two bodies that are no reference."""
+        return sum(not self.is_reference(body) for body in self.bodies) > 1
+
+    def is_reference(self, body: Body) -> bool:
+        """Whether a body is the data's own among those of models; it stays at the foot."""
+        return body.line is None and any(other.line is not None for other in self.bodies)
+
+    @property
     def spans(self) -> list[tuple[str, int]]:
         """(group, columns) along the upper line of the head."""
-        return [(text, len(list(heads))) for text, heads in groupby(self.heads, lambda head: head.group)]
+        runs = [(text, len(list(heads))) for text, heads in groupby(self.heads, lambda head: head.group)]
+        return [part for text, count in runs for part in ([(text, count)] if text else [("", 1)] * count)]
 
 
 @dataclass(frozen=True)

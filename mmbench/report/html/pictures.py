@@ -17,14 +17,19 @@ from ...progress import one_line
 from ..comparison import Group, Line
 from ..figures.grids import rgb
 from ..figures.kept import tasks_of
+from ..figures.measures import called
 from ..figures.plates import Kept, Plate, Row, plate, task_words
-from ..figures.style import GRID, INK, SOFT, Width
+from ..figures.style import GRID, INK, SOFT, Width, laid_out
+from .colours import themed
 from .parts import Grid, GridRow, Plot
 
 __all__ = ["grids", "narrow", "plot"]
 
 COLOURS = {INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", "#ffffff": "var(--card)"}
 """Of a figure -> the page's, light or dark."""
+PLACES = re.compile(r'\s(?:d|x|y)="[^"]*"')
+LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
+"""A hundredth of a point is not seen: the rest of a place is half of the page."""
 FONTS = "system-ui, 'DejaVu Sans', sans-serif"
 ACROSS = 10
 """Samples in a row."""
@@ -36,15 +41,15 @@ LONG = 14
 def plot(draw: Callable[[Width], Figure | None], ident: str, alt: str, caption: str) -> Plot | None:
     """A figure for wide and for narrow screens; None where there is nothing to draw."""
     wide = draw("page")
-    small = draw("column") if wide else None
+    small = draw("phone") if wide else None
     if wide is None or small is None:
         return None
     return Plot(inline(wide, f"{ident}-wide", alt), caption, inline(small, f"{ident}-small", alt))
 
 
 def narrow(draw: Callable[[Width], Figure | None], ident: str, alt: str, caption: str) -> Plot | None:
-    """A figure that is as wide as a column on any screen."""
-    drawn = draw("column")
+    """A figure that is as wide as a phone on any screen."""
+    drawn = draw("phone")
     return Plot(inline(drawn, ident, alt), caption) if drawn else None
 
 
@@ -52,7 +57,9 @@ def inline(figure: Figure, ident: str, alt: str) -> Markup:
     """A figure as an SVG element whose parts are named after `ident`, so that no two of a page share a name."""
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": ident, "text.parse_math": False}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        laid_out(figure).savefig(
+            out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
     _, _, inside = text.partition(">")
@@ -68,6 +75,8 @@ def _ours(tag: str, ident: str) -> str:
     tag = re.sub(r'\bid="([^"]*)"', rf'id="{ident}-\1"', tag)
     tag = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{ident}-", tag)
     tag = re.sub("|".join(COLOURS), lambda found: COLOURS[found[0]], tag)
+    tag = PLACES.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), tag)
+    tag = re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda found: themed(found[0]), tag)
     return tag.replace("'DejaVu Sans'", FONTS)
 
 
@@ -100,7 +109,7 @@ def _grid(group: Group, task: str, shown: Plate, ident: str) -> Grid:
 def _row(group: Group, shown: Plate, row: Row) -> GridRow:
     line = group.lines.index(row.line) if row.line else None
     several = len({other.modality for other in shown.rows if other.line}) > 1
-    name = group.names.long(row.modality)
+    name = called(group, row.modality)
     seed = f" (seed {row.seed})" if row.line and len(shown.seeds) > 1 else ""
     title = f"{row.block}{seed}" + (f": {name}" if several or not row.line else "")
     if row.values.dtype.kind == "U":

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ...progress import Advance, Progress
 from ...store import Cell
-from ..claims import claims
+from ..claims import claims, claims_title, unjudged
 from ..comparison import Group, Line
-from ..figures.curves import training_curves
+from ..figures.curves import training_curves, training_words
 from ..figures.kept import load_samples
 from ..figures.looks import Look, looks
 from ..figures.plates import Kept
-from ..figures.spread import seed_spread
-from ..figures.trade_off import trade_off
+from ..figures.spread import seed_spread, spread_words
+from ..figures.trade_off import trade_off, trade_off_words
 from ..table import tables as report_tables
 from ..warnings import warnings
 from ..words import about, chosen, footnotes
@@ -25,20 +26,10 @@ from .pictures import grids, narrow, plot
 
 __all__ = ["section", "steps"]
 
-TRADE_OFF = (
-    "Better lies up and to the left. Filled: our mean over seeds, with a dot for each seed and bars of one standard "
-    "deviation (of a single seed: the 95 % interval over its samples). Hollow: the paper's number, with its standard "
-    "deviation where it prints one. Distances stand on a logarithmic axis."
-)
-SPREAD = (
-    "Circles: seeds. Bar: their mean, with its 95 % interval (Student's t; of a single seed, over its samples). Grey "
-    "diamonds: the paper's numbers."
-)
 PARTS = 9
 """Of a section."""
 CURVES = 24
 """Models whose training is drawn; a page of hundreds would be slow to make and to open."""
-TRAINING = "Losses over the optimiser's steps, a curve for each seed; what comes first may lie above the axis."
 
 
 def section(
@@ -92,12 +83,14 @@ def _numbers(group: Group, ident: str) -> Part:
 
 def _trade_off(group: Group, ident: str) -> Part:
     alt = f"Coherence against quality of {_names(group)}; the tables have the numbers"
-    drawn = plot(partial(trade_off, group), f"{ident}-trade-off-plot", alt, TRADE_OFF)
+    drawn = plot(partial(trade_off, group), f"{ident}-trade-off-plot", alt, trade_off_words(group))
     return Part("trade-off", "Coherence against quality", plots=[drawn] if drawn else [])
 
 
 def _claims(group: Group) -> Part:
-    return Part("claims", "The paper's claims on this data", claims=[Verdict.of(claim) for claim in claims(group)])
+    found = claims(group)
+    judged = [Verdict.of(claim) for claim in found if not claim.lacking]
+    return Part("claims", claims_title(group) if found else "", unjudged(group, found), claims=judged)
 
 
 def _samples(group: Group, ident: str, kept: Mapping[Line, Kept]) -> Part:
@@ -106,7 +99,7 @@ def _samples(group: Group, ident: str, kept: Mapping[Line, Kept]) -> Part:
     rest = [grid for task, grid in found if not _plain(task)]
     folded = [Folded("Reconstructions, and several modalities given", grids=rest)] if rest else []
     shown = [grid for task, grid in found if _plain(task)]
-    return Part("samples", "Samples under the same conditions", grids=shown, folded=folded)
+    return Part("samples", "Samples", grids=shown, folded=folded)
 
 
 def _plain(task: str) -> bool:
@@ -115,8 +108,10 @@ def _plain(task: str) -> bool:
 
 
 def _seeds(group: Group, ident: str) -> Part:
+    if len(group.seeds) < 2:
+        return Part("seeds", "Seeds")  # the tables have these numbers
     alt = f"Every seed's numbers of {_names(group)}; the table below has them"
-    drawn = plot(partial(seed_spread, group), f"{ident}-seeds-plot", alt, SPREAD)
+    drawn = plot(partial(seed_spread, group), f"{ident}-seeds-plot", alt, spread_words(group))
     folded = [Folded("Each seed's numbers", tables=tables.seeds(group, ident, list(looks(group).values())))]
     return Part("seeds", "Seeds", plots=[drawn] if drawn else [], folded=folded)
 
@@ -125,7 +120,8 @@ def _training(group: Group, ident: str, advance: Advance) -> Part:
     folded = []
     for k, line in enumerate(group.lines[:CURVES]):
         alt = f"Training of {group.title(line)}: losses over the optimiser's steps"
-        if drawn := narrow(partial(training_curves, group, line), f"{ident}-training-{k}", alt, TRAINING):
+        words = training_words(group, line)
+        if drawn := narrow(partial(training_curves, group, line), f"{ident}-training-{k}", alt, words):
             folded.append(Folded(group.title(line), plots=[drawn], line=k))
         advance(1)
     more = len(group.lines) - CURVES
@@ -136,7 +132,7 @@ def _training(group: Group, ident: str, advance: Advance) -> Part:
 def _judged(group: Group, ident: str) -> Part:
     data, own = tables.references(group, ident), tables.reconstructions(group, ident, list(looks(group).values()))
     folded = [Folded("Real data and shuffled tuples", tables=[data])] if data else []
-    folded += [Folded("Reconstructions: the bound that its decoders set to each model", tables=[own])] if own else []
+    folded += [Folded("Reconstructions: each modality from itself", tables=own)] if own else []
     return Part("judges", "Judges and reference points", tables=[tables.judges(group, ident)], folded=folded)
 
 
@@ -148,6 +144,6 @@ def _costs(group: Group, ident: str, look: Sequence[Look]) -> Part:
 def _settings(group: Group, ident: str) -> Part:
     folded = [
         Folded("Settings of the models", tables=[tables.settings(group, ident)]),
-        Folded("Environment", tables=[tables.environment(group, ident)]),
+        Folded("Environment", tables=[replace(tables.environment(group, ident), copied=False)]),
     ]
     return Part("settings", "Settings and environment", about(group), folded=folded)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from typing import Any
 
-from ...config import canonical, flat
+from ...config import flat
 from ...progress import one_line
 from ..columns import Column
 from ..comparison import Group, Line
-from ..costs import CELL_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
+from ..costs import PAGE_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
 from ..figures.looks import Look
+from ..given import missing
+from ..judges import judge_lines
+from ..notes import own_notes
 from ..numbers import Number
 from ..paper import metric_digits
-from ..table import Entry
+from ..pieces import pieces, split
+from ..protocol import plain
+from ..table import SOURCES, Entry, reference_title
 from ..table import Table as ReportTable
 from ..table import tables as report_tables
 from ..text import PLAIN, rows
@@ -37,18 +42,20 @@ NONE = "–"
 STYLE = replace(PLAIN, plus_minus=" ± ")
 MOST = 7
 """Columns of numbers in a table: so many fit a printed page."""
-TITLES = {"real": "Real data", "shuffled": "Shuffled tuples"}
 
 
 def main(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
-    """The report's tables: the paper's columns first, then further ones; the paper's numbers and ours minus the
-    paper's below ours."""
-    found = [piece for table in report_tables(group) if table.kind != "reconstructions" for piece in _pieces(table)]
-    return [_table(group, f"{ident}-table-{number}", table, look) for number, table in enumerate(found)]
+    """The report's tables: the paper's columns first, then further ones with what their metrics are; the paper's
+    numbers and ours minus the paper's below ours."""
+    first, *rest = [table for table in report_tables(group) if table.kind != "reconstructions"]
+    start, further = split(first, _fits), [piece for table in rest for piece in pieces([table], _fits)]
+    notes = [""] * len(start) + [" ".join(own) for own in own_notes(group, further, first)]
+    made = [_table(group, f"{ident}-table-{number}", table, look) for number, table in enumerate([*start, *further])]
+    return [replace(table, foot=said) for table, said in zip(made, notes, strict=True)]
 
 
 def _table(group: Group, ident: str, table: ReportTable, look: Sequence[Look]) -> Table:
-    heads = [Head("Model"), Head("n", "", "descending"), *(_head(column) for column in table.columns)]
+    heads = [Head("Model"), Head("Seeds", "", "descending"), *_heads(table)]
     bodies, places = [], iter([*table.lines, *table.references])
     for row in rows(table, STYLE):
         cells = [Cell(text) for text in row.texts]
@@ -69,26 +76,19 @@ def _entry(text: str, entry: Entry | None) -> Cell:
     return Cell(text, entry.number.mean, entry.mark, "; ".join(entry.number.notes))
 
 
-def _pieces(table: ReportTable) -> list[ReportTable]:
-    """The table in the fewest pieces that fit a printed page, of nearly equal length."""
-    columns = len(table.columns)
-    count = -(-columns // MOST)
-    cuts = [round(k * columns / count) for k in range(count + 1)] if count else []
-    titles = [f"{table.title}, {k + 1} of {count}" if count > 1 else table.title for k in range(count)]
-    return [table.pick(range(*cut), title) for cut, title in zip(pairwise(cuts), titles, strict=True)]
+def _fits(table: ReportTable) -> bool:
+    return len(table.columns) <= MOST
 
 
-def _head(column: Column) -> Head:
-    return Head(column.label, column.heading, "descending" if column.higher_is_better else "ascending")
+def _heads(table: ReportTable) -> list[Head]:
+    return [_head(column, label) for column, label in zip(table.columns, table.labels, strict=True)]
 
 
-def _ours(number: Number | None) -> Cell:
-    return Cell(_value(number), number.mean, "", "; ".join(number.notes)) if number else Cell(NONE)
+def _head(column: Column, label: str) -> Head:
+    return Head(label, column.heading, "descending" if column.higher_is_better else "ascending")
 
 
-def _value(number: Number | None) -> str:
-    if number is None:
-        return NONE
+def _value(number: Number) -> str:
     digits = metric_digits(number.row["metric"])
     return f"{number.mean:.{digits}f}" + ("" if math.isnan(number.std) else f" ± {number.std:.{digits}f}")
 
@@ -97,9 +97,9 @@ def costs(group: Group, ident: str, look: Sequence[Look]) -> Table:
     """What the cells took, means over seeds."""
     bodies = []
     for k, line in enumerate(cost_lines(group)):
-        cells = [Cell(str(line.cells), line.cells), *(_cost(line, cost) for cost in CELL_COSTS)]
+        cells = [Cell(str(line.cells), line.cells), *(_cost(line, cost) for cost in PAGE_COSTS)]
         bodies.append(Body([Row(line.title, cells)], k, look[k]))
-    heads = [Head("Model"), Head("n", "", "descending"), *map(_cost_head, CELL_COSTS)]
+    heads = [Head("Model"), Head("Seeds", "", "descending"), *map(_cost_head, PAGE_COSTS)]
     return Table(f"{ident}-costs-table", f"{group.heading}: cost", heads, bodies, " ".join(cost_notes(group)))
 
 
@@ -110,7 +110,7 @@ def stages(group: Group, ident: str, look: Sequence[Look]) -> Table:
         k = places[line.line]
         cells = [Cell(line.stage), Cell(str(line.cells), line.cells), *(_cost(line, cost) for cost in STAGE_COSTS)]
         bodies.append(Body([Row(line.title, cells)], k, look[k]))
-    heads = [Head("Model"), Head("Stage"), Head("n", "", "descending"), *map(_cost_head, STAGE_COSTS)]
+    heads = [Head("Model"), Head("Stage"), Head("Seeds", "", "descending"), *map(_cost_head, STAGE_COSTS)]
     return Table(f"{ident}-stages-table", f"{group.heading}: training of each stage", heads, bodies)
 
 
@@ -126,9 +126,9 @@ def _cost_head(cost: Cost) -> Head:
 def seeds(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
     """Every seed's number of every column, a row for each seed."""
     found = []
-    pieces = [piece for table in report_tables(group) if table.kind != "reconstructions" for piece in _pieces(table)]
-    for number, table in enumerate(pieces):
-        heads = [Head("Model, seed"), *(_head(column) for column in table.columns)]
+    shown = [x for table in report_tables(group) if table.kind != "reconstructions" for x in split(table, _fits)]
+    for number, table in enumerate(shown):
+        heads = [Head("Model, seed"), *_heads(table)]
         bodies = []
         for k, line in enumerate(group.lines):
             bodies += _of_line(group, table.columns, line, k, look[k])
@@ -153,24 +153,20 @@ def _of_seed(number: Number | None, seed: int) -> Cell:
 
 def judges(group: Group, ident: str) -> Table:
     """Who judged what, with the judges' accuracies."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for column in group.columns:
-        row = next(n.row for line in group.lines if (n := group.number("model", column.point, line)))
-        what = f"{group.names.metric(column.metric)} of {group.names.short(column.point[2])}"
-        known = found.setdefault((row["judge"], row["identity"], row["reference"]), [])
-        known += [] if what in known else [what]
     bodies = []
-    for (judge, identity, reference), what in found.items():
-        cells = [Cell(one_line(identity) or NONE), Cell(one_line(reference) or NONE), Cell(", ".join(what))]
-        bodies.append(Body([Row(one_line(judge), cells)]))
-    heads = [Head("Judge, with its accuracy"), Head("Weights"), Head("Reference autoencoder"), Head("Judged")]
-    return Table(f"{ident}-judges-table", f"{group.heading}: judges", heads, bodies)
+    for line in judge_lines(group):
+        cells = [Cell(line.judge), Cell(line.identity or NONE), Cell(line.reference or NONE)]
+        name = " + ".join(group.names.long(m) for m in line.modality.split("+"))
+        bodies.append(Body([Row(name, [*cells, Cell(", ".join(line.metrics))])]))
+    heads = [Head("Of"), Head("Judge, with its accuracy on real data"), Head("Weights"), Head("Reference autoencoder")]
+    return Table(f"{ident}-judges-table", f"{group.heading}: judges", [*heads, Head("Metrics")], bodies)
 
 
 def references(group: Group, ident: str) -> Table | None:
     """What real data and shuffled tuples reach."""
     bodies = []
-    for source, title in TITLES.items():
+    for source in SOURCES:
+        title = reference_title(group, source)
         for column in group.columns_of(source):
             if number := group.number(source, column.point):
                 count = int(number.row["count"])
@@ -181,32 +177,35 @@ def references(group: Group, ident: str) -> Table | None:
     return Table(f"{ident}-references-table", f"{group.heading}: reference points", heads, bodies) if bodies else None
 
 
-def reconstructions(group: Group, ident: str, look: Sequence[Look]) -> Table | None:
+def reconstructions(group: Group, ident: str, look: Sequence[Look]) -> list[Table]:
     """What each model makes of a modality that it is given."""
-    columns = group.columns_of("reconstruction")
-    bodies = []
-    for k, line in enumerate(group.lines):
-        numbers = [group.number("reconstruction", column.point, line) for column in columns]
-        bodies.append(Body([Row(group.title(line), [*map(_ours, numbers)])], k, look[k]))
-    heads = [Head("Model"), *(_head(column) for column in columns)]
-    caption = f"{group.heading}: reconstructions"
-    return Table(f"{ident}-reconstructions-table", caption, heads, bodies) if columns else None
+    found = pieces((table for table in report_tables(group) if table.kind == "reconstructions"), _fits)
+    return [_table(group, f"{ident}-reconstructions-{k}", table, look) for k, table in enumerate(found)]
 
 
 def settings(group: Group, ident: str) -> Table:
     """Every setting of every line; those that are not the recipe's are marked."""
-    configs = [flat(group.of(line)[0]["config"]) for line in group.lines]
-    changed = [group.of(line)[0]["overrides"] for line in group.lines]
+    configs = [{**missing(group.of(line)[0]), **_config(group, line)} for line in group.lines]
+    changed = [{**missing(group.of(line)[0]), **group.of(line)[0]["overrides"]} for line in group.lines]
     names = list(dict.fromkeys(name for config in configs for name in config))
     bodies = []
     for name in names:
         cells = [
-            Cell(f"{canonical(config[name])}{' (not the recipe’s)' if name in own else ''}" if name in config else NONE)
+            Cell(f"{plain(config[name])}{' (not the recipe’s)' if name in own else ''}" if name in config else NONE)
             for config, own in zip(configs, changed, strict=True)
         ]
         bodies.append(Body([Row(one_line(name), cells)]))
     heads = [Head("Setting"), *(Head(group.title(line)) for line in group.lines)]
     return Table(f"{ident}-settings-table", f"{group.heading}: settings of the models", heads, bodies)
+
+
+def _config(group: Group, line: Line) -> dict[str, Any]:
+    """A line's settings; of an automatic precision what it was on the machine that trained."""
+    cells = group.of(line)
+    used = sorted({stage["precision"] for cell in cells for stage in cell["stages"].values() if "precision" in stage})
+    config = flat(cells[0]["config"])
+    found = f"auto ({' and '.join(used)} here)" if used else "auto"
+    return config | {k: found for k, v in config.items() if v == "auto" and k.endswith("precision")}
 
 
 def environment(group: Group, ident: str) -> Table:

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mmbench.report.html import page as render
-from mmbench.store import BadFile, Found
+from mmbench.store import BadFile, Found, sample_key, write_samples
 
-from ..cells import cell, keep_samples, row
+from ..cells import cell, keep_samples, mnist_svhn_rows, row
 from .test_escape import WORDS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -176,14 +177,119 @@ def test_what_is_copied_is_what_is_shown(visit: Visit, form: str) -> None:
     if form == "CSV":
         rows = list(csv.reader(io.StringIO(text)))
         assert len({len(line) for line in rows}) == 1
-        assert rows[1][2] == "40.50 ± 0.71"
+        assert rows[0][2:4] == ["Coherence (% ↑) Joint", "Coherence (% ↑) Joint std"]
+        assert rows[1][2:4] == ["40.50", "0.71"]
     elif form == "Markdown":
-        assert len({line.count("|") for line in text.strip().split("\n")}) == 1
+        assert len({line.count("|") for line in text.strip().split("\n") if line.startswith("|")}) == 1
         assert "40.50 ± 0.71" in lines[0]
     else:
         assert r"\textbf{40.50 $\pm$ 0.71} &" in lines[0]
         assert r"\cmidrule(lr){3-" in text
+        assert text.startswith("% MNIST\\_SVHN: ")
+        assert all(line.startswith("%") for line in text.partition(r"\begin{tabular}")[0].strip().split("\n"))
+        assert text.index(r"\midrule", text.index("own")) < text.index("Real data")
+        assert text.count(r"\midrule") == 2
         assert text.count(r"\begin{tabular}{") == text.count(r"\end{tabular}") == 1
+
+
+def copied(visit: Visit, table: str, form: str) -> str:
+    button = visit.page.locator(f"button[data-table='{table}'][data-copy='{form}']")
+    button.click()
+    visit.page.wait_for_function("document.getElementById('status').textContent.startsWith('Copied')")
+    return str(button.get_attribute("data-copied"))
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page of one seed, whose coherence has an interval; many columns."""
+    folder = tmp_path_factory.mktemp("single")
+    made = []
+    for model, value in (("mvae", 13.0), ("mld", 78.5)):
+        rows = mnist_svhn_rows()
+        rows[0] |= {"value": value, "interval": [value - 2.95, value + 3.65]}
+        made.append(cell(model, 0, rows, budget="smoke"))
+        keep_samples(folder, made[-1])
+    path = folder / "report.html"
+    path.write_text(render(Found(made), folder), encoding="utf-8")
+    return path.as_uri()
+
+
+def test_a_copy_has_the_ends_of_intervals_as_numbers_and_says_how_to_read_it(browser: Any, single: str) -> None:
+    visit = Visit(browser, single)
+    caption = visit.page.locator("#group-0-table-0 caption").inner_text()
+    notes = visit.page.locator("#group-0-numbers > .words > li").all_inner_texts()
+    rows = list(csv.reader(io.StringIO(copied(visit, "group-0-table-0", "CSV"))))
+    said = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    joint = next(name for name in rows[0] if name.endswith(" Joint"))
+    assert [said[0][joint + end] for end in ("", " low", " high")] == ["13.00", "10.05", "16.65"]
+    assert "[" not in "".join(rows[1])
+    for form in ("Markdown", "LaTeX"):
+        text = copied(visit, "group-0-table-0", form)
+        assert caption.split(":")[0].replace("_", r"\_" if form == "LaTeX" else "_") in text
+        assert notes[0][:20] in text
+    visit.context.close()
+    assert visit.wrong == []
+
+
+def test_a_phone_shows_whose_numbers_they_are_and_that_there_are_more(browser: Any, single: str) -> None:
+    visit = Visit(browser, single, viewport=PHONE)
+    page = visit.page
+    region = page.locator(".scroll:has(#group-0-costs-table)")
+    before = region.locator("tbody th").first.bounding_box()["x"]
+    hint = region.locator("xpath=following-sibling::p[@class='hint']")
+    assert "scroll" in hint.inner_text()
+    assert "more" in region.locator("xpath=..").get_attribute("class").split()
+    region.evaluate("(one) => { one.scrollLeft = one.scrollWidth; }")
+    page.wait_for_function("!document.querySelector('.table:has(#group-0-costs-table)').classList.contains('more')")
+    assert region.locator("tbody th").first.bounding_box()["x"] == before
+    assert not page.locator("#group-0-costs-table tbody td").first.is_visible(), "the number of seeds"
+    assert page.locator("#group-0-costs-table tbody td").nth(1).is_visible()
+    visit.context.close()
+    assert visit.wrong == []
+
+
+def test_a_phone_shows_all_samples_of_a_row_and_words_whole(browser: Any, tmp_path: Path) -> None:
+    """Ten in a row, each row's title above it."""
+    names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    made = cell("mld", 0, [row("coherence", "mnist->svhn", "svhn", 50.0)])
+    pictures = np.zeros((10, 1, 28, 28), dtype=np.uint8) + np.arange(10, dtype=np.uint8)[:, None, None, None]
+    arrays = {sample_key("mnist->name", "given", "mnist"): pictures}
+    arrays[sample_key("mnist->name", "target", "name")] = np.array(names)
+    write_samples(tmp_path / str(made["samples"]), arrays)
+    path = tmp_path / "page.html"
+    path.write_text(render(Found([made]), tmp_path), encoding="utf-8")
+    visit = Visit(browser, path.as_uri(), viewport=PHONE)
+    grid = visit.page.locator("table.samples").first
+    assert grid.locator(".over").all_inner_texts() == ["given: mnist (M)", "MLD"]
+    for part in (grid.locator("img").first, *grid.locator("li").all()):
+        box = part.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+    heights = {round(li.bounding_box()["height"]) for li in grid.locator("li").all()}
+    assert len(heights) == 1, "no word is broken"
+    visit.context.close()
+    assert visit.wrong == []
+
+
+@pytest.mark.parametrize(("size", "folded"), [(PHONE, True), (DESK, False)], ids=["phone", "desk"])
+def test_a_phone_shows_the_first_warning_and_folds_the_others(
+    browser: Any, single: str, size: dict[str, int], folded: bool
+) -> None:
+    visit = Visit(browser, single, viewport=size)
+    seen = visit.page.locator(".warnings li:visible").count()
+    every = visit.page.locator(".warnings li").count()
+    visit.context.close()
+    assert every > 1
+    assert seen == (1 if folded else every)
+
+
+def test_the_costs_fit_a_desk(browser: Any, address: str) -> None:
+    visit = Visit(browser, address)
+    over = visit.page.locator(".scroll:has(#group-0-costs-table)").evaluate(
+        "(one) => one.scrollWidth - one.clientWidth"
+    )
+    visit.context.close()
+    assert over <= 0
 
 
 @pytest.mark.parametrize("form", ["CSV", "Markdown", "LaTeX"])
@@ -197,7 +303,7 @@ def test_odd_names_are_copied_as_names(visit: Visit, form: str) -> None:
         assert len({len(line) for line in rows}) == 1
         assert "<script>alert(1)</script>" in rows[1][0]
     elif form == "Markdown":
-        assert len({line.count("|") for line in text.strip().split("\n")}) == 1
+        assert len({line.count("|") for line in text.strip().split("\n") if line.startswith("|")}) == 1
         assert "<" not in text
     else:
         assert r"\textbackslash{}input\{/etc/passwd\}" in text

@@ -70,8 +70,8 @@ HAND = {
     "measuring_seconds": 40.0,
     "memory": 1550.0,
 }
-PRINTED = ["2", "3,210", "3 min", "1,000", "2,000", "50 s", "0.0312", "252", "376", "40 s", "1,550"]
-LEFT_OUT = ["1", "–", "30 s", "20", "–", "–", "–", "–", "–", "–", "–"]
+PRINTED = ["2", "3,210", "3 min", "1,000", "2,000", "50 s", "0.0312", "252", "376", "1,550"]
+LEFT_OUT = ["1", "–", "30 s", "20", "–", "–", "–", "–", "–", "–"]
 ALL = Options(all=True)
 
 
@@ -97,11 +97,11 @@ def test_a_note_says_what_is_not_recorded_and_whose_memory_it_is() -> None:
     (group,) = groups(CELLS)
     said = " ".join(cost_notes(group))
     assert "not recorded in 1 of the 3 cells" in said
-    assert "Memory: resident set of the process, since the cell began." in said
+    assert "Peak memory: resident set of the process, since the cell began." in said
     gpu = measured(2)
     gpu["cost"]["memory_of"] = "tensors on the GPU, since the cell began"
     (mixed,) = groups([*CELLS, gpu])
-    assert "began (2 cells); tensors on the GPU, since the cell began (1 cells)." in " ".join(cost_notes(mixed))
+    assert "began (2 cells); tensors on the GPU, since the cell began (1 cell)." in " ".join(cost_notes(mixed))
     (none,) = groups([OLD])
     assert "not recorded in these cells" in " ".join(cost_notes(none))
     (whole,) = groups(CELLS[:2])

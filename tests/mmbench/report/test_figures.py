@@ -83,7 +83,8 @@ def points(figure: Figure, panel: int, colour: str, *, hollow: bool) -> set[tupl
 def test_trade_off_has_a_panel_for_each_quality(group: Group) -> None:
     figure = trade_off(group)
     assert figure is not None
-    assert [ax.get_title() for ax in figure.axes] == ["Joint: mnist", "Joint: svhn", "mnist → svhn", "svhn → mnist"]
+    assert [ax.get_title() for ax in figure.axes] == ["Joint(M)", "Joint(S)", "M → S", "S → M"]
+    assert figure.legends[0].get_title().get_text() == "M: mnist, S: svhn"
     assert [ax.get_xlabel() for ax in figure.axes] == ["← FMD", "← FID", "← FID", "← FMD"]
     assert points(figure, 3, "#0072b2", hollow=False) == {(14.0, 31.0)}  # 13, 14, 15 and 30, 31, 32 over the seeds
     assert points(figure, 3, "#0072b2", hollow=True) == {(13.66, 28.57)}  # the paper's MVAE
@@ -152,7 +153,7 @@ def test_many_modalities_are_few_panels_of_means() -> None:
     (group,) = groups([cell("mvae", 0, rows, dataset="views", modalities=views)])
     figure = trade_off(group)
     assert figure is not None
-    assert [ax.get_title() for ax in figure.axes] == [f"{k} given → mean" for k in (1, 2, 3, 4)]
+    assert [ax.get_title() for ax in figure.axes] == [f"{k} given" for k in (1, 2, 3, 4)]
     assert points(figure, 0, "#0072b2", hollow=False) == {(50.0, 12.0)}  # 10 + the mean of 0, 1, 2, 3, 4
 
 
@@ -229,7 +230,7 @@ def test_configurations_of_one_model_share_its_colour_and_are_told_apart() -> No
 def test_training_curves_have_a_panel_for_each_term(group: Group) -> None:
     figure = training_curves(group, group.lines[0])
     assert figure is not None
-    assert [ax.get_title() for ax in figure.axes] == ["elbo: loss", "elbo: kl"]
+    assert [ax.get_title() for ax in figure.axes] == ["elbo: loss", "elbo: KL"]
     assert [len(ax.get_lines()) for ax in figure.axes] == [3, 3]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["seed 0", "seed 1", "seed 2"]
     (bare,) = groups([cell(stages={})])
@@ -268,7 +269,7 @@ def test_sample_grids_have_a_row_for_conditions_and_models(group: Group, tmp_pat
     conditional = sample_grid(group, "mnist->svhn", samples)
     assert conditional is not None
     beside = [text.get_text() for text in conditional.texts]
-    assert beside == ["MNIST_SVHN, mnist → svhn, budget paper, seed 0", "given\nmnist", "MVAE", "MLD", "own"]
+    assert beside == ["MNIST_SVHN, M → S, budget paper, seed 0", "given\nmnist (M)", "MVAE", "MLD", "own"]
     assert [len(ax.get_images()) for ax in conditional.axes] == [4] * 4
     shown = np.asarray(conditional.axes[0].get_images()[2].get_array())
     given = samples[group.lines[0]].arrays["mnist->svhn/given/mnist"][2, 0]
@@ -328,7 +329,7 @@ def test_a_model_with_other_conditions_is_left_out_and_named(group: Group, tmp_p
     grid = sample_grid(group, "mnist->svhn", samples)
     assert grid is not None
     words = [text.get_text() for text in grid.texts]
-    assert words[1:] == ["given\nmnist", "MVAE", "Left out, since they were given other conditions: MLD."]
+    assert words[1:] == ["given\nmnist (M)", "MVAE", "Left out, since they were given other conditions: MLD."]
 
 
 def test_all_models_show_the_same_seed_where_they_have_one(tmp_path: Path) -> None:
@@ -456,8 +457,8 @@ def test_captions_stand_beside_the_pictures_of_each_model(tmp_path: Path) -> Non
     assert shown == arrays["caption->image/given/caption"].tolist()
     assert sum(len(ax.images) for ax in figure.axes) == 18  # the real ones and two models'
     titles = [text.get_text() for text in figure.texts]
-    assert {"given\ncaption", "real\nimage", "MoPoE", "MLD"} <= set(titles)
-    assert any("caption → image" in title and "CUB" in title for title in titles), "the heading says what is shown"
+    assert {"given\ncaption (C)", "real\nimage (I)", "MoPoE", "MLD"} <= set(titles)
+    assert any("C → I" in title and "CUB" in title for title in titles), "the heading says what is shown"
     back = caption_table(group, "image->caption", {line: Kept(0, arrays) for line in group.lines})
     assert back is not None
     assert sum(len(ax.texts) for ax in back.axes) == 18
@@ -477,7 +478,7 @@ def test_models_without_room_in_a_column_stand_below_beside_the_conditions_again
     assert figure is not None
     titles = [text.get_text() for text in figure.texts]
     assert set(named) <= set(titles)
-    assert titles.count("given\nimage") > 1
+    assert titles.count("given\nimage (I)") > 1
 
 
 def test_long_texts_need_room_and_pictures_stay_square(tmp_path: Path) -> None:

@@ -161,16 +161,97 @@ def test_tables_say_what_they_are_and_pictures_what_they_show(root: Element) -> 
 
 
 def test_the_overview_says_what_was_compared_when_by_what_and_what_is_missing(root: Element) -> None:
-    (head, line) = grid(captioned(root, "What was compared"))
-    said = dict(zip(head, line, strict=True))
-    assert said == {
+    """In sentences, since there is one group only."""
+    assert not [t for t in root.all("table") if "What was compared" in t.words()]
+    overview = next(e for e in root.all("section") if e.attrs.get("id") == "overview")
+    assert [li.words() for li in overview.all("li")] == [
+        "Compared: MVAE, MLD, own on MNIST_SVHN, budget paper; seeds 0, 1, 2.",
+        "Finished: 2026-11-20 to 2026-11-22, by code of commit abc1234.",
+        "Missing: own seed 2.",
+        "Failed: 1.",
+    ]
+    words = root.all("main")[0].words()
+    assert "it fell over" in words
+    assert "x.json is damaged: delete it" in words
+
+
+def test_the_overview_of_several_groups_is_a_table(found: Found, tmp_path: Path) -> None:
+    made = [*found.cells, cell("mvae", dataset="other", budget="smoke")]
+    (head, line, other) = grid(captioned(tree(page(Found(made, found.failures), tmp_path)), "What was compared"))
+    assert dict(zip(head, line, strict=True)) == {
         "Data": "MNIST_SVHN", "Budget": "paper", "Models": "MVAE, MLD, own", "Seeds": "0, 1, 2", "Cells": "8",
         "Missing": "own seed 2", "Failed": "1", "Stale": "none", "Finished": "2026-11-20 to 2026-11-22",
         "Code": "abc1234",
     }  # fmt: skip
-    words = root.all("main")[0].words()
-    assert "it fell over" in words
-    assert "x.json is damaged: delete it" in words
+    assert dict(zip(head, other, strict=True))["Missing"] == "none"
+
+
+def test_only_what_can_be_sorted_has_buttons_for_it(root: Element, tmp_path: Path) -> None:
+    """Two bodies at least that are not at the foot: judges too, which are no model's."""
+
+    def sortable(root: Element) -> dict[str, bool]:
+        return {t.all("caption")[0].words(): bool(t.all("thead")[0].all("button")) for t in root.all("table")}
+
+    said = sortable(root)
+    assert said["MNIST_SVHN: judges"]
+    assert said["MNIST_SVHN: cost"]
+    judges = captioned(root, "judges")
+    assert not [b for b in judges.all("tbody") if b.attrs.get("class") == "reference"], "nothing stays at the foot"
+    assert [b.attrs.get("class") for b in captioned(root, "Coherence").all("tbody")][-1] == "reference"
+    alone = sortable(tree(page(Found([cell("mvae")]), tmp_path)))
+    assert not alone["MNIST_SVHN: cost"]
+
+
+def test_a_number_that_is_missing_stands_where_numbers_stand(root: Element) -> None:
+    cells = [td for t in root.all("table") for td in t.all("td") if td.words() == "–"]
+    numbers = [t for t in root.all("table") for td in t.all("td") if td.words() == "–"]
+    assert cells
+    for table in numbers:
+        heads = table.all("thead")[0].all("tr")[-1].all("th")
+        for tr in table.all("tbody")[0].all("tr"):
+            for head, td in zip(heads[1:], tr.all("td"), strict=True):
+                is_number = "number" in head.attrs.get("class", "")
+                assert ("number" in td.attrs.get("class", "").split()) is is_number, (head.words(), td.words())
+
+
+def test_commands_stand_as_code_without_their_backticks(tmp_path: Path) -> None:
+    """And other words in backticks, a model's name perhaps, as they are."""
+    left_out = {"fid": "no weights: `mmbench fetch fid` fetches <them>"}
+    main = tree(page(Found([cell("`own`", left_out=left_out)]), tmp_path)).all("main")[0]
+    assert "mmbench fetch fid" in [code.words() for code in main.all("code")]
+    assert "`mmbench" not in main.words()
+    assert "fetches <them>" in main.words()
+    assert "`own`" in main.words()
+
+
+def test_one_seed_has_no_part_about_seeds(root: Element, tmp_path: Path) -> None:
+    def parts(root: Element) -> list[str]:
+        return [h.words() for h in root.all("h3")]
+
+    assert "Seeds" in parts(root)
+    alone = tree(page(Found([cell("mvae"), cell("mld")]), tmp_path))
+    assert "Seeds" not in parts(alone)
+    assert "Cost" in parts(alone)
+    assert "each seed" not in alone.all("main")[0].words().replace("one for each model and seed", "")
+
+
+def test_colours_are_lighter_on_the_dark_page(text: str) -> None:
+    """Contrast by WCAG 2.2 with the dark ground; on the light page every model keeps its own."""
+    rules = text[text.index("@media screen and (prefers-color-scheme: dark) { :root {") :].partition("}")[0]
+    found = dict(re.findall(r"--x-([0-9a-f]{6}): #([0-9a-f]{6});", rules))
+    assert {"0072b2", "d55e00"} <= set(found)
+
+    def light(colour: str) -> float:
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    assert "--page: #17171a" in text
+    assert all((light(colour) + 0.05) / (light("17171a") + 0.05) >= 4.5 for colour in found.values())
+    assert (light("0072b2") + 0.05) / (light("17171a") + 0.05) < 4.5, "the reason"
+    svg = text[text.index('id="group-0-trade-off-plot-wide-') :]
+    assert "var(--x-0072b2, #0072b2)" in svg
+    assert not re.search(r'style="[^"]*: #0072b2', text), "no colour that the dark page cannot change"
 
 
 def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
@@ -180,7 +261,7 @@ def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
         bodies[rows[0][0]] = rows
     assert bodies["MVAE"][0][2] == "41.00 ± 1.00"  # 40, 41, 42
     assert bodies["own"][0][2] == "40.50 ± 0.71"
-    assert bodies["Real data"][0][2] == "91.50"
+    assert bodies["Real test data"][0][2] == "91.50"
     seeds = {rows[0]: rows for rows in grid(captioned(root, "each seed: Coherence"))[2:]}
     assert seeds["MLD, seed 1"][1] == "41.00"
     cost = {rows[0]: rows for rows in grid(captioned(root, "cost"))[2:]}
@@ -219,15 +300,15 @@ def test_the_command_line_writes_the_page_and_figures_of_a_columns_width(tmp_pat
 
 
 def test_grids_show_all_models_under_the_same_conditions(root: Element, found: Found, runs: Path) -> None:
-    shown = captioned(root, "Mnist → svhn, seed 0")
-    assert [rows[0] for rows in grid(shown)][1:] == ["given: mnist", "MVAE", "MLD", "own"]
+    shown = captioned(root, "M → S, seed 0")
+    assert [rows[0] for rows in grid(shown)][1:] == ["given: mnist (M)", "MVAE", "MLD", "own"]
     images = shown.all("img")
     content = base64.b64decode(images[1].attrs["src"].partition(",")[2])
     picture = np.asarray(Image.open(io.BytesIO(content)))
     first = read_samples(runs / next(str(c["samples"]) for c in found.cells if c["model"]["name"] == "mvae"))
     expected = np.round(first["mnist->svhn/target/svhn"][2] * 255).transpose(1, 2, 0)
     assert np.abs(picture[:, 2 * 33 : 2 * 33 + 32, :3].astype(float) - expected).max() <= 1
-    words = captioned(root, "Mnist → name")
+    words = captioned(root, "M → name")
     assert [li.words() for li in words.all("li")][4:8] == ["one", "∅", "a bird with a long red beak", "é"]
 
 
@@ -279,7 +360,8 @@ def test_several_groups_have_a_section_each_and_no_cells_a_sentence(tmp_path: Pa
     titles = [h.words() for h in root.all("h2")]
     assert titles == ["Overview", "MNIST_SVHN, budget paper", "OTHER, budget smoke"]
     empty = tree(page(Found(), tmp_path))
-    assert "There are no finished cells yet: run `mmbench run" in empty.words()
+    assert "There are no finished cells yet: run" in empty.words()
+    assert [c.words() for c in empty.all("code")] == ["mmbench run --model mld --dataset glyphs", "mmbench report"]
 
 
 def test_missing_samples_and_progress_are_told(tmp_path: Path) -> None:

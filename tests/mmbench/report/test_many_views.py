@@ -62,9 +62,9 @@ def main_table(made: list[Cell]) -> Table:
 
 def test_the_main_table_is_the_fields(made: list[Cell]) -> None:
     table = main_table(made)
-    assert table.spans == [("Coherence (% ↑)", 5), ("Quality (↓)", 1)]
+    assert table.spans == [("Coherence (% ↑)", 5), ("Quality (FMD ↓)", 1)]
     assert [column.label for column in table.columns] == [
-        "Joint", "1 given", "2 given", "3 given", "4 given", "Joint FMD"
+        "Joint", "1 given (mean)", "2 given (mean)", "3 given (mean)", "4 given (mean)", "Joint (mean) FMD"
     ]  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def test_one_subset_of_a_size_stands_under_its_size_too(made: list[Cell]) -> Non
     for one in made:
         one["rows"] = [r for r in one["rows"] if not r["task"].startswith(f"{last}->")]
     table = main_table(made)
-    assert [column.label for column in table.columns][4] == "4 given"
+    assert [column.label for column in table.columns][4] == "4 given (mean)"
     entry = table.lines[0].entries[4]
     assert entry is not None
     assert entry.number.mean == pytest.approx(fmean(coherence(tuple(VIEWS[:4]), "m4", seed) for seed in (0, 1)))
@@ -102,7 +102,7 @@ def test_further_tables_are_means_and_all_shows_every_subset(made: list[Cell]) -
     text, every = render(made), render(made, options=Options(all=True))
     assert "m0 → m1" not in text
     assert "m0+m1 → m4" not in text
-    assert "1 given FMD" in text
+    assert "### FMD (↓)" in text
     for given in chosen():
         for view in VIEWS:
             if view not in given:

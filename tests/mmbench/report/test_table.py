@@ -26,10 +26,10 @@ from ..cells import cell, row
 from .written import paper_cells, printed
 
 MAIN = Options(main=True)
-HEADS = {  # as the paper prints them, with our words for the modalities
+HEADS = {  # as the paper prints them, with our words for the modalities, and the captions' metrics
     "mnist_svhn": [("Coherence (% ↑)", ["Joint", "M → S", "S → M"]),
-                   ("Quality (↓)", ["Joint(M)", "Joint(S)", "M → S", "S → M"])],
-    "cub": [("CLIP-S (↑)", ["Joint", "I → C", "C → I"]), ("Quality (↓)", ["Joint(I)", "C → I"])],
+                   ("Quality (FMD of M, FID of S ↓)", ["Joint(M)", "Joint(S)", "M → S", "S → M"])],
+    "cub": [("CLIP-S (↑)", ["Joint", "I → C", "C → I"]), ("Quality (FID ↓)", ["Joint(I)", "C → I"])],
 }  # fmt: skip
 POINTS = {
     "mnist_svhn": [("coherence", "joint", "mnist+svhn"), ("coherence", "mnist->svhn", "svhn"),
@@ -169,7 +169,7 @@ def test_nothing_is_bold_that_is_not_better_than_chance() -> None:
     assert all(entry and entry.at_chance for line in table.lines for entry in line.entries)
     text = render(coherence({"mvae": [0.75, 0.80, 0.70], "mld": [0.5, 0.4, 0.6]}))
     assert "0.75 ± 0.05 ‡" in text
-    assert "‡: not above what shuffled tuples reach" in text
+    assert "‡: not above chance (what shuffled tuples" in text
     assert "**0.75" not in text
 
 
@@ -198,7 +198,7 @@ def test_two_seeds_that_overlap_are_both_bold_and_clear_ones_are_not() -> None:
 def test_single_seeds_are_not_compared() -> None:
     made = coherence({"mvae": [50.0], "mld": [80.0]})
     assert set(marks(main_table(made)).values()) == {""}
-    assert "One training seed each, so nothing is compared" in render(made)
+    assert "One training seed each: no spread over seeds, and no model is marked as best." in render(made)
     some = marks(main_table(coherence({"mvae": [50.0, 50.1, 49.9], "mopoe": [60.0, 60.1, 59.8], "mld": [90.0]})))
     assert some == {"MVAE": "second", "MoPoE": "best", "MLD": ""}
 
@@ -215,7 +215,8 @@ def test_agreement_on_few_classes_is_marked_and_never_bold() -> None:
 
 def test_a_model_has_one_name() -> None:
     text = "".join(render(paper_cells("mnist_svhn"), format=form) for form in ("md", "tex", "json"))
-    assert set(re.findall("mopoe", text, re.IGNORECASE)) <= {"MoPoE", "mopoe"}
+    assert text.count("The paper's tables write MoPoE as MOPOE.") == text.count("MOPOE") == 3, "once in each"
+    assert set(re.findall("mopoe", text, re.IGNORECASE)) == {"MoPoE", "mopoe", "MOPOE"}
 
 
 LATEX = subprocess.run(["sh", "-c", "command -v pdflatex"], capture_output=True).returncode == 0
@@ -257,7 +258,7 @@ def test_the_pdf_has_no_type_under_8_pt_and_holds_notes_and_judges(tmp_path: Pat
     sizes = {int(size) for size in re.findall(r"\+(?:CM|SF)\w*?(\d+) ", fonts)}
     assert sizes <= {8, 10}
     shown = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
-    for note in ("Judge of FID", "Samples behind each number", "paired t-test over seeds", "claims on"):
+    for note in ("Judges", "Samples behind each number", "paired t-test over seeds", "claims of Bounoua et al."):
         assert note in shown
 
 

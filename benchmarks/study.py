@@ -1,0 +1,189 @@
+"""The study in results/: what it consists of, and the one command that computes what is missing of it.
+
+    make study                        # compute what is missing, then write the report and README's headline
+    make study STUDY=--dry-run        # what is there, what is missing, and how long that will take
+    make study STUDY='--hours 2'      # end after two hours; the same call goes on later
+    make study STUDY=--report         # the report and the headline only
+
+Every part is a call of `mmbench run`, which `--dry-run` prints. Complete cells are kept, an interrupted one goes on
+where it was. Start it in a clean checkout, for each cell records the commit that made it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+from study_headline import write_headline
+
+from mmbench import store
+from mmbench.cells.estimate import complete
+from mmbench.cells.plan import CellPlan, Planner
+from mmbench.cells.request import Request
+from mmbench.engine.hand import Hand
+from mmbench.errors import MmbenchError
+from mmbench.progress import Progress, duration
+
+VAES = "mvae,mmvae,mopoe,nexus,mvtcae"
+SEVEN = f"mld,{VAES},mmvae_dreg"
+HEADLINE = ("mnist_fashion", "laptop")
+"""The dataset and budget of README's table and picture."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some models on a dataset, a cell for each seed."""
+
+    models: str
+    dataset: str
+    seeds: int
+    budget: str = "laptop"
+    settings: tuple[str, ...] = ()
+
+    def words(self) -> list[str]:
+        """The call of `mmbench`, its places left out."""
+        more = [word for setting in self.settings for word in ("--set", setting)]
+        return ["run", "--model", self.models, "--dataset", self.dataset, "--budget", self.budget,
+                "--seeds", str(self.seeds), *more]  # fmt: skip
+
+    def plans(self, places: Places) -> list[CellPlan]:
+        """The cells that are missing."""
+        request = Request(
+            models=tuple(self.models.split(",")), dataset=self.dataset, seeds=range(self.seeds), budget=self.budget,
+            settings=list(self.settings), data_root=places.data, results=places.results, runs=places.runs,
+        )  # fmt: skip
+        shop = Hand(request, Progress()).shop
+        return [plan for plan in Planner(shop).plan() if not complete(plan, shop)]
+
+
+STUDY = (
+    Part(SEVEN, "mnist_fashion", 5),
+    Part("mld_uni,mld_inpaint", "mnist_fashion", 5),
+    Part(SEVEN, "glyphs", 5),
+    Part("multivae:MMVAEPlus,multivae:CMVAE", "mnist_fashion", 3),
+    Part("mld,mvae,mopoe,mvtcae,mmvae", "polymnist_drawn", 3),
+    Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("beta=2.5,5",)),
+    Part("mld,mopoe,mvtcae", "flowers", 2),
+)
+"""By what is wanted first."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything lies."""
+
+    data: Path
+    results: Path
+    runs: Path
+    jobs: int
+
+    def words(self) -> list[str]:
+        return ["--data-root", str(self.data), "--results", str(self.results), "--runs", str(self.runs),
+                "--jobs", str(self.jobs)]  # fmt: skip
+
+
+def needed(part: Part, places: Places, cells: Sequence[store.Cell]) -> str:
+    """'12 cells are missing: about 40 min', as long as cells of the same models have taken."""
+    plans = part.plans(places)
+    if not plans:
+        return "complete"
+    known = [seconds(plan, cells) for plan in plans]
+    told = [each for each in known if each is not None]
+    unknown = len(known) - len(told)
+    time_words = [f"about {duration(sum(told) / places.jobs)}"] if told else []
+    time_words += [f"{unknown} of models that no cell tells the time of; `--dry-run` of the call probes them"] * (
+        unknown > 0
+    )
+    return f"{len(plans)} cells are missing: {', and '.join(time_words)}"
+
+
+def seconds(plan: CellPlan, cells: Sequence[store.Cell]) -> float | None:
+    """What complete cells of the same model, dataset and budget took, the median; None where there are none."""
+    key = plan.key
+    same = [
+        sum(cell["time"].values())
+        for cell in cells
+        if (cell["model"]["name"], cell["dataset"]["name"], cell["budget"]) == (key.model, key.dataset, key.budget)
+    ]
+    return median(same) if same else None
+
+
+def say(parts: Sequence[Part], places: Places) -> None:
+    """A line for each part."""
+    cells = store.cells(places.results)
+    for part in parts:
+        try:
+            print(f"mmbench {shlex.join(part.words())}\n    {needed(part, places, cells)}")
+        except MmbenchError as error:
+            print(f"mmbench {shlex.join(part.words())}\n    cannot be run: {error}")
+
+
+def mmbench(words: Sequence[str], deadline: float = float("inf")) -> int:
+    """Call the command line; its exit status. At the deadline it is interrupted, which loses nothing."""
+    print(f"mmbench {shlex.join(words)}", flush=True)
+    process = subprocess.Popen([sys.executable, "-m", "mmbench", *words])
+    try:
+        return process.wait(None if deadline == float("inf") else max(0.0, deadline - time.monotonic()))
+    except (KeyboardInterrupt, subprocess.TimeoutExpired) as stop:
+        if isinstance(stop, subprocess.TimeoutExpired):
+            process.send_signal(signal.SIGINT)
+        process.wait()
+        raise KeyboardInterrupt from None
+
+
+def run(parts: Sequence[Part], places: Places, deadline: float) -> int:
+    """Compute what is missing, part by part; how many parts ended with an error."""
+    return sum(mmbench([*part.words(), *places.words()], deadline) != 0 for part in parts)
+
+
+def report(places: Places) -> None:
+    """All that is made of the cells."""
+    base = ["report", "--results", str(places.results), "--runs", str(places.runs)]
+    out = places.results
+    mmbench([*base, "--out", str(out / "report.md"), "--figures", str(out / "figures")])
+    for form, name in (("html", "report.html"), ("tex", "tables.tex"), ("csv-wide", "numbers.csv")):
+        mmbench([*base, "--format", form, "--out", str(out / name)])
+    write_headline(places.results, *HEADLINE)
+
+
+def main(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing and how long it takes.")] = False,
+    only_report: Annotated[bool, typer.Option("--report", help="The report and README's headline only.")] = False,
+    hours: Annotated[float, typer.Option("--hours", min=0, help="End after so many.")] = float("inf"),
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Cells at once.")] = max(1, min(2, os.cpu_count() or 1)),
+    data_root: Annotated[Path, typer.Option("--data-root", envvar="MMBENCH_DATA")] = Path("data"),
+    results: Annotated[Path, typer.Option("--results")] = Path("results"),
+    runs: Annotated[Path, typer.Option("--runs", envvar="MMBENCH_RUNS")] = Path("runs"),
+) -> None:
+    places, deadline = Places(data_root, results, runs, jobs), time.monotonic() + 3600 * hours
+    try:
+        if not only_report:
+            say(STUDY, places)
+        if dry_run:
+            return
+        failed = 0 if only_report else run(STUDY, places, deadline)
+    except KeyboardInterrupt:
+        print("Stopped; the same call goes on where it was.")
+        raise typer.Exit(130) from None
+    finally:
+        if not dry_run and store.cells(results):
+            report(places)
+    if failed:
+        print(f"{failed} of {len(STUDY)} parts of the study ended with an error; the same call tries again.")
+        raise typer.Exit(1)
+
+
+main.__doc__ = __doc__
+
+if __name__ == "__main__":
+    typer.run(main)

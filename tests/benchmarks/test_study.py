@@ -1,0 +1,74 @@
+"""The study: what it asks for exists, what README says of it is what the report says, and the committed report is that
+of the committed cells."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import study
+from study_headline import BEGIN, END, headline, write_headline
+
+from mmbench import plugins, store
+from mmbench.errors import ResultError
+from mmbench.report.code import stale
+from mmbench.report.figures import write_figures
+from mmbench.store import write
+
+from ..mmbench.cells import cell
+
+ROOT = Path(__file__).resolve().parents[2]
+WHEN = {"finished": "2026-11-27T10:00:00", "commit": "0123456789ab"}
+
+
+@pytest.fixture
+def results(tmp_path):
+    cells = [cell(model, seed, environment=WHEN) for model in ("mld", "mvae") for seed in (0, 1)]
+    for one in cells:
+        write(tmp_path / "results", one)
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("part", study.STUDY, ids=lambda part: f"{part.models} on {part.dataset}")
+def test_what_a_part_asks_for_is_installed(part):
+    names = [name for name in part.models.split(",") if not name.startswith("multivae:")]
+    assert set(names) <= set(plugins.available(plugins.MODELS))
+    assert part.dataset in plugins.available(plugins.DATASETS)
+
+
+def test_the_headline_stands_between_readmes_marks_and_nothing_else_changes(results, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nof last year\n{END}\nafter\n", encoding="utf-8")
+    write_headline(results, "mnist_svhn", "paper", readme)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "of last year" not in text
+    assert "40.50" in text  # the mean of 40 and 41
+    assert "seeds 0, 1, 2026-11-27, commit 0123456789ab" in text
+    write_headline(results, "mnist_svhn", "paper", readme)
+    assert readme.read_text(encoding="utf-8") == text
+
+
+def test_the_headlines_picture_is_one_that_the_report_draws(results):
+    names = {path.name for path in write_figures(store.cells(results), results / "figures", results / "no-runs")}
+    (line,) = (line for line in headline(results, store.cells(results)).splitlines() if line.startswith("!["))
+    assert line.rpartition("/")[2].rstrip(")") in names
+
+
+def test_a_readme_without_marks_is_refused(results, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{END}{BEGIN}", encoding="utf-8")
+    with pytest.raises(ResultError, match=r"README\.md needs a line"):
+        write_headline(results, "mnist_svhn", "paper", readme)
+    assert readme.read_text(encoding="utf-8") == f"{END}{BEGIN}"
+
+
+def test_the_committed_report_is_that_of_the_committed_cells():
+    report, cells = ROOT / "results/report.md", store.cells(ROOT / "results")
+    if not report.exists():
+        pytest.skip("no study is committed; make study")
+    if any(map(stale, cells)):
+        pytest.skip("other code made the study's cells; make study computes them anew with: mmbench run --stale rerun")
+    call = [sys.executable, "-m", "mmbench", "report", "--results", "results"]
+    assert subprocess.run(call, cwd=ROOT, capture_output=True, check=True).stdout == report.read_bytes()
