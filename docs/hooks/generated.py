@@ -8,7 +8,8 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from textwrap import dedent
+from typing import Any, get_args
 
 from typer.main import get_command
 
@@ -17,11 +18,23 @@ from mmbench.store import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "mmbench" / "store" / "schema.py"
+PLAIN = {
+    **dict.fromkeys(("Name", "Word", "Text", "Module"), "text"),
+    **dict.fromkeys(("Number", "Measured"), "number"),
+    "Amount": "number >= 0",
+    "Count": "integer >= 0",
+    "Settings": "JSON object",
+    "Code": "dict[text, text]",
+    "History": "list[number or None]",
+    "bool": "true or false",
+    "Any": "JSON data",
+}
+"""The schema's words for kinds of values -> what a reader calls them."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     made = {"commands": commands, "schema": schema, "columns": columns}
-    return re.sub(r"^\{\{ (commands|schema|columns) \}\}$", lambda found: made[found[1]](), markdown, flags=re.MULTILINE)
+    return re.sub(r"\{\{ (commands|schema|columns) \}\}", lambda found: made[found[1]](), markdown)
 
 
 def commands() -> str:
@@ -36,25 +49,19 @@ def _verbs(group: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _verb(name: str, verb: Any) -> str:
     words, _, examples = (verb.help or "").partition("\b")
-    arguments = [p.make_metavar() if not hasattr(p, "metavar") else p.metavar or p.name for p in _params(verb, "argument")]
-    lines = [f"## {name}", " ".join(words.split())]
-    usage = " ".join([name, *map(str, arguments)])
-    lines.append(f"```text\n{examples.strip() or usage}\n```".replace("\n    ", "\n"))
-    if options := [_option(p) for p in _params(verb, "option")]:
-        lines.append("\n".join(["| option | |", "|---|---|", *options]))
-    return "\n\n".join(lines)
-
-
-def _params(verb: Any, kind: str) -> list[Any]:
-    return [p for p in verb.params if p.param_type_name == kind and not (kind == "option" and p.hidden)]
+    usage = " ".join([name, *(str(p.metavar or p.name) for p in verb.params if p.param_type_name == "argument")])
+    shown = [_option(p) for p in verb.params if p.param_type_name == "option" and not p.hidden]
+    table = "\n".join(["| option | |", "|---|---|", *shown]) if shown else ""
+    example = f"```text\n{dedent(examples).strip() or usage}\n```"
+    return "\n\n".join([f"## {name}", " ".join(words.split()), example, table])
 
 
 def _option(option: Any) -> str:
-    choices = getattr(option.type, "choices", None)
-    what = "" if option.is_flag else "\\|".join(map(str, choices)) if choices else option.metavar or option.type.name
-    shown = f" `{what}`" if what else ""
-    default = option.default
-    more = f" Default: `{default}`." if isinstance(default, str | int | Path) and not isinstance(default, bool) else ""
+    choices = get_args(option.type_descriptor.annotation)
+    words = "\\|".join(map(str, choices)) if choices and isinstance(choices[0], str) else option.metavar or ""
+    shown = f" `{words}`" if words and not option.is_flag else ""
+    plain = isinstance(option.default, str | int | float | Path) and not isinstance(option.default, bool)
+    more = f" Default: `{option.default}`." if plain else ""
     variable = f" Or the variable `{option.envvar}`." if option.envvar else ""
     text = " ".join(str(option.help or "").split()).replace("|", "\\|")
     return f"| `{option.opts[0]}`{shown} | {text}{more}{variable} |"
@@ -101,6 +108,7 @@ def _form(annotation: str) -> str:
     optional = annotation.startswith("NotRequired[")
     tree: Any = ast.parse(annotation, mode="eval").body
     shown = ast.unparse(_Plain().visit(tree))
+    shown = re.sub("|".join(rf"\\b{alias}\\b" for alias in PLAIN), lambda found: PLAIN[found[0]], shown)
     words = re.sub(r"(\w+Record|Environment)\b", lambda found: f"[{found[1]}](#{found[1].lower()})", shown)
     return words.replace("|", "\\|") + (" (may be absent)" if optional else "")
 
@@ -108,7 +116,7 @@ def _form(annotation: str) -> str:
 class _Plain(ast.NodeTransformer):
     """Types without their bounds."""
 
-    def visit_Subscript(self, node: ast.Subscript) -> Any:  # noqa: N802 (ast's name)
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
         head = ast.unparse(node.value)
         if head in ("Annotated", "NotRequired"):
             inner: Any = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
