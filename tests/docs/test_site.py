@@ -59,7 +59,7 @@ def test_formulas_are_drawn_by_the_browser(pages: dict[Path, Page], site: Path) 
         text = path.read_text()
         assert "arithmatex" not in text, path.name
         assert "mathvariant" not in text.replace('mathvariant="normal"', ""), f"{path.name}: browsers draw letters"
-        assert not re.search(r"\$\\?\w+|\\\(|\{\{ ", "".join(page.words)), path.name
+        assert not re.search(r"\$\\?\w+|\\\(|\{\{ ", "".join(page.prose)), path.name
 
 
 def test_the_form_of_a_cell_is_the_schemas(pages: dict[Path, Page], site: Path) -> None:
