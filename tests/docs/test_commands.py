@@ -131,7 +131,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-LONG = ("--figures", "html", "doctor", "--extras", "all --")
+LONG = ("--figures", "html", "doctor", "list --", "all --")
 
 
 def paced(found: list[str]) -> list[Any]:
