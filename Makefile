@@ -18,8 +18,9 @@ demo: $(INSTALLED)
 	$(BIN)/mmbench report --results runs/demo/results --runs runs/demo --format html --out runs/demo/report.html
 	$(BIN)/python examples/demo.py runs/demo/results runs/demo/report.html
 
+# a process of one thread for each core: two threads of one training are slower than two trainings
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

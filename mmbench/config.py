@@ -107,6 +107,9 @@ class Protocol:
     """How images come to Inception's 299 x 299: bilinear as in pytorch-fid (the paper's), or TensorFlow 1's rule."""
     rounding: bool = False
     """Whether images are rounded to 8 bits before Inception, as when they pass through files."""
+    first_judge: str | None = None
+    """The first classifier of all images ('lenet', the paper's; 'strided', 'residual', or module:Class), in the place
+    of what the dataset names; None for that."""
     second_judge: str | None = None
     """A second, independent classifier, whose coherence stands in rows of its own; None for none."""
     subsets_per_size: int | None = None

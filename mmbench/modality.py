@@ -53,6 +53,8 @@ class Modality:
     """p(x|z): 'laplace' and 'gaussian' for images, 'categorical' for text."""
     scale: float = 0.75
     """Fixed scale b of the Laplace, or standard deviation of the Gaussian."""
+    judge: str = ""
+    """The network of its own first judge, as `DatasetSpec.judge`, which then has rows of its own; '' for that one."""
     title: str = ""
     """The name in print; `name` where it is empty."""
     weight: float = 1.0
@@ -128,8 +130,10 @@ class DatasetSpec:
     """Number of classes of the shared label; 0 where there is none."""
     metrics: tuple[str, ...] = ()
     """Names of the `mmbench.metrics` plugins that measure a cell of this dataset."""
-    judge: str = "lenet"
-    """The network of the classifiers that judge its images: 'lenet' (the paper's) or 'strided' (PolyMNIST's)."""
+    judge: str = ""
+    """The network of the classifiers that judge its images: 'lenet' (the paper's), 'strided' (PolyMNIST's), 'residual',
+    or module:Class; '' for 'residual' on colour images of 28 to 32 pixels, with the paper's in rows of its own, and
+    'lenet' elsewhere."""
     judge_share: float = 1.0
     """Share of the short budgets' steps for judges and reference autoencoders: less where these are many and dear."""
     quality_count: int = 5000
@@ -194,7 +198,13 @@ def _check_types(modality: Modality) -> None:
     who = f"modality {modality.name!r}"
     for name, kind, example in SEQUENCES:
         object.__setattr__(modality, name, listed(who, name, getattr(modality, name), kind, example))
-    for name, example in (("network", "mnist_mlp"), ("likelihood", "laplace"), ("title", "MNIST"), ("separator", " ")):
+    for name, example in (
+        ("network", "mnist_mlp"),
+        ("likelihood", "laplace"),
+        ("title", "MNIST"),
+        ("separator", " "),
+        ("judge", "residual"),
+    ):
         word(who, name, getattr(modality, name), example)
     number(who, "scale", modality.scale, above=True)
     number(who, "weight", modality.weight)

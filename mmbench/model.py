@@ -40,11 +40,13 @@ class Stage:
     """The stage trains this module's parameters that require a gradient, and averages it if the schedule has an EMA."""
     schedule: Schedule
     loss: Callable[[Batch, torch.Generator], dict[str, Tensor]]
-    """(batch, generator) -> named scalar terms with the one that is minimised under 'loss'. The generator is on the
+    """(batch, generator) -> named scalar terms with the one that is minimised under 'loss'; the batch holds whole
+    tuples (of incomplete ones, which a model may take too: `mmbench.abilities.Incomplete`). The generator is on the
     model's device; every random draw comes from it, but for those of dropout layers: while they train, the harness
     seeds torch's global random state for each step and puts it back after."""
     prepare: Callable[[Split], Split] | None = None
-    """Once, before the stage: turn the training set into another one (MLD encodes the images into latents)."""
+    """Once, before the stage: turn the training set into another one (MLD encodes the images into latents). What else
+    a split has it keeps: use dataclasses.replace."""
     modalities: tuple[str, ...] | None = None
     """The modalities that a batch holds; None for all of them."""
     skill: Callable[[Split], dict[str, float]] | None = None

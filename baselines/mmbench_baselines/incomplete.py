@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TypeVar
+from inspect import signature
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,7 +27,13 @@ C = TypeVar("C", bound=VAEConfig)
 
 
 class IncompleteVAE(MultimodalVAE[C]):
-    """A VAE that can be trained with missing modalities."""
+    """A VAE that can be trained with missing modalities. A subclass with a `loss` of its own that knows no `present`
+    cannot: it takes whole tuples only."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "loss" in vars(cls) and "present" not in signature(cls.loss).parameters:
+            cls.incomplete_losses = None  # type: ignore[assignment]
 
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator, present: Present | None = None) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from .classifiers import Judge, judge, judges_keep
 from .coherence import agreement
 from .identity import joined
 from .intervals import Clustered, shared_items
+from .judge_choice import unknown
 from .judge_networks import too_small
 
 __all__ = ["Agreement"]
@@ -29,7 +30,8 @@ Read = dict[str, tuple[Tensor, Tensor]]
 
 
 class Agreement(Metric):
-    """For each condition that leaves two modalities or more to generate, over its samples, in %:
+    """Do several targets that are made from one condition agree with each other, and all of them with it? In %. Over
+    the samples of each condition that leaves two modalities or more to generate:
 
         agreement       all targets show the same class
         all_right       all targets show the class of what was given
@@ -62,7 +64,7 @@ class Agreement(Metric):
         if len(dataset.modalities) < 3:
             return "no condition leaves two modalities to generate"
         mute = [m.name for m in dataset.modalities if m.is_text and not m.classes]
-        return f"the text {mute[0]!r} does not say its class" if mute else too_small(dataset)
+        return f"the text {mute[0]!r} does not say its class" if mute else unknown(dataset) or too_small(dataset)
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

@@ -10,10 +10,9 @@ Reference: Bounoua et al., Appendix C.2; architecture and training of their publ
 
 from __future__ import annotations
 
-import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -31,9 +30,11 @@ from mmbench.store.provenance import code_of_class, code_of_module
 from mmbench.tensors import checksum
 from mmbench.training import Checkpoints, fit
 
+from . import judge_choice
 from .frozen import kept, to_keep
 from .identity import hex8
-from .judge_networks import FeatureNet, LeNet, WideNet, judge_network
+from .judge_choice import Chosen, Network, briefer, first, second
+from .judge_networks import FeatureNet, LeNet, WideNet
 from .precision import full_precision
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "WideNet",
     "accuracy",
     "judge",
+    "judge_dim",
     "judges_keep",
     "second_judge",
     "train_judge",
@@ -106,7 +108,11 @@ class Classifier(Judge):
             return torch.cat([self.network(part).argmax(dim=1).cpu() for part in self._batches(x)])
 
     def features(self, x: Tensor) -> Tensor:
-        assert isinstance(self.network, FeatureNet)
+        if not isinstance(self.network, FeatureNet):
+            raise PluginError(
+                f"the judge {self.kind!r} has no features: derive its network from "
+                "mmbench_evaluation.judge_networks.FeatureNet, or take fmd out of the metrics"
+            )
         with full_precision(self._device):
             return torch.cat([self.network.features(part).cpu() for part in self._batches(x)])
 
@@ -142,41 +148,43 @@ class Reader(Judge):
 
 
 def judge(bench: Bench, modality: str) -> Judge:
-    """The judge of one modality: remembered in `bench.memory`, else loaded, else trained.
+    """The first judge of one modality: remembered in `bench.memory`, else loaded, else trained.
 
     Raises PluginError if the dataset has no labels or its text does not say the class.
     """
     spec = bench.dataset.spec
-    return _remembered(bench, modality, "judge", spec.judge, judge_network(spec))
+    return _remembered(bench, modality, first(spec, bench.protocol, spec.modality(modality)))
 
 
 def second_judge(bench: Bench, modality: str) -> Judge | None:
-    """The protocol's second judge, None where it names none: 'wide', or the 'module:Class' of a network.
+    """The second judge; None where there is none (`judge_choice.second`).
 
-    Such a class is built with (shape, classes), as `WideNet` is, and maps images to logits; it is trained like the
-    first judge, from other first weights and in another order. Raises PluginError for a name that cannot be found.
+    The protocol names it, by its name or as 'module:Class' of a network: such a class is built with (shape, classes),
+    as `WideNet` is, and maps images to logits; it is trained like the first judge, from other first weights and in
+    another order. Where none is named and a first judge is not the paper's, the paper's is the second. Raises
+    ConfigError or PluginError for a name that cannot be found.
     """
-    name = bench.protocol.second_judge
-    if name is None:
-        return None
-    return _remembered(bench, modality, "second judge", name, WideNet if name == "wide" else _network(name))
-
-
-Network = Callable[[tuple[int, ...], int], nn.Module]
-"""(shape of an image, classes) -> a network that maps images to logits."""
+    spec = bench.dataset.spec
+    chosen = second(spec, bench.protocol, spec.modality(modality))
+    return _remembered(bench, modality, chosen) if chosen else None
 
 
 def judges_keep(bench: Bench, modality: Modality, *, second: bool) -> dict[str, Kept]:
     """What the judges of a modality will take on disk; see `Metric.keeps`."""
-    spec, name = bench.dataset.spec, bench.protocol.second_judge if second else None
-    chosen = {"judge": (spec.judge, judge_network(spec))} | (
-        {"second judge": (name, WideNet if name == "wide" else _network(name))} if name else {}
-    )
+    spec = bench.dataset.spec
+    chosen = [first(spec, bench.protocol, modality)]
+    chosen += [other] if second and (other := judge_choice.second(spec, bench.protocol, modality)) else []
     found: dict[str, Kept] = {}
-    for purpose, (kind, build) in () if modality.is_text else chosen.items():
-        make = partial(build, modality.shape, spec.classes)
-        found |= to_keep(bench, "judge", _identity(bench, modality, purpose, kind, build), make)
+    for one in [] if modality.is_text else chosen:
+        make = partial(one.build, modality.shape, spec.classes)
+        found |= to_keep(bench, "judge", _identity(bench, modality, one), make)
     return found
+
+
+def judge_dim(bench: Bench, modality: Modality) -> int:
+    """How many features the first judge of an image gives."""
+    network = first(bench.dataset.spec, bench.protocol, modality).build(modality.shape, 2)
+    return int(getattr(network, "dim", 0))
 
 
 def train_judge(
@@ -223,54 +231,46 @@ def accuracy(judge: Judge, split: Split, modality: str) -> float:
     return (labels == truth).double().mean().item()
 
 
-def _remembered(bench: Bench, modality: str, purpose: str, kind: str, build: Network) -> Judge:
+def _remembered(bench: Bench, modality: str, chosen: Chosen) -> Judge:
     whole = bench.whole
 
     def make() -> Judge:
-        return _appoint(whole, whole.dataset.spec.modality(modality), purpose, kind, build)
+        return _appoint(whole, whole.dataset.spec.modality(modality), chosen)
 
-    return whole.memory.recall(Judge, (purpose, modality), make)
-
-
-def _network(name: str) -> Network:
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(
-            f"the second judge {name!r} cannot be found ({error}); name 'wide' or the module:Class of a network"
-        ) from error
+    return whole.memory.recall(Judge, (chosen.purpose, chosen.kind, modality), make)
 
 
-def _appoint(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Judge:
+def _appoint(bench: Bench, modality: Modality, chosen: Chosen) -> Judge:
     spec = bench.dataset.spec
     if spec.classes < 1:
         raise PluginError(f"{spec.name} has no class labels: take coherence and fmd out of its metrics")
     if bench.dataset.train.labels is None or bench.dataset.test.labels is None:
         raise PluginError(f"{spec.name} declares {spec.classes} classes, but its splits carry no labels: add them")
     if not modality.is_text:
-        return _classifier(bench, modality, purpose, kind, build)
+        return _classifier(bench, modality, chosen)
     if not modality.classes:
         raise PluginError(f"the text {modality.name!r} of {spec.name} cannot be judged: give its modality `classes`")
     return Reader(modality)
 
 
-def _identity(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> dict[str, Any]:
+def _identity(bench: Bench, modality: Modality, chosen: Chosen) -> dict[str, Any]:
     """All that decides a judge beside the data and the harness."""
+    purpose, kind, build = chosen
     return {
         "modality": modality.name,
         "purpose": purpose,
         "network": kind,
         "code": code_of_class(build) if isinstance(build, type) else code_of_module(kind.partition(":")[0]),
-        "schedule": to_json(bench.protocol.judge),
+        "schedule": to_json(briefer(bench.protocol.judge, build)),
         "seed": bench.protocol.seed,
     }
 
 
-def _classifier(bench: Bench, modality: Modality, purpose: str, kind: str, build: Network) -> Classifier:
+def _classifier(bench: Bench, modality: Modality, chosen: Chosen) -> Classifier:
     """Kept, or trained and kept."""
-    schedule, seed, classes = bench.protocol.judge, bench.protocol.seed, bench.dataset.spec.classes
-    identity = _identity(bench, modality, purpose, kind, build)
+    purpose, kind, build = chosen
+    seed, classes = bench.protocol.seed, bench.dataset.spec.classes
+    schedule, identity = briefer(bench.protocol.judge, build), _identity(bench, modality, chosen)
 
     def train(checkpoints: Checkpoints) -> tuple[nn.Module, dict[str, float]]:
         split = bench.dataset.train.to(bench.device)

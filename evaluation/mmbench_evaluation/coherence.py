@@ -22,6 +22,7 @@ from mmbench.modality import DatasetSpec, Task
 from .classifiers import UNREADABLE, Judge, judge, judges_keep, second_judge
 from .identity import joined
 from .intervals import Clustered, shared_items
+from .judge_choice import unknown
 from .judge_networks import too_small
 
 __all__ = ["Coherence", "agreement", "entropy"]
@@ -101,7 +102,7 @@ class Coherence(Metric):
         if not dataset.classes:
             return "the data have no class labels"
         mute = [m.name for m in dataset.modalities if m.is_text and not m.classes]
-        return f"the text {mute[0]!r} does not say its class" if mute else too_small(dataset)
+        return f"the text {mute[0]!r} does not say its class" if mute else unknown(dataset) or too_small(dataset)
 
     @classmethod
     def prepare(cls, bench: Bench) -> None:

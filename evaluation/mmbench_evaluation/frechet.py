@@ -26,9 +26,10 @@ from mmbench.progress import Advance
 from mmbench.store.provenance import code_of_class
 from mmbench.tensors import Made, once
 
-from .classifiers import judge, judges_keep
+from .classifiers import judge, judge_dim, judges_keep
 from .identity import hex8
-from .judge_networks import judge_network, too_small
+from .judge_choice import unknown
+from .judge_networks import too_small
 from .moments import Moments
 from .reference import reference_autoencoder, reference_keeps
 
@@ -230,7 +231,9 @@ class FMD(Frechet):
     def unfit(cls, dataset: DatasetSpec) -> str:
         if not any(map(cls.covers, dataset.modalities)):
             return "no modality is an image"
-        return too_small(dataset) if dataset.classes else "the data have no class labels to train its judges on"
+        if not dataset.classes:
+            return "the data have no class labels to train its judges on"
+        return unknown(dataset) or too_small(dataset)
 
     @classmethod
     def covers(cls, modality: Modality) -> bool:
@@ -242,7 +245,7 @@ class FMD(Frechet):
 
     @classmethod
     def dim(cls, bench: Bench, modality: Modality) -> int:
-        return judge_network(bench.dataset.spec)(modality.shape, 2).dim
+        return judge_dim(bench, modality)
 
     @classmethod
     def _judges_keep(cls, bench: Bench, modality: Modality) -> dict[str, Kept]:

@@ -8,16 +8,15 @@ Daunhawer and Vogt, "Generalized multimodal ELBO", 2021.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from mmbench.errors import ConfigError, near
+from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 
-__all__ = ["FeatureNet", "LeNet", "StridedNet", "WideNet", "check_legible", "judge_network", "too_small"]
+__all__ = ["FeatureNet", "LeNet", "StridedNet", "WideNet", "check_legible", "too_small"]
 
 
 def too_small(dataset: DatasetSpec) -> str:
@@ -149,13 +148,3 @@ class WideNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) in [0, 1] -> logits (B, classes)."""
         return self.body(x.contiguous(memory_format=torch.channels_last))
-
-
-NETWORKS: Mapping[str, type[FeatureNet]] = {"lenet": LeNet, "strided": StridedNet}
-
-
-def judge_network(dataset: DatasetSpec) -> type[FeatureNet]:
-    """The network that a dataset names for its judges. Raises ConfigError for one that is not known."""
-    if dataset.judge not in NETWORKS:
-        raise ConfigError(f"{dataset.name}: there is no judge {dataset.judge!r}; {near(dataset.judge, NETWORKS)}")
-    return NETWORKS[dataset.judge]

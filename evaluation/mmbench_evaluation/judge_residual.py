@@ -7,6 +7,8 @@ normalisation; shifts as an augmentation of LeCun et al., "Gradient-based learni
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +17,7 @@ from .judge_networks import FeatureNet, check_legible
 
 __all__ = ["ResidualNet", "Shift"]
 
-CHANNELS = (32, 64, 128)
+CHANNELS = (16, 32, 64)
 PIXELS = 2
 """By which an image is shifted at most, in height and in width."""
 
@@ -35,7 +37,8 @@ class Shift(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with batch normalisation, added to their input (a 1x1 convolution of it where sizes differ)."""
+    """Two 3x3 convolutions with batch normalisation, added to their input; to a 1x1 convolution of it where sizes
+    differ."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -51,15 +54,19 @@ class Block(nn.Module):
 
 
 class ResidualNet(FeatureNet):
-    """Shift -> Conv 32 (3x3, stride 2) -> residual blocks of 32, 64 and 128 channels, the second and third halve height
+    """Shift -> Conv 16 (3x3, stride 2) -> residual blocks of 16, 32 and 64 channels, the second and third halve height
     and width -> mean over all places [features] -> dropout 1/4 -> Linear `classes`.
 
-    For ten classes it has 302,922 parameters on 3x32x32.
+    For ten classes it has 77,850 parameters on three channels. A step takes two to three times a LeNet's, and it learns
+    in fewer.
 
     Arguments:
         shape: (C, H, W) of an image, H and W at least 16.
         classes: number of classes.
     """
+
+    share: ClassVar[float] = 1 / 3
+    """Of the steps that a judge is trained for."""
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
@@ -76,7 +83,7 @@ class ResidualNet(FeatureNet):
         self.to(memory_format=torch.channels_last)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images (B, C, H, W) in [0, 1] -> activations (B, 128) >= 0, means over all places."""
+        """Images (B, C, H, W) in [0, 1] -> activations (B, 64) >= 0, means over all places."""
         return self.body(x.contiguous(memory_format=torch.channels_last))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def kid(real: Tensor, made: Tensor, seed: int = 0) -> float:
 
 
 class KID(OnInception):
-    """1000 times the KID, on 2,048 features of Inception."""
+    """Kernel distance of colour images (1000 times the KID), on the 2,048 features of Inception."""
 
     name: ClassVar[str] = "kid"
     higher_is_better: ClassVar[bool | None] = False

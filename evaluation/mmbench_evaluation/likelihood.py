@@ -36,7 +36,8 @@ BATCH = 20
 
 
 class LogLikelihood(Metric):
-    """The mean of ln p(x_1, ..., x_M) over test tuples, in nats; the row's judge says how many samples it rests on."""
+    """Likelihood by importance sampling of models that have one: the mean of ln p(x_1, ..., x_M) over test tuples, in
+    nats; the row's judge says how many samples it rests on."""
 
     name: ClassVar[str] = "log_likelihood"
     higher_is_better: ClassVar[bool | None] = True

@@ -20,6 +20,7 @@ from mmbench.modality import DatasetSpec, Modality, Task
 from .classifiers import judges_keep
 from .identity import hex8
 from .inception import lacking
+from .judge_choice import unknown
 from .judge_networks import too_small
 
 __all__ = ["OfFeatures", "OnInception"]
@@ -49,7 +50,9 @@ class OfFeatures(Metric):
     def unfit(cls, dataset: DatasetSpec) -> str:
         if not any(map(cls.covers, dataset.modalities)):
             return "no modality is an image"
-        return too_small(dataset) if dataset.classes else "the data have no class labels to train its judges on"
+        if not dataset.classes:
+            return "the data have no class labels to train its judges on"
+        return unknown(dataset) or too_small(dataset)
 
     @classmethod
     def covers(cls, modality: Modality) -> bool:

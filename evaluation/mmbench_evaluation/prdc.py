@@ -91,7 +91,7 @@ def _quantities(suffix: str, title: str) -> dict[str, Quantity]:
 
 
 class PRDC(OfFeatures):
-    """Rows 'precision', 'recall', 'density' and 'coverage', in %, on the judge's features, k = 5."""
+    """Precision, recall, density and coverage of images, in %, on the features of the judge with k = 5."""
 
     name: ClassVar[str] = "prdc"
     higher_is_better: ClassVar[bool | None] = True
@@ -108,7 +108,8 @@ class PRDC(OfFeatures):
 
 
 class InceptionPRDC(OnInception, PRDC):
-    """The same on Inception's features: 'precision_inception' and so on."""
+    """Precision, recall, density and coverage of colour images, in %, on the features of Inception with k = 5: rows
+    'precision_inception' and so on."""
 
     name: ClassVar[str] = "prdc_inception"
     cost: ClassVar[Cost] = "dear"

@@ -53,7 +53,9 @@ def fitted(x: Tensor, labels: Tensor, classes: int, penalty: float = PENALTY) ->
 
 
 class LinearProbe(Metric):
-    """Accuracy of the probe on test tuples, in %; tuples that share an item are a cluster (`intervals`)."""
+    """Accuracy of a linear classifier on the joint representation of models that have one, on test tuples, in %.
+
+    Tuples that share an item are a cluster (`intervals`)."""
 
     name: ClassVar[str] = "linear_probe"
     higher_is_better: ClassVar[bool | None] = True

@@ -21,7 +21,7 @@ from .request import Request, expanded, split_settings
 from .sweep import Variant, check_zip, variants
 from .tasks import check_subsets
 from .terms import network_code
-from .whole import left_out
+from .whole import trainable
 from .workshop import Workshop, deciding
 
 __all__ = ["CellPlan", "Planner", "load_model"]
@@ -97,9 +97,7 @@ class Planner:
         for name in names:
             try:
                 cls = load_model(name)
-                if reason := left_out(name, cls, self.request):
-                    self.shop.progress.say(f"{name}: left out of 'all': {reason}")
-                else:
+                if trainable(name, cls, self.request, self.shop.progress):
                     loaded[name] = cls
             except PluginError as error:
                 self.leave_out(name, str(error))

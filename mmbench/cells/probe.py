@@ -6,6 +6,7 @@ earlier stages of a probed one are as untrained as it is, which changes no time.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class _Watch:
 def _stage(model: Model, stage: Stage, split: Split, seed: int, watch: _Watch) -> StageCost:
     """A stage on as many tuples as one batch holds; what is done once for each item is scaled to all of them."""
     model.eval()
-    few = split.take(split.spread(stage.schedule.batch_size))
+    few = split.take(split.spread(_enough(stage, split)))
     tuples: list[Split] = []
     once = watch(lambda: tuples.append(prepared(stage, few)))
     preparing = once * _items(split) / _items(few) if stage.prepare else 0.0
@@ -114,6 +115,12 @@ def _stage(model: Model, stage: Stage, split: Split, seed: int, watch: _Watch) -
     model.eval()
     assert trainer.gflop is not None
     return StageCost(preparing + step * trainer.total, trainer.gflop)
+
+
+def _enough(stage: Stage, split: Split) -> int:
+    """Tuples of which some fill a batch of every modality."""
+    least = 1.0 if split.present is None else float(split.present.double().mean(0).min())
+    return math.ceil(stage.schedule.batch_size / least)
 
 
 def _items(split: Split) -> int:

@@ -13,6 +13,7 @@ from .. import plugins
 from ..config import Budget, Protocol, digest, to_json
 from ..data.dataset import Dataset, DatasetSource
 from ..data.declared import loaded
+from ..data.named import source_of
 from ..errors import ConfigError
 from ..metric import Bench, Memory
 from ..modality import Modality
@@ -35,9 +36,8 @@ class Workshop:
         self.request, self.device, self.progress = request, device, progress
         for name in set(request.metrics) - {OWN}:
             plugins.find(plugins.METRICS, name)
-        source: type[DatasetSource] = plugins.load(plugins.DATASETS, request.dataset, DatasetSource)
         with blaming(request.dataset):
-            self.source: DatasetSource = source()
+            self.source: DatasetSource = source_of(request.dataset)
         _check_views(request, self.source)
         self.source.views = request.views
         self.source.allow_partial, self.source.say = request.allow_partial, progress.say

@@ -17,10 +17,10 @@ import torch
 
 from ..config import Protocol, Schedule
 from ..data.dataset import Dataset, DatasetSource
+from ..data.named import source_of
 from ..errors import ConfigError, DataError
 from ..metric import Bench
 from ..modality import DatasetSpec
-from ..plugins import DATASETS, load
 from ..progress import Progress
 from ..seeding import generator
 from ..store.artefacts import Artefacts
@@ -61,7 +61,7 @@ class DatasetSubject:
 
     @cached_property
     def cls(self) -> type[DatasetSource]:
-        return load(DATASETS, self.dataset, DatasetSource) if isinstance(self.dataset, str) else self.dataset
+        return type(self._source()) if isinstance(self.dataset, str) else self.dataset
 
     @cached_property
     def first(self) -> First:
@@ -116,9 +116,12 @@ class DatasetSubject:
                 progress=Progress(),
             )
 
+    def _source(self) -> DatasetSource:
+        return source_of(self.dataset) if isinstance(self.dataset, str) else self.dataset()
+
     def _load(self) -> Any:
         """From a cache of its own: what is drawn is drawn again."""
-        source = self.cls()
+        source = self._source()
         source.allow_partial = True
         with tempfile.TemporaryDirectory() as folder:
             return source.load(self.root, Path(folder))

@@ -120,8 +120,7 @@ def verify(
 def _source(name: str) -> Iterator[DatasetSource]:
     """A dataset's source; whatever it raises inside is one sentence."""
     from ..cells.blaming import blaming
-    from ..data.dataset import DatasetSource
+    from ..data.named import source_of
 
-    source: type[DatasetSource] = plugins.load(plugins.DATASETS, name, DatasetSource)
     with blaming(name), staying():
-        yield source()
+        yield source_of(name)

@@ -51,7 +51,7 @@ class Shown:
             "--against",
             metavar="SETTING",
             help="Numbers by the value of a setting, with the seeds' intervals, and the Pareto front of coherence and "
-            "quality: beta, score.steps. Markdown or CSV; --figures draws them.",
+            "quality: beta, score.steps. Not as csv-wide; --figures draws them.",
         ),
     ] = None
     intervals: Annotated[
@@ -136,13 +136,19 @@ def _read(results: Path, selection: Selection, histories: bool) -> Found:
 def _against(found: Found, shown: Shown, format: str) -> str:
     """The report against a setting. Raises ConfigError for a form that it has not."""
     from ..report.comparison import groups
-    from ..report.sweep import sweep
+    from ..report.sweep import FORMS, Form, sweep
 
-    if format not in ("md", "csv"):
-        raise ConfigError(f"--against is printed as md or csv, not as {format}: choose one of the two with --format")
     if shown.compare is not None:
         raise ConfigError("--against shows one folder: leave out --compare")
-    return sweep(groups(found.cells), str(shown.against), "csv" if format == "csv" else "md")
+    pages, setting = groups(found.cells), str(shown.against)
+    if format == "html":
+        from ..report.html.against import against_page
+
+        return against_page(pages, setting)
+    form: Form | None = next((form for form in FORMS if form == format), None)
+    if form is None:
+        raise ConfigError(f"--against is printed as {', '.join(FORMS)} or html, not as {format}: choose one of these")
+    return sweep(pages, setting, form)
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def run(
             "--missing",
             metavar="P",
             help="Train on incomplete tuples: each modality of a training tuple is dropped with probability P, by the "
-            "seed, for all models alike; at least one stays. For models that can ('mmbench list').",
+            "seed, for all models alike; at least one stays. Models that need whole tuples say so.",
         ),
     ] = 0.0,
     precision: Annotated[

@@ -25,7 +25,19 @@ from .texts import numbered_lines, read_text
 if TYPE_CHECKING:
     from nltk.tokenize import NLTKWordTokenizer
 
-__all__ = ["END", "LENGTH", "PADDING", "UNKNOWN", "encode", "read_captions", "tidy", "tokens", "vocabulary", "words"]
+__all__ = [
+    "END",
+    "LENGTH",
+    "PADDING",
+    "SPECIAL",
+    "UNKNOWN",
+    "encode",
+    "read_captions",
+    "tidy",
+    "tokens",
+    "vocabulary",
+    "words",
+]
 
 SPECIAL = ("<exc>", "<pad>", "<eos>")
 UNKNOWN, PADDING, END = range(3)

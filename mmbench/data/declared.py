@@ -63,7 +63,7 @@ def _settled() -> Iterator[None]:
 def check_name(spec: DatasetSpec, typed: str) -> None:
     """Raises DataError where a spec's name is not what was typed, or is another's."""
     name = spec.name
-    if ":" in typed:
+    if ":" in typed or typed.endswith(".toml"):
         if name in plugins.available(plugins.DATASETS):
             raise DataError(f"{typed}: its spec is called {name!r}, as an installed dataset: give it another name")
     elif not re.fullmatch(rf"{re.escape(typed)}(_partial|_\d+(_partial)?)?", name):

@@ -54,6 +54,7 @@ def _spec(name: str, title: str, family: str, sign: Modality) -> DatasetSpec:
         name=name,
         title=title,
         family=family,
+        judge="lenet",
         modalities=(
             Modality(name="pen", shape=(1, 28, 28), network="mnist_mlp", latent=16, weight=round(sign.size / 784, 2)),
             sign,

@@ -18,7 +18,7 @@ from ..store import Cell, CellKey, DatasetRecord, RowRecord, protocol_hash
 from ..store.schema import QuantityRecord
 from .code import code_of, stale
 from .columns import Column, Names
-from .given import given, missing
+from .given import changed, given
 from .numbers import Number, Owner, average, make, owner_of, report_units
 from .paper import Point, model_rank, model_title, paper_numbers
 
@@ -157,8 +157,7 @@ class Group:
 
     def overrides(self, line: Line) -> dict[str, Any]:
         """Epochs that are none now went with the steps that took their place, and the reverse: they say nothing."""
-        cell = self.of(line)[0]
-        overrides = sorted({**cell["overrides"], **missing(cell)}.items())
+        overrides = sorted(changed(self.of(line)[0]).items())
         gone = {name for name, value in overrides if value is None and name.endswith(("epochs", "steps"))}
         return {name: value for name, value in overrides if not name.startswith("eval.") and name not in gone}
 

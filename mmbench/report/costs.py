@@ -123,7 +123,7 @@ def cost_numbers(group: Group) -> list[Number]:
 def cost_notes(group: Group) -> list[str]:
     """How to read the tables."""
     notes = ["Means over seeds; times are wall times of the machines that the environment names."]
-    notes += [f"Generation: {tasks} in all." for tasks in _tasks(group)]
+    notes += [f"Generation: {tasks}." for tasks in _tasks(group)]
     found = [cell["cost"] for cell in group.cells if "cost" in cell]
     if lacking := len(group.cells) - len(found):
         whose = "these cells" if not found else f"{lacking} of the {len(group.cells)} cells"
@@ -153,10 +153,10 @@ def _trained(line: CostLine) -> str:
 
 
 def _tasks(group: Group) -> list[str]:
-    """'10 tasks of up to 400 samples', where every cell has as many."""
+    """'all 10 tasks, up to 400 samples each', where every cell has as many."""
     counts = {sum(phase.startswith("generate ") for phase in cell["time"]) for cell in group.cells}
     most = max((number.row["count"] for (source, *_), number in group.numbers.items() if source == "model"), default=0)
-    return [f"{n} tasks of up to {most:,} samples" for n in counts if n] if len(counts) == 1 else []
+    return [f"all {n} tasks, up to {most:,} samples each" for n in counts if n] if len(counts) == 1 else []
 
 
 def _cells(count: int) -> str:

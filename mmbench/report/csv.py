@@ -31,7 +31,16 @@ LONG = (*CELL, "seed", "value", "interval_low", "interval_high")
 WIDE = (
     *CELL,
     *("mean", "std", "n", "seeds", "interval_low", "interval_high"),
-    *("mark", "at_chance", "difference_to_best", "difference_low", "difference_high", "p_holm", "could_have_shown"),
+    *(
+        "mark",
+        "at_chance",
+        "few_classes",
+        "difference_to_best",
+        "difference_low",
+        "difference_high",
+        "p_holm",
+        "could_have_shown",
+    ),
     *("paper_table", "paper_mean", "paper_std", "ours_minus_paper"),
     *("ratio", "rank", "paper_ratio", "paper_rank"),
     *("other_mean", "other_std", "other_n", "ours_minus_other"),
@@ -130,6 +139,7 @@ def _concluded(entry: Entry | None) -> dict[str, Any]:
     if entry is None:
         return {}
     record: dict[str, Any] = {"mark": entry.mark, "at_chance": entry.at_chance, "p_holm": entry.p}
+    record["few_classes"] = entry.few_classes
     if entry.against:
         low, high = entry.against.interval
         record |= {"difference_to_best": entry.against.mean, "difference_low": low, "difference_high": high}

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ..config import digest
 from ..progress import one_line
 
-__all__ = ["bullets", "csv_cell", "markdown_code", "markdown_line", "tex", "tex_comment", "tex_label"]
+__all__ = ["bullets", "csv_cell", "markdown_code", "markdown_line", "tex", "tex_comment", "tex_label", "tex_words"]
 
 ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", "|": "&#124;"})  # a backslash before them changes nothing
 TEX = {
@@ -72,6 +72,14 @@ def tex(text: str) -> str:
     words = re.split("( )", one_line(text))
     line = r"".join(r"\allowbreak{}".join(map(_letters, _chunks(word))) for word in words)
     return f"{{*}}{line[1:]}" if line.startswith("*") else line
+
+
+def tex_words(text: str) -> str:
+    """A sentence: what it names in backticks, which come in pairs, is in typewriter."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return tex(text)
+    return "".join(rf"\texttt{{{tex(part)}}}" if k % 2 else tex(part) for k, part in enumerate(parts) if part)
 
 
 def _chunks(word: str) -> list[str]:

@@ -7,12 +7,17 @@ from typing import Any
 from ..config import flat
 from ..store import Cell
 
-__all__ = ["given", "missing"]
+__all__ = ["changed", "given", "missing"]
 
 
 def given(cell: Cell) -> dict[str, Any]:
     """The settings of a cell by their dotted names; 'missing' is 0 where its training tuples were whole."""
     return {"missing": cell.get("missing", 0), **flat(cell["config"])}
+
+
+def changed(cell: Cell) -> dict[str, Any]:
+    """What is not the recipe's: settings, and 'missing' where tuples were incomplete."""
+    return {**cell["overrides"], **missing(cell)}
 
 
 def missing(cell: Cell) -> dict[str, float]:

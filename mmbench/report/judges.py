@@ -32,6 +32,10 @@ class JudgeLine:
     metrics: tuple[str, ...]
     """In print."""
 
+    @property
+    def said(self) -> str:
+        return LETTERS if self.judge == EXACT else self.judge
+
 
 def judge_lines(group: Group) -> list[JudgeLine]:
     """In the order of the modalities; a judge of several appears with each."""
@@ -64,7 +68,7 @@ def judges_said(group: Group) -> list[str]:
     lines = judge_lines(group)
     found: dict[str, dict[tuple[str, str], list[str]]] = {}
     for line in lines:
-        found.setdefault(line.modality, {}).setdefault((line.judge, line.identity), []).extend(line.metrics)
+        found.setdefault(line.modality, {}).setdefault((line.said, line.identity), []).extend(line.metrics)
     said = "; ".join(f"{group.names.short(name)} {_own(judges)}" for name, judges in found.items())
     rated = " (in %: right on real test data)" if any("%" in line.judge for line in lines) else ""
     over = dict.fromkeys(f"{group.names.short(x.modality)} [{x.reference}]" for x in lines if x.reference)
@@ -77,5 +81,5 @@ def _own(judges: dict[tuple[str, str], list[str]]) -> str:
     parts = []
     for (name, identity), metrics in judges.items():
         what = f" ({', '.join(dict.fromkeys(metrics))})" if len(judges) > 1 else ""
-        parts.append((LETTERS if name == EXACT else name) + (f" [{identity}]" if identity else "") + what)
+        parts.append(name + (f" [{identity}]" if identity else "") + what)
     return ", ".join(parts)

@@ -6,29 +6,27 @@ cut, and a single column that is wider than a page says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 
 from ..store import Cell
 from .claims import claims_title
 from .comparison import Group
-from .costs import PAGE_COSTS, STAGE_COSTS, Cost, cost_lines, cost_notes, stage_lines
-from .escape import tex, tex_comment, tex_label
+from .costs import PAGE_COSTS, STAGE_COSTS, cost_lines, cost_notes, stage_lines
+from .escape import tex_comment, tex_label
 from .options import Options
 from .pieces import pieces, split
-from .points import COLUMN, PAGE, SIZE, points
+from .points import PAGE, points
 from .table import Entry, Table, tables
+from .tabular import GAP, LABEL, boxed, framed, grid, listed, room
 from .text import LATEX, PLAIN, Row, rows
 from .warnings import warnings
 from .words import about, chosen, claim_lines, footnotes, own_notes
 
 __all__ = ["latex"]
 
-GAP = 3.0
-"""Points on either side of a column."""
-NAME, LABEL = 110.0, 90.0
-"""Points from which on a model's name or a column's label is broken into lines."""
+NAME, NARROW = 110.0, 42.0
+"""Points from which on a model's name, or a narrow column's label, is broken into lines."""
 
 
 def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
@@ -44,9 +42,9 @@ def latex(group: Group, failed: Sequence[Cell], options: Options) -> str:
     found += zip(further, own_notes(group, further, main), strict=True)
     made = [_float(group, table, number, own, options) for number, (table, own) in enumerate(found, 1)]
     title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}"
-    made += [_list(f"Warnings on {title}", [*warnings(group, failed), *(other.said if other else ())])]
+    made += [listed(f"Warnings on {title}", [*warnings(group, failed), *(other.said if other else ())])]
     if not options.main:
-        made += [_list(f"{title}. {claims_title(group)}", lines) if (lines := claim_lines(group, LATEX)) else ""]
+        made += [listed(f"{title}. {claims_title(group)}", lines) if (lines := claim_lines(group, LATEX)) else ""]
     made += _costs(group, title) if options.all else []
     return "\n\n".join([tex_comment(f"{title}. Needs the package booktabs."), *filter(None, made)])
 
@@ -62,103 +60,59 @@ def _width(table: Table, options: Options) -> float:
     widths = [_column_width(table, k, lines) for k in range(len(table.columns))]
     total, start = names + points("n") + 4 * GAP, 0
     for heading, count in table.spans:
-        over = min(points(heading), _room(count)) + 2 * GAP
+        over = min(points(heading), room(count)) + 2 * GAP
         total, start = total + max(over, sum(widths[start : start + count])), start + count
     return total
 
 
 def _column_width(table: Table, k: int, lines: Sequence[Row]) -> float:
     """Of a column with its margins."""
+    label = min(points(table.labels[k]), _labelroom(table, k, lines))
+    return max(label, _numbers_width(table, k, lines)) + 2 * GAP
+
+
+def _numbers_width(table: Table, k: int, lines: Sequence[Row]) -> float:
     ours = iter(table.lines)
     texts = (
         points(row.texts[k], bold=row.kind == "ours" and _is_best(next(ours).entries[k])) for row in lines if row.texts
     )
-    return max(min(LABEL, points(table.labels[k])), *texts, 0.0) + 2 * GAP
+    return max(texts, default=0.0)
+
+
+def _labelroom(table: Table, k: int, lines: Sequence[Row]) -> float:
+    """Points from which on a column's label is broken into lines: its numbers' width, if its words have room there."""
+    words = max(map(points, table.labels[k].split()), default=0.0)
+    return min(LABEL, max(_numbers_width(table, k, lines), words + 1, NARROW))
 
 
 def _is_best(entry: Entry | None) -> bool:
     return entry is not None and entry.mark == "best"
 
 
-def _room(count: int) -> float:
-    """Points from which on the heading of so many columns is broken into lines."""
-    return max(LABEL, count * LABEL / 2)
-
-
 def _float(group: Group, table: Table, number: int, notes: Sequence[str], options: Options) -> str:
     width = _width(table, options)
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
     title = f"{group.heading} ({group.dataset['name']}), budget {group.budget}{chosen(group)}: {table.title}."
-    return _framed(title, f"{label}-{number}", width, _tabular(table, options), notes)
-
-
-def _framed(title: str, label: str, width: float, lines: Iterable[str], notes: Sequence[str]) -> str:
-    """A tabular of so many points as a float."""
-    kind = "table" if width <= COLUMN else "table*"
-    wide = (
-        "" if width <= PAGE else f"This table is {width:.0f} pt wide at {SIZE:g} pt, more than a page of 6.75 inches."
-    )
-    return "\n".join(
-        [
-            tex_comment(f"{width:.0f} pt wide at {SIZE:g} pt: {_place(width)}"),
-            rf"\begin{{{kind}}}[tp]",
-            r"\centering",
-            rf"\caption{{{tex(title)}}}",
-            rf"\label{{tab:{label}}}",
-            rf"\fontsize{{{SIZE:g}}}{{{1.2 * SIZE:g}}}\selectfont",
-            rf"\setlength{{\tabcolsep}}{{{GAP:g}pt}}",
-            *lines,
-            *_notes([*filter(None, [wide]), *notes]),
-            rf"\end{{{kind}}}",
-        ]
-    )
+    return framed(title, f"{label}-{number}", width, _tabular(table, options), notes)
 
 
 def _costs(group: Group, title: str) -> list[str]:
     """What the cells took, and each of their stages."""
     label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol)))
     cells = [[line.title, str(line.cells), *map(line.text, PAGE_COSTS)] for line in cost_lines(group)]
-    made = [_cost_table(f"{title}: cost.", f"{label}-cost", ["Model", "n"], PAGE_COSTS, cells, cost_notes(group))]
+    heads = [("", "Model"), ("", "n"), *((cost.heading, cost.label) for cost in PAGE_COSTS)]
+    made = [grid(f"{title}: cost.", f"{label}-cost", 1, heads, cells, cost_notes(group))]
     stages = [[line.title, line.stage, str(line.cells), *map(line.text, STAGE_COSTS)] for line in stage_lines(group)]
-    heads = ["Model", "Stage", "n"]
+    heads = [("", word) for word in ("Model", "Stage", "n", *(cost.label for cost in STAGE_COSTS))]
     own = f"{title}: cost of each stage's training."
-    return made + ([_cost_table(own, f"{label}-stages", heads, STAGE_COSTS, stages, [])] if stages else [])
-
-
-def _cost_table(
-    title: str, label: str, first: list[str], costs: Sequence[Cost], lines: list[list[str]], notes: Sequence[str]
-) -> str:
-    labels, words = [*first, *(cost.label for cost in costs)], len(first) - 1
-    widths = [max(min(LABEL, points(cell)) for cell in column) for column in zip(labels, *lines, strict=True)]
-    above = [("", len(first)), *((h, len(list(run))) for h, run in groupby(costs, lambda cost: cost.heading))]
-    spans = [rf"\multicolumn{{{n}}}{{c}}{{{_boxed(heading, _room(n), 'b')}}}" for heading, n in above]
-    body = [
-        rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(labels) - words)}}}",
-        r"\toprule",
-        *([" & ".join(spans) + r" \\"] if any(cost.heading for cost in costs) else []),
-        " & ".join(_boxed(text, LABEL, "b") for text in labels) + r" \\",
-        r"\midrule",
-        *(" & ".join(_boxed(text, LABEL, "t") for text in line) + r" \\" for line in lines),
-        *(r"\bottomrule", r"\end{tabular}"),
-    ]
-    total, start = 0.0, 0
-    for heading, n in above:
-        own = sum(widths[start : start + n]) + 2 * GAP * n
-        total, start = total + max(own, min(points(heading), _room(n)) + 2 * GAP), start + n
-    return _framed(title, label, total, body, notes)
-
-
-def _place(width: float) -> str:
-    if width <= COLUMN:
-        return "fits a column of 3.25 inches"
-    return "fits a page of 6.75 inches" if width <= PAGE else "too wide for a page of 6.75 inches"
+    return made + ([grid(own, f"{label}-stages", 2, heads, stages, [])] if stages else [])
 
 
 def _tabular(table: Table, options: Options) -> Iterator[str]:
     found = list(rows(table, LATEX, intervals=options.intervals, beside=options.name))
     yield rf"\begin{{tabular}}{{lr{'r' * len(table.columns)}}}"
     yield r"\toprule"
-    yield from _head(table)
+    yield from _head(table, options)
     yield r"\midrule"
     for k, row in enumerate(found):
         if k and row.kind == "ours" and found[k - 1].kind != "ours":
@@ -169,37 +123,19 @@ def _tabular(table: Table, options: Options) -> Iterator[str]:
     yield from (r"\bottomrule", r"\end{tabular}")
 
 
-def _head(table: Table) -> Iterator[str]:
+def _head(table: Table, options: Options) -> Iterator[str]:
+    lines = list(rows(table, PLAIN, intervals=options.intervals, beside=options.name))
     spans, rules, start = [], [], 3
     for heading, count in table.spans:
-        spans.append(rf"\multicolumn{{{count}}}{{c}}{{{_boxed(heading, _room(count), 'b')}}}")
+        spans.append(rf"\multicolumn{{{count}}}{{c}}{{{boxed(heading, room(count), 'b')}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}")
         start += count
     yield " & & " + " & ".join(spans) + r" \\"
     yield "".join(rules)
-    yield "Model & n & " + " & ".join(_boxed(label, LABEL, "b") for label in table.labels) + r" \\"
+    rooms = [_labelroom(table, k, lines) for k in range(len(table.columns))]
+    labels = [boxed(label, room, "b") for label, room in zip(table.labels, rooms, strict=True)]
+    yield "Model & n & " + " & ".join(labels) + r" \\"
 
 
 def _line(row: Row) -> str:
-    return " & ".join([_boxed(row.name, NAME, "t"), row.seeds, *row.texts]) + r" \\"
-
-
-def _boxed(text: str, width: float, place: str) -> str:
-    """Text that is broken into lines where it is wider."""
-    if points(text) <= width:
-        return tex(text)
-    return rf"\parbox[{place}]{{{width:.0f}pt}}{{\raggedright {tex(text)}}}"
-
-
-def _notes(notes: Iterable[str]) -> list[str]:
-    lines = [tex(note) for note in notes]
-    if not lines:
-        return []
-    return [r"\par\smallskip", r"\begin{minipage}{\linewidth}\raggedright", "\\par\n".join(lines), r"\end{minipage}"]
-
-
-def _list(title: str, lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    start = rf"{{\fontsize{{{SIZE:g}}}{{{1.2 * SIZE:g}}}\selectfont\raggedright"
-    return "\n".join([start, rf"\noindent {tex(title)}:\par", *(rf"{tex(line)}\par" for line in lines), "}"])
+    return " & ".join([boxed(row.name, NAME, "t"), row.seeds, *row.texts]) + r" \\"

@@ -41,11 +41,13 @@ def _used(group: Group) -> Iterator[tuple[str, Any]]:
 
 
 def plain(value: Any) -> str:
-    """A setting's value in words: 'none', 'yes', 'cosine', '0.001', '1, 2'."""
+    """A setting's value in words: 'none', 'yes', 'cosine', '0.001', '1, 2', '(high 0.25, steps 2)'."""
     if value is None or value == []:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(plain, value))
+    if isinstance(value, dict):
+        return f"({', '.join(f'{name} {plain(one)}' for name, one in value.items())})"
     return value if isinstance(value, str) else canonical(value)

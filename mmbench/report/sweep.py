@@ -1,24 +1,35 @@
-"""A report against one setting, as Markdown or CSV: every number by the setting's value, and the Pareto front."""
+"""A report against one setting: every number by the setting's value, and the Pareto front."""
 
 from __future__ import annotations
 
-import csv as library
+import csv
 import io
+import json as library
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..config import canonical
 from .against import Series, Trade, efficient, series, trades
 from .comparison import Group, Line
-from .escape import csv_cell, markdown_line
+from .escape import csv_cell, markdown_line, tex_comment, tex_label
 from .layout import main_columns
 from .markdown import pipes
 from .numbers import Number
 from .paper import Point, metric_digits
+from .points import PAGE
+from .tabular import grid, width
 from .words import chosen
 
-__all__ = ["COLUMNS", "sweep"]
+__all__ = ["COLUMNS", "FORMS", "Block", "Form", "blocks", "sweep", "sweep_title"]
+
+Form = Literal["md", "csv", "tex", "json"]
+FORMS: tuple[Form, ...] = ("md", "csv", "tex", "json")
+Page = tuple[Group, Sequence[Series]]
+VERSION = 1
+"""Of the form of the JSON."""
+NUMBERS = ("mean", "std", "n", "interval_low", "interval_high")
 
 COLUMNS = (
     *("dataset", "budget", "protocol", "model", "series", "hash", "setting", "setting_value"),
@@ -28,57 +39,115 @@ COLUMNS = (
 """Of the CSV, a line for each number; 'front_with': the tasks of coherence with which it is on the Pareto front."""
 
 
-def sweep(found: Sequence[Group], setting: str, form: Literal["md", "csv"] = "md") -> str:
+@dataclass(frozen=True)
+class Block:
+    """A table of a group's lines by the setting's value, as text."""
+
+    title: str
+    head: list[str]
+    lines: list[list[str]]
+    first: int
+    """Columns that say which line it is."""
+
+    def pick(self, start: int, end: int) -> Block:
+        """Some of the columns of numbers."""
+        kept = [*range(self.first), *range(start, end)]
+        lines = [[line[k] for k in kept] for line in self.lines]
+        return Block(self.title, [self.head[k] for k in kept], lines, self.first)
+
+
+def sweep(found: Sequence[Group], setting: str, form: Form = "md") -> str:
     """The cells that have several values of a setting; ResultError where none have."""
     pages = series(found, setting)
     if form == "csv":
         return _csv(pages, setting)
-    return "\n\n".join(block for group, some in pages for block in _blocks(group, some, setting)) + "\n"
+    if form == "json":
+        return _json(pages, setting)
+    write = _latex if form == "tex" else _markdown
+    return "\n\n".join(part for group, some in pages for part in write(group, some, setting)) + "\n"
 
 
-def _blocks(group: Group, some: Sequence[Series], setting: str) -> Iterator[str]:
+def sweep_title(group: Group, setting: str) -> str:
+    return f"{group.heading}, budget {group.budget}{chosen(group)}: against {setting}"
+
+
+def blocks(group: Group, some: Sequence[Series], setting: str) -> Iterator[Block]:
+    """The main columns, then coherence against quality of each task."""
     columns = main_columns(group)
-    yield f"## {markdown_line(group.heading)}, budget {markdown_line(group.budget)}{chosen(group)}: against {setting}"
     head = ["Model", setting, "Seeds", *(column.title for column in columns)]
     lines = [
-        [
-            one.title,
-            canonical(value),
-            str(len(group.of(line))),
-            *(_text(group.measured("model", c, line)) for c in columns),
-        ]
-        for one in some
-        for value, line in zip(one.values, one.lines, strict=True)
+        [title, value, str(len(group.of(line))), *(_text(group.measured("model", c, line)) for c in columns)]
+        for title, value, line in _places(some)
     ]
-    yield f"### Means over seeds [95 % interval]\n\n{pipes(head, lines, words=1)}"
+    yield Block("Means over seeds [95 % interval; of a single seed over its samples]", head, lines, 3)
     for trade in trades(group):
         yield _front(group, some, setting, trade)
 
 
-def _front(group: Group, some: Sequence[Series], setting: str, trade: Trade) -> str:
+def _places(some: Sequence[Series]) -> Iterator[tuple[str, str, Line]]:
+    for one in some:
+        for value, line in zip(one.values, one.lines, strict=True):
+            yield one.title, canonical(value), line
+
+
+def _front(group: Group, some: Sequence[Series], setting: str, trade: Trade) -> Block:
     """Coherence against quality, and which lines are on the front among all lines of the group's tables."""
     places = {line: trade.place(group, line) for line in group.lines}
     on = dict(zip(places, efficient(list(places.values())), strict=True))
     pair = (trade.quality, trade.coherence)
     lines = [
-        [
-            one.title,
-            canonical(value),
-            *(_mean(group.measured("model", c, line)) for c in pair),
-            "yes" if on[line] else "",
-        ]
-        for one in some
-        for value, line in zip(one.values, one.lines, strict=True)
+        [title, value, *(_mean(group.measured("model", c, line)) for c in pair), "yes" if on[line] else ""]
+        for title, value, line in _places(some)
         if places[line]
     ]
     head = ["Model", setting, *(column.title for column in pair), "Pareto front"]
-    title = f"### {markdown_line(trade.coherence.title)} against {markdown_line(trade.quality.title)}"
-    return f"{title}\n\n{pipes(head, lines, words=1)}"
+    return Block(f"{trade.coherence.title} against {trade.quality.title}", head, lines, 2)
 
 
-def _csv(pages: Sequence[tuple[Group, Sequence[Series]]], setting: str) -> str:
+def _markdown(group: Group, some: Sequence[Series], setting: str) -> Iterator[str]:
+    yield f"## {markdown_line(sweep_title(group, setting))}"
+    for block in blocks(group, some, setting):
+        yield f"### {markdown_line(block.title)}\n\n{pipes(block.head, block.lines, words=1)}"
+
+
+def _latex(group: Group, some: Sequence[Series], setting: str) -> Iterator[str]:
+    """A float for each table; the widest ones in parts that fit a page."""
+    label = "-".join(map(tex_label, (group.dataset["name"], group.budget, group.protocol, "against", setting)))
+    yield tex_comment(f"{sweep_title(group, setting)}. Needs the package booktabs.")
+    parts = (part for block in blocks(group, some, setting) for part in _pages(block))
+    for number, block in enumerate(parts, 1):
+        title = f"{sweep_title(group, setting)}. {block.title}."
+        yield grid(title, f"{label}-{number}", 1, _heads(block), block.lines, [])
+
+
+def _heads(block: Block) -> list[tuple[str, str]]:
+    return [("", word) for word in block.head]
+
+
+def _pages(block: Block) -> Iterator[Block]:
+    """With as many columns as a page has room for, beside the model, the setting's value and the seeds."""
+    start = block.first
+    while start < len(block.head):
+        ends = range(start + 1, len(block.head) + 1)
+        fits = [end for end in ends if width(_heads(part := block.pick(start, end)), part.lines) <= PAGE]
+        end = max(fits, default=start + 1)
+        yield block.pick(start, end)
+        start = end
+
+
+def _json(pages: Sequence[Page], setting: str) -> str:
+    """The records of the CSV, null where there is none."""
+    records = [
+        {name: None if value == "" and name in NUMBERS else value for name, value in record.items()}
+        for group, some in pages
+        for record in _records(group, some, setting)
+    ]
+    return library.dumps({"form": VERSION, "setting": setting, "numbers": records}, indent=1, allow_nan=False) + "\n"
+
+
+def _csv(pages: Sequence[Page], setting: str) -> str:
     out = io.StringIO()
-    writer = library.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for group, some in pages:
         for record in _records(group, some, setting):

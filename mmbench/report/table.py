@@ -24,13 +24,13 @@ from .comparison import Group, Line
 from .layout import further_columns, main_columns
 from .marks import Judged, judged
 from .numbers import Number
-from .paper import OWN_SCALE, Published, metric_digits
+from .paper import OWN_SCALE, TOWARDS_REAL, Published, metric_digits
 from .published import beside as published_beside
 from .published import numbers
 from .scale import Scale, scales
 from .statistics import Paired
 
-__all__ = ["SOURCES", "Entry", "Table", "TableLine", "reference_title", "tables"]
+__all__ = ["SOURCES", "Entry", "Table", "TableLine", "is_no_chance", "reference_title", "tables"]
 
 Mark = Literal["", "best", "second"]
 SOURCES = ("real", "shuffled")
@@ -194,9 +194,14 @@ def _elsewhere(group: Group, columns: Sequence[Column]) -> list[TableLine]:
 
 
 def _reference(group: Group, source: str, columns: Sequence[Column]) -> TableLine:
-    numbers = [group.measured(source, column) for column in columns]
+    numbers = [None if is_no_chance(source, column) else group.measured(source, column) for column in columns]
     entries = (Entry(n, metric_digits(n.row["metric"])) if n else None for n in numbers)
     return TableLine(reference_title(group, source), None, 0, tuple(entries))
+
+
+def is_no_chance(source: str, column: Column) -> bool:
+    """Whether shuffled data say nothing of chance: of what is the better the closer it is to real data."""
+    return source == "shuffled" and column.metric in TOWARDS_REAL
 
 
 def reference_title(group: Group, source: str) -> str:

@@ -55,7 +55,7 @@ def _code(group: Group) -> list[str]:
         if stale := group.stale(line):
             commits = sorted({cell["environment"].get("commit") or "unknown" for cell in group.of(line)})
             lines.append(
-                f"{group.title(line)} is stale: other code made it ({'; '.join(stale)}; commit "
+                f"{group.title(line)}: other code made it ({'; '.join(stale)}; commit "
                 f"{', '.join(commits)}). `{rerun(group.of(line))}` computes it anew."
             )
     several = {metric_title(point[0]) for (_, _, point), n in group.numbers.items() if len(n.measured_by) > 1}

@@ -39,6 +39,7 @@ TRAINING = (
     "training",
     "data/dataset.py",
     "data/soundness.py",
+    "data/missing.py",
 )
 """What decides the weights of a trained stage, beside the model's own code."""
 MEASURING = ("metric.py", "bench.py", "modality.py", "model.py", "seeding.py", "cells/sampling.py",

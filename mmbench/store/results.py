@@ -52,7 +52,7 @@ AGAIN = "delete it and run the cell again"
 
 DISPLAY_ONLY = ("batch_size",)
 """Settings of the protocol that change no number."""
-UNSET = ("subsets_per_size",)
+UNSET = ("subsets_per_size", "first_judge")
 """Settings that change no number where they are None; older cells have none of them."""
 
 

@@ -67,7 +67,8 @@ def of_mvae(theirs: Any, inputs: Any) -> Tensor:
     """multivae takes the mean of each subset over the tuples that have some of it, the suite over all."""
     total = torch.zeros(())
     for S in (list(SHAPES), *[[name] for name in SHAPES]):
-        some, rows = theirs._filter_inputs_with_masks(inputs, S)
+        whole = inputs, torch.ones(B)
+        some, rows = theirs._filter_inputs_with_masks(inputs, S) if hasattr(inputs, "masks") else whole
         total = total + theirs._compute_elbo_subset(some, S, theirs.beta)[0] * rows.sum() / B
     return total
 
@@ -94,11 +95,15 @@ TWINS: dict[str, tuple[str, float, dict[str, Any], Callable[..., Tensor]]] = {
 }
 
 
+@pytest.mark.parametrize("missing", [True, False], ids=["incomplete", "whole"])
 @pytest.mark.parametrize("name", TWINS)
-def test_losses_and_gradients_of_incomplete_tuples_are_multivaes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_and_gradients_are_multivaes(name: str, missing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """MMVAE with Gaussian experts is MoPoE with the subsets of one modality. multivae adds 1e-8 to each variance."""
     models = pytest.importorskip("multivae.models", reason="multivae is not installed")
-    from multivae.data.datasets.base import IncompleteDataset  # pyright: ignore[reportMissingImports]
+    from multivae.data.datasets.base import (  # pyright: ignore[reportMissingImports]
+        IncompleteDataset,
+        MultimodalBaseDataset,
+    )
 
     title, weight, changes, loss_of = TWINS[name]
     for part in ("mvae.mvae_model", "mvtcae.mvtcae_model", "mopoe.mopoe_model"):
@@ -111,7 +116,10 @@ def test_losses_and_gradients_of_incomplete_tuples_are_multivaes(name: str, monk
         theirs.encoders[m].body.load_state_dict(ours.encoders[m].state_dict())
         theirs.decoders[m].body.load_state_dict(ours.decoders[m].state_dict())
     batch, present = tuples()
-    expected = loss_of(theirs, IncompleteDataset(data=dict(batch), masks=dict(present)))
+    if missing:
+        expected = loss_of(theirs, IncompleteDataset(data=dict(batch), masks=dict(present)))
+    else:
+        expected, present = loss_of(theirs, MultimodalBaseDataset(data=dict(batch))), None
     rows = laplace_noise()[:, None].expand(K, B, LATENT)
     if name == "mmvae_dreg":
         found = ours.objective(batch, ours.posteriors(batch), torch.stack([rows] * 3), present)["loss"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,61 @@ def losses(model: Any, dataset: DatasetSpec) -> torch.Tensor:
     tuples = {m.name: torch.rand(64, *m.shape, generator=rng) for m in dataset.modalities}
     (stage,) = model.stages()
     return torch.stack([stage.loss(tuples, torch.Generator().manual_seed(k))["loss"].detach() for k in range(DRAWS)])
+
+
+class Part(torch.nn.Module):
+    """A network of the suite's nexus as multivae calls it."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def forward(self, x: torch.Tensor) -> Any:
+        from multivae.models.base import ModelOutput  # pyright: ignore[reportMissingImports]
+
+        names = ("embedding", "log_covariance") if len(self.answers) == 2 else ("embedding",)
+        made = {name: answer(x) for name, answer in zip(names, self.answers, strict=True)}
+        return ModelOutput(**made, reconstruction=made["embedding"])
+
+
+def test_both_levels_of_nexus_have_one_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the suite's own networks on the upper level, one noise, all messages kept: the loss to the digit, but for
+    multivae's normalising constants of the latents' Gaussians, and the gradients of all networks."""
+    dataset, rows = spec(0.5), 32
+    changes = {"warmup": 0.0, "dropout": 0.0, "beta_c": 2.5, "top_weights": {"a": 3.0, "b": 0.5, "c": 1.0}}
+    one, other = built("nexus", dataset, **changes), built("multivae:Nexus", dataset, **changes)
+    theirs = other.model
+    for name in dataset.names:
+        theirs.encoders[name].body.load_state_dict(one.encoders[name].state_dict())
+        theirs.decoders[name].body.load_state_dict(one.decoders[name].state_dict())
+        theirs.top_encoders[name] = Part(one.messages[name])
+        theirs.top_decoders[name] = Part(one.nexus_decoders[name])
+    mu, logvar = one.nexus_heads
+    theirs.joint_encoder = Part(lambda h: mu(one.nexus_encoder(h)), lambda h: logvar(one.nexus_encoder(h)))
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(one.config.latent, generator=rng)
+    place = "multivae.models.nexus.nexus_model.rsample_from_gaussian"
+    monkeypatch.setattr(place, lambda mu, logvar, *_: mu + torch.exp(logvar / 2) * noise[: mu.shape[1]])
+    tuples = {m.name: torch.rand(rows, *m.shape, generator=rng) for m in dataset.modalities}
+    eps = {m.name: noise[: m.latent].expand(rows, -1) for m in dataset.modalities}
+    keep = torch.ones(rows, 3, dtype=torch.bool)
+    found = one.objective(tuples, one.encode(tuples), eps, keep, noise.expand(rows, -1))["loss"]
+    found.backward()
+    own = {name: p.grad.clone() for name, p in one.named_parameters()}
+    one.zero_grad()
+    expected = theirs(other.inputs(tuples), **other.clock()).loss
+    expected.backward()
+    constants = sum(changes["top_weights"][m.name] * m.latent * math.log(2 * math.pi) for m in dataset.modalities)
+    assert found.item() == pytest.approx(expected.item() - constants, rel=1e-5)
+    rounding = 1e-6 * max(float(grad.abs().max()) for grad in own.values())  # 0 before a BatchNorm, but for this
+    for name, grad in own.items():
+        part, _, rest = name.partition(".")
+        if part in ("encoders", "decoders"):
+            m, _, last = rest.partition(".")
+            other_grad = dict(getattr(theirs, part)[m].body.named_parameters())[last].grad
+        else:
+            other_grad = dict(one.named_parameters())[name].grad
+        torch.testing.assert_close(grad, other_grad, rtol=1e-4, atol=rounding)
 
 
 LOWER = {"warmup": 0.0, "dropout": 0.0, "beta_c": 0.0, "top_weights": dict.fromkeys("abc", 0.0)}

@@ -38,7 +38,7 @@ def training_curves(group: Group, line: Line, width: Width = "page") -> Figure |
     with styled():
         figure, axes = panels([len(shown)], width, in_a_row([len(shown)], width), tall=1.15, extra=0.5)
         for ax, (stage, term) in zip(axes, shown, strict=True):
-            _panel(ax, cells, stage, term)
+            _panel(ax, cells, stage, term, width)
         title = f"{cut(group.title(line), 40)} on {group.heading}, budget {group.budget}: training"
         legend(figure, _handles(cells, more), title)
     return figure
@@ -82,7 +82,7 @@ def _history(cell: Cell, stage: str) -> Mapping[str, Sequence[float | None]]:
     return record["history"] if record else {}
 
 
-def _panel(ax: Axes, cells: Sequence[Cell], stage: str, term: str) -> None:
+def _panel(ax: Axes, cells: Sequence[Cell], stage: str, term: str, width: Width) -> None:
     settled: list[float] = []
     for cell in cells:
         history = _history(cell, stage)
@@ -97,7 +97,9 @@ def _panel(ax: Axes, cells: Sequence[Cell], stage: str, term: str) -> None:
         ax.plot(xs, ys, color=colour, linestyle=stroke, linewidth=0.8, marker=marker, markersize=3)
         settled += ys[int(BEGINNING * len(ys)) :]
     _limit(ax, settled)
-    ax.set_title(fit(_words(term) if stage == term else f"{stage}: {_words(term)}", 1.45, TEXT))
+    ax.set_title(
+        fit(_words(term) if stage == term else f"{stage}: {_words(term)}", 1.45 if width == "page" else 1.2, TEXT)
+    )
     ax.set_xlabel("optimiser step")
 
 
@@ -107,7 +109,7 @@ def _limit(ax: Axes, settled: Sequence[float]) -> None:
         room = 0.08 * (max(settled) - min(settled))
         ax.set_ylim(min(settled) - room, max(settled) + room)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(4, integer=axis is ax.xaxis))
         axis.set_major_formatter(FuncFormatter(lambda value, _: tick_words(value)))
 
 

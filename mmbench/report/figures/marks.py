@@ -20,6 +20,7 @@ from .style import SOFT, cut
 
 __all__ = [
     "REFERENCES",
+    "SIDES",
     "axes_words",
     "bar",
     "counted",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 Side = Literal["x", "y"]
+SIDES: tuple[Side, Side] = ("x", "y")
 REFERENCES = (("shuffled", "chance", (0, (4, 2))), ("real", "real data", (0, (1, 1.5))))
 """Source, its name in a legend, its stroke."""
 

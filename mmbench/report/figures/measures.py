@@ -31,7 +31,7 @@ class Measure:
     """The judged modality; '' for the mean over all of them."""
     points: tuple[Point, ...]
     task: str
-    """In print, as the tables have it: 'Joint', 'Joint(P)', 'S+N → P', '2 given → P'."""
+    """In print, as the tables have it: 'Joint', 'Joint(P)', 'S+N → P', '2 given → P (mean)'."""
     title: str
     """The metric in print."""
     is_coherence: bool
@@ -136,11 +136,9 @@ def _measure(group: Group, columns: list[Column], target: str) -> Measure:
 
 
 def _kind(group: Group, given: int, target: str) -> str:
-    """'2 given → S', '2 given', 'Joint(S)'."""
-    name = group.names.short(target) if target else ""
-    if given:
-        return f"{given} given → {name}" if name else f"{given} given"
-    return f"Joint({name})" if name else "Joint"
+    """'2 given → S (mean)', '2 given (mean)', 'Joint (mean)': as tables call a mean over tasks."""
+    what = f"{given} given" if given else "Joint"
+    return f"{what} → {group.names.short(target)} (mean)" if target else f"{what} (mean)"
 
 
 def _given(task: str) -> int:

@@ -34,7 +34,7 @@ def seed_spread(group: Group, width: Width = "page") -> Figure | None:
         for ax, measure in zip(axes, shown, strict=True):
             _panel(ax, group, measure, look)
             _frame(ax, group, measure, sized)
-            ax.set_title(fit(measure.task, 1.2 if width == "page" else 0.9, TEXT))
+            ax.set_title(fit(measure.task, 1.2 if width == "page" else 1.1, TEXT))
         what = "spread of seeds" if len(group.seeds) > 1 else "every task"
         legend(figure, _handles(group, shown), f"{group.heading}, budget {group.budget}: {what}", key=key(group))
     return figure
@@ -68,10 +68,14 @@ def _panel(ax: Axes, group: Group, measure: Measure, look: dict[Line, Look]) -> 
     for place, line in enumerate(group.lines):
         _line(ax, group, measure, line, place, look[line])
     first = ax.get_subplotspec().colspan.start == 0  # type: ignore[union-attr]
-    titles = [f"{fit(group.title(line), 0.62)}, {counted(group, line)}" if first else "" for line in group.lines]
-    ax.set_yticks(range(len(titles)), titles)
+    if first:
+        titles = [f"{fit(group.title(line), 0.62)}, {counted(group, line)}" for line in group.lines]
+        ax.set_yticks(range(len(titles)), titles)
+    else:
+        ax.set_yticks(range(len(group.lines)))
+        ax.tick_params(axis="y", labelleft=False)  # texts of nothing would be measured, too
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(titles) - 0.4, -0.6)
+    ax.set_ylim(len(group.lines) - 0.4, -0.6)
 
 
 def _frame(ax: Axes, group: Group, measure: Measure, sized: Mapping[Measure, Scale]) -> None:

@@ -16,7 +16,7 @@ from ..paper import Published
 from ..published import beside
 from .axes import Scale, scales
 from .looks import Look, looks
-from .marks import axes_words, bar, deviations, handle, line_handles, reference_handles, reference_lines, tag
+from .marks import SIDES, axes_words, bar, deviations, handle, line_handles, reference_handles, reference_lines, tag
 from .measures import Measure, key, pairs
 from .style import SMALL, SOFT, TEXT, Width, fit, in_a_row, legend, panels, styled
 
@@ -98,7 +98,7 @@ def _ours(ax: Axes, x: Number, y: Number, look: Look) -> list[Artist]:
     if len(both) > 1:
         dots = [x.by_seed[seed] for seed in both], [y.by_seed[seed] for seed in both]
         found += ax.plot(*dots, marker="o", markersize=1.6, markeredgewidth=0, color=look.colour, linestyle="none")
-    for side, number in (("x", x), ("y", y)):
+    for side, number in zip(SIDES, (x, y), strict=True):
         found += bar(ax, side, (x.mean, y.mean), _ends(number), color=look.colour, zorder=2.5, **BAR)
     face = {"marker": look.marker, "fillstyle": look.fill, "markerfacecoloralt": "white"}
     edge = {"markeredgecolor": "white" if look.fill == "full" else look.colour, "markeredgewidth": 0.4}
@@ -109,7 +109,7 @@ def _ours(ax: Axes, x: Number, y: Number, look: Look) -> list[Artist]:
 def _published(ax: Axes, x: Published, y: Published, look: Look) -> list[Artist]:
     face = {"marker": look.marker, "markersize": 1.35 * look.size, "markerfacecolor": "none", "markeredgewidth": 0.8}
     found: list[Artist] = [*ax.plot(x.mean, y.mean, color=look.colour, linestyle="none", zorder=3.5, **face)]
-    for side, number in (("x", x), ("y", y)):
+    for side, number in zip(SIDES, (x, y), strict=True):
         ends = deviations(number.mean, number.std)
         found += bar(ax, side, (x.mean, y.mean), ends, color=look.colour, zorder=3.5, **BAR)
     return found
@@ -117,7 +117,7 @@ def _published(ax: Axes, x: Published, y: Published, look: Look) -> list[Artist]
 
 def _frame(ax: Axes, group: Group, pair: Pair, sized: Mapping[Measure, Scale]) -> None:
     quality, coherence = pair
-    for side, measure in (("x", quality), ("y", coherence)):
+    for side, measure in zip(SIDES, pair, strict=True):
         if measure in sized:
             sized[measure].on(ax, side)
         reference_lines(ax, side, group, measure)

@@ -30,7 +30,8 @@ COLOURS = {INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", "#ffffff
 PLACES = re.compile(r'\s(?:d|x|y)="[^"]*"')
 LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 """A hundredth of a point is not seen: the rest of a place is half of the page."""
-FONTS = "system-ui, 'DejaVu Sans', sans-serif"
+UNSEEN = re.compile(r""" font-family: [^;"]*;| transform="rotate\(-0 [^"]*\"""")
+"""What a page's style says once, and turns by nothing."""
 ACROSS = 10
 """Samples in a row."""
 FEWER = 4
@@ -66,18 +67,21 @@ def inline(figure: Figure, ident: str, alt: str) -> Markup:
     label, box = Markup.escape(one_line(alt)), re.search(r'viewBox="[\d. ]+"', text)
     space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = f'<svg {space} {box[0] if box else ""} role="img" aria-label="{label}">'
-    return Markup(head + re.sub(r"<[^>]+>", lambda tag: _ours(tag[0], ident), inside))
+    inside = re.sub(r"<[^>]+>", lambda tag: _ours(tag[0], ident), inside)
+    return Markup(head + re.sub(r">\s+<", "><", inside))
 
 
 def _ours(tag: str, ident: str) -> str:
-    """A tag with names, colours and fonts of the page; words between tags are not touched."""
+    """A tag with names and colours of the page, without what is not seen; words between tags are not touched."""
     tag = re.sub(r'\bid="line-(\d+)-\d+"', r'data-line="\1"', tag)
+    if tag.startswith("<g "):
+        tag = re.sub(r'\s+id="[^"]*"', "", tag)  # nothing refers to a group of parts
     tag = re.sub(r'\bid="([^"]*)"', rf'id="{ident}-\1"', tag)
     tag = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{ident}-", tag)
     tag = re.sub("|".join(COLOURS), lambda found: COLOURS[found[0]], tag)
-    tag = PLACES.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]), tag)
+    tag = PLACES.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]).replace(" \n", ""), tag)
     tag = re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda found: themed(found[0]), tag)
-    return tag.replace("'DejaVu Sans'", FONTS)
+    return UNSEEN.sub("", tag)
 
 
 def grids(group: Group, ident: str, samples: Mapping[Line, Kept]) -> list[tuple[str, Grid]]:

@@ -13,14 +13,14 @@ from ..columns import Column
 from ..comparison import Group, Line
 from ..costs import PAGE_COSTS, STAGE_COSTS, Cost, CostLine, cost_lines, cost_notes, stage_lines
 from ..figures.looks import Look
-from ..given import missing
+from ..given import changed, missing
 from ..judges import judge_lines
 from ..notes import own_notes
 from ..numbers import Number
 from ..paper import metric_digits
 from ..pieces import pieces, split
 from ..protocol import plain
-from ..table import SOURCES, Entry, reference_title
+from ..table import SOURCES, Entry, is_no_chance, reference_title
 from ..table import Table as ReportTable
 from ..table import tables as report_tables
 from ..text import PLAIN, rows
@@ -155,7 +155,7 @@ def judges(group: Group, ident: str) -> Table:
     """Who judged what, with the judges' accuracies."""
     bodies = []
     for line in judge_lines(group):
-        cells = [Cell(line.judge), Cell(line.identity or NONE), Cell(line.reference or NONE)]
+        cells = [Cell(line.said), Cell(line.identity or NONE), Cell(line.reference or NONE)]
         name = " + ".join(group.names.long(m) for m in line.modality.split("+"))
         bodies.append(Body([Row(name, [*cells, Cell(", ".join(line.metrics))])]))
     heads = [Head("Of"), Head("Judge, with its accuracy on real data"), Head("Weights"), Head("Reference autoencoder")]
@@ -168,7 +168,8 @@ def references(group: Group, ident: str) -> Table | None:
     for source in SOURCES:
         title = reference_title(group, source)
         for column in group.columns_of(source):
-            if number := group.number(source, column.point):
+            number = None if is_no_chance(source, column) else group.number(source, column.point)
+            if number:
                 count = int(number.row["count"])
                 cells = [Cell(column.title), Cell(_value(number), number.mean), Cell(f"{count:,}", count)]
                 bodies.append(Body([Row(title, [*cells, Cell(one_line(number.row["data"]) or NONE)])]))
@@ -186,13 +187,13 @@ def reconstructions(group: Group, ident: str, look: Sequence[Look]) -> list[Tabl
 def settings(group: Group, ident: str) -> Table:
     """Every setting of every line; those that are not the recipe's are marked."""
     configs = [{**missing(group.of(line)[0]), **_config(group, line)} for line in group.lines]
-    changed = [{**missing(group.of(line)[0]), **group.of(line)[0]["overrides"]} for line in group.lines]
+    settings_of = [changed(group.of(line)[0]) for line in group.lines]
     names = list(dict.fromkeys(name for config in configs for name in config))
     bodies = []
     for name in names:
         cells = [
             Cell(f"{plain(config[name])}{' (not the recipe’s)' if name in own else ''}" if name in config else NONE)
-            for config, own in zip(configs, changed, strict=True)
+            for config, own in zip(configs, settings_of, strict=True)
         ]
         bodies.append(Body([Row(one_line(name), cells)]))
     heads = [Head("Setting"), *(Head(group.title(line)) for line in group.lines)]

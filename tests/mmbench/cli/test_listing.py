@@ -19,7 +19,7 @@ from mmbench.health.described import first_sentence, summary
 from mmbench.health.versions import extras
 from mmbench.metric import Metric
 from mmbench.model import Model
-from mmbench.plugins import Plugin
+from mmbench.plugins import DATASETS, METRICS, MODELS, Plugin, available
 
 from .test_streams import on_a_terminal
 
@@ -187,3 +187,15 @@ def test_a_first_sentence_is_one_line() -> None:
     assert first_sentence("") == ""
     assert summary(Plugin("x", "no.such.module:X", "nobody")) == ""
     assert Glyphs().lacks(Path("nowhere")) == ""
+
+
+@pytest.mark.parametrize("group", [MODELS, METRICS, DATASETS])
+def test_what_the_suite_says_of_each_plugin_stands_alone(group: str) -> None:
+    """A list is read by the line: none of it goes on below, or points to its neighbour."""
+    said = {name: summary(plugin) for name, plugin in available(group).items() if plugin.source.startswith("mmbench ")}
+    assert said
+    for name, words in said.items():
+        assert len(words.split()) >= 4, f"{name}: {words!r}"
+        assert not words.endswith((":", ",", ";")), f"{name}: {words!r}"
+        assert not words.lower().startswith(("the same", "as ")), f"{name}: {words!r}"
+    assert len(set(said.values())) == len(said)

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
+from mmbench import store
+from mmbench.cli import app
 from mmbench.config import digest
 from mmbench.errors import ResultError
 from mmbench.report import render
 from mmbench.report.against import efficient, front, series, trades
 from mmbench.report.comparison import Group, groups
 from mmbench.report.figures import write_figures
+from mmbench.report.html.against import against_page
 from mmbench.report.sweep import sweep
 from mmbench.store import Cell
 
 from ..cells import cell, row
+from .test_html import every, grid, tree
 
 VALUES = {"10": (30.0, 8.0), "2": (50.0, 9.0), "0.5": (60.0, 20.0), "1": (40.0, 12.0)}
 """beta -> coherence and FMD; on the front are 10 (the best FMD), 2 and 0.5, not 1."""
@@ -81,6 +90,86 @@ def test_the_same_as_csv() -> None:
     best = next(line for line in lines if line["setting_value"] == "10.0" and line["metric"] == "fmd")
     assert (best["mean"], best["n"], best["front_with"]) == ("8.0", "3", "joint")
     assert math.isclose(float(next(x for x in lines if x["metric"] == "coherence")["std"]), 1.0)
+
+
+def test_the_same_as_json() -> None:
+    """The CSV's records as numbers, null where there is none."""
+    cells = [*made(), one(50.0, 20.0, 7.0)]  # a single seed, without an interval
+    lines = list(csv.DictReader(io.StringIO(sweep(groups(cells), "beta", "csv"))))
+    found = json.loads(sweep(groups(cells), "beta", "json"))["numbers"]
+    assert [(r["setting_value"], r["metric"], r["mean"]) for r in found] == [
+        (line["setting_value"], line["metric"], float(line["mean"])) for line in lines
+    ]
+    assert {r["std"] for r in found if r["setting_value"] == "50.0"} == {None}
+    assert all(isinstance(r["std"], float) for r in found if r["setting_value"] != "50.0")
+
+
+def test_latex_holds_all_columns_each_float_within_a_page() -> None:
+    """Of six columns of quality, too wide for one float."""
+    cells = made()
+    for each in cells:
+        own = [row("fmd", f"{a}->{b}", b, 9.0 + len(a)) for a, b in (("mnist", "svhn"), ("svhn", "mnist"))]
+        each["rows"] += [*own, *(row("coherence", r["task"], r["modality"], 123.456) for r in own)]
+    text = sweep(groups(cells), "beta", "tex")
+    assert "too wide" not in text
+    floats = re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*) \\\\\n", text)
+    heads = [head.split(" & ") for _, head in floats]
+    assert all(
+        head[:2] == ["Model", "beta"] and len(head) == len(kind) for (kind, _), head in zip(floats, heads, strict=True)
+    )
+    shown = " ".join(head for _, head in floats)
+    assert sum(len(head) - 3 for head in heads if head[2] == "Seeds") == 6
+    for word in ("Coherence Joint", r"M $\rightarrow$ S", r"S $\rightarrow$ M", "Joint(M) FMD", "Pareto front"):
+        assert word in shown
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == len(set(re.findall(r"\\label.*", text)))
+
+
+def test_the_page_has_the_same_tables_loads_nothing_and_keeps_words_words() -> None:
+    cells, word = made(), "<script>alert(1)</script> a|b % _ & " + "x" * 200
+    for each in cells:
+        each["dataset"]["title"] = word
+    text = against_page(groups(cells), "beta")
+    root = tree(text)
+    assert text == against_page(groups(cells), "beta"), "the same bytes"
+    assert not root.all("script")
+    assert root.all("h2")[0].words() == f"{word}, budget paper: against beta"
+    means, front = root.all("table")
+    assert [row[:2] for row in grid(means)] == [
+        ["Model", "beta"],
+        *(["MVAE", v] for v in ("0.5", "1.0", "2.0", "10.0")),
+    ]
+    assert [row[-1] for row in grid(front)] == ["Pareto front", "yes", "", "yes", "yes"]
+    assert len(root.all("svg")) == 4, "curves and the front, for wide and narrow screens"
+    for element in every(root):
+        links = {name: value for name, value in element.attrs.items() if name in ("src", "href", "xlink:href")}
+        assert all(value.startswith(("#", "data:")) for value in links.values())
+        assert not any(name.startswith("on") for name in element.attrs)
+
+
+@pytest.mark.parametrize(("form", "start"), [("html", "<!doctype html>"), ("tex", "% "), ("json", "{"), ("md", "## ")])
+def test_the_command_line_writes_every_form(tmp_path: Path, form: str, start: str) -> None:
+    for each in made():
+        store.write(tmp_path, each)
+    done = CliRunner().invoke(app, ["report", "--results", str(tmp_path), "--against", "beta", "--format", form])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith(start)
+
+
+def test_a_form_that_it_has_not_is_one_sentence(tmp_path: Path) -> None:
+    store.write(tmp_path, made()[0])
+    done = CliRunner().invoke(app, ["report", "--results", str(tmp_path), "--against", "beta", "--format", "csv-wide"])
+    assert done.exit_code == 1
+    assert "--against is printed as md, csv, tex, json or html, not as csv-wide" in str(done.exception)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_is_typeset(tmp_path: Path) -> None:
+    body = sweep(groups(made()), "beta", "tex")
+    head = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
+    (tmp_path / "t.tex").write_text(f"{head}\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_other_settings_make_series_of_their_own() -> None:

@@ -58,6 +58,12 @@ def drawn(figure: Figure | None) -> Figure:
     return figure
 
 
+def row_of(ax: Axes) -> int:
+    spec = ax.get_subplotspec()
+    assert spec is not None
+    return spec.rowspan.start
+
+
 def crossing(ax: Axes, label: str, side: str) -> list[float]:
     lines = [line for line in ax.get_lines() if line.get_label() == label]
     ends = [np.asarray(line.get_xdata() if side == "x" else line.get_ydata(), dtype=float) for line in lines]
@@ -123,13 +129,13 @@ def test_tasks_are_called_as_in_the_tables() -> None:
 def test_no_panel_is_empty_and_none_stands_alone_in_its_row() -> None:
     for figure in (drawn(trade_off(glyphs())), drawn(seed_spread(glyphs()))):
         assert all(ax.get_lines() for ax in figure.axes)
-        rows = [ax.get_subplotspec().rowspan.start for ax in figure.axes]
+        rows = [row_of(ax) for ax in figure.axes]
         assert min(rows.count(k) for k in set(rows)) > 1
     assert in_a_row([7, 6], "page") == 4  # 4 + 3 and 4 + 2
     assert in_a_row([5], "page") == 3  # 4 + 1 would leave one alone
     assert in_a_row([6], "page") == 3
     spread = drawn(seed_spread(glyphs()))
-    kinds = [("%" in ax.get_xlabel(), ax.get_subplotspec().rowspan.start) for ax in spread.axes]
+    kinds = [("%" in ax.get_xlabel(), row_of(ax)) for ax in spread.axes]
     assert not {row for percent, row in kinds if percent} & {row for percent, row in kinds if not percent}
 
 

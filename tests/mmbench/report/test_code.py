@@ -38,7 +38,7 @@ def test_seeds_of_two_codes_are_two_lines_and_the_stale_one_says_so() -> None:
     text = render(cells)
     assert lines_of(text, "MLD")[0][:3] == ["MLD", "2", "**80.00 ± 0.00**"], "not 50.00"
     assert lines_of(text, "MLD (stale)")[0][:3] == ["MLD (stale)", "2", "_20.00 ± 0.00_"]
-    assert f"MLD (stale) is stale: other code made it (mmbench_mld 0123456789 -> {ME['mmbench_mld']}" in text
+    assert f"MLD (stale): other code made it (mmbench_mld 0123456789 -> {ME['mmbench_mld']}" in text
     command = "mmbench run --model mld --dataset mnist_svhn --budget paper --seed 2 --seed 3 --stale rerun"
     assert f"`{command}` computes it anew." in text
 

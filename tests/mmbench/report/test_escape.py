@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from mmbench.report import render
-from mmbench.report.escape import csv_cell, markdown_code, markdown_line, tex, tex_label
+from mmbench.report.escape import csv_cell, markdown_code, markdown_line, tex, tex_label, tex_words
 from mmbench.report.figures import write_figures
 from mmbench.report.figures.write import _file_word
 from mmbench.store import Cell
@@ -113,7 +113,7 @@ def test_latex_has_no_command_that_plain_words_do_not_have(word: str) -> None:
     text, plain = (render(*hostile(w), format="tex") for w in (word, "word"))
     shown = "\n".join(line for line in text.split("\n") if not line.startswith("%"))
     printing = {"textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "textbar"}
-    printing |= {"allowbreak", "parbox", "raggedright", "dag", "ddag", "S", "pm", "times", "ldots"}
+    printing |= {"allowbreak", "parbox", "raggedright", "dag", "ddag", "S", "pm", "times", "ldots", "texttt"}
     assert commands(shown) - printing <= commands("\n".join(x for x in plain.split("\n") if x[:1] != "%"))
     assert not CONTROL.search(text)
     bare = re.sub(r"\\[{}%_&#$\\]", "", shown)
@@ -190,6 +190,12 @@ def test_words_are_printed_as_they_are() -> None:
     assert tex("a_b & 50% $x$ {c} #1") == r"a\_b \& 50\% \$x\$ \{c\} \#1"
     assert tex("\\input{x}") == r"\textbackslash{}input\{x\}"
     assert tex("*a [b]") == "{*}a {[}b{]}"
+
+
+def test_commands_in_sentences_are_in_typewriter_and_a_lone_backtick_is_printed() -> None:
+    assert tex_words("run `a_b` and `c`.") == r"run \texttt{a\_b} and \texttt{c}."
+    assert tex_words("one ` alone") == r"one \textasciigrave{} alone"
+    assert tex_words("`*x`") == r"\texttt{{*}x}"
 
 
 def test_labels_and_files_of_different_words_stay_different() -> None:

@@ -153,7 +153,7 @@ def test_many_modalities_are_few_panels_of_means() -> None:
     (group,) = groups([cell("mvae", 0, rows, dataset="views", modalities=views)])
     figure = trade_off(group)
     assert figure is not None
-    assert [ax.get_title() for ax in figure.axes] == [f"{k} given" for k in (1, 2, 3, 4)]
+    assert [ax.get_title() for ax in figure.axes] == [f"{k} given (mean)" for k in (1, 2, 3, 4)]
     assert points(figure, 0, "#0072b2", hollow=False) == {(50.0, 12.0)}  # 10 + the mean of 0, 1, 2, 3, 4
 
 

@@ -265,7 +265,7 @@ def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
     seeds = {rows[0]: rows for rows in grid(captioned(root, "each seed: Coherence"))[2:]}
     assert seeds["MLD, seed 1"][1] == "41.00"
     cost = {rows[0]: rows for rows in grid(captioned(root, "cost"))[2:]}
-    assert cost["MLD"][:4] == ["MLD", "3", "–", "1 s"]
+    assert cost["MLD"][:4] == ["MLD", "3", "–", "1.0 s"]
 
 
 def test_the_best_is_bold_and_what_chance_reaches_is_marked(tmp_path: Path) -> None:

@@ -147,9 +147,9 @@ NAMED = {
     "data/soundness.py",
     "plugins.py",
 }
-NAMED |= {"mistakes.py", "untouched.py", "fields.py"}
+NAMED |= {"mistakes.py", "untouched.py", "fields.py", "abilities.py"}
 """What a training imports and what decides no weights: names, signals, files, refusals of settings and data, how
-a plugin is found (its code counts itself); and which tuples a skill is taken on."""
+a plugin is found (its code counts itself), what a model may say that it can; and which tuples a skill is taken on."""
 
 
 def test_what_decides_weights_is_in_the_training_path():
