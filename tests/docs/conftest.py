@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE = ("pre", "code", "script", "style")
 QUIET = {"NO_COLOR": "1", "NO_MKDOCS_2_WARNING": "1"}
 """The theme's notice of its successor is none of ours."""
 TOOLS = ("mkdocs", "material", "mkdocstrings", "latex2mathml")
@@ -22,10 +23,11 @@ class Page(HTMLParser):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path, self.anchors, self.links, self.loaded = path, set[str](), list[str](), list[str]()
-        self.words: list[str] = []
+        self.words, self.prose, self.within = list[str](), list[str](), 0
         self.feed(path.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.within += tag in CODE
         known = {name: value or "" for name, value in attrs}
         self.anchors |= {known[name] for name in ("id", "name") if name in known}
         if tag == "a" and "href" in known:
@@ -34,8 +36,13 @@ class Page(HTMLParser):
             self.loaded += [known[name] for name in ("src", "href", "data", "poster") if known.get(name)]
             self.loaded += [part.split()[0] for part in known.get("srcset", "").split(",") if part.strip()]
 
+    def handle_endtag(self, tag: str) -> None:
+        self.within -= tag in CODE
+
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if not self.within:
+            self.prose.append(data)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_formulas_are_drawn_by_the_browser(pages: dict[Path, Page], site: Path) 
         text = path.read_text()
         assert "arithmatex" not in text, path.name
         assert "mathvariant" not in text.replace('mathvariant="normal"', ""), f"{path.name}: browsers draw letters"
-        assert not re.search(r"\$\\?\w+|\\\(|\{\{ ", "".join(page.words)), path.name
+        assert not re.search(r"\$\\?\w+|\\\(|\{\{ ", "".join(page.prose)), path.name
 
 
 def test_the_form_of_a_cell_is_the_schemas(pages: dict[Path, Page], site: Path) -> None:
@@ -89,3 +89,15 @@ def test_a_browser_asks_nobody(site: Path) -> None:
         browser.close()
     assert len(asked) > 12
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_tutorials_show_the_whole_of_their_files(pages: dict[Path, Page], site: Path) -> None:
+    for name, file in (
+        ("model", "new_baseline/mmbench_joint_vae/__init__.py"),
+        ("stages", "two_stages/mmbench_latent_flow/__init__.py"),
+        ("dataset", "weather.py"),
+        ("network", "own_network.py"),
+        ("metric", "own_metric.py"),
+    ):
+        shown = "".join(pages[site / "tutorials" / f"{name}.html"].words)
+        assert (ROOT / "examples" / file).read_text().strip() in shown, name

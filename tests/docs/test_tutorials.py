@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import mmbench
 from mmbench.checks import CHECKS, METRIC_CHECKS, check_metric, check_model, check_network
 from mmbench.data import glyphs
+from mmbench.data.named import source_of
 
 from .conftest import ROOT
 
@@ -53,6 +55,20 @@ def test_the_metric_knows_the_distance_of_shifted_points() -> None:
     real = torch.linspace(0, 1, 50)[:, None]
     assert sliced(real + 3.0, real) == pytest.approx(3.0, rel=1e-6)
     assert sliced(real[torch.randperm(50, generator=torch.Generator().manual_seed(0))], real) == 0.0
+
+
+def test_the_description_reads_photos_and_sketches(tmp_path: Path) -> None:
+    """Of other sizes than it asks for; of ten items in two folders, two test."""
+    for kind, (folder, mode) in enumerate((("photos", "RGB"), ("sketches", "L"))):
+        for name in ("cat", "dog"):
+            for k in range(5):
+                path = tmp_path / folder / name / f"{k}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new(mode, (40, 36), 60 * kind).save(path)
+    (tmp_path / "photos.toml").write_bytes((EXAMPLES / "photos.toml").read_bytes())
+    data = source_of(str(tmp_path / "photos.toml")).load(tmp_path, tmp_path)
+    assert {m.name: m.shape for m in data.spec.modalities} == {"photo": (3, 32, 32), "sketch": (1, 28, 28)}
+    assert (len(data.train), len(data.test), data.spec.classes) == (8, 2, 2)
 
 
 @pytest.mark.slow
