@@ -113,7 +113,19 @@ def test_latex_has_no_command_that_plain_words_do_not_have(word: str) -> None:
     text, plain = (render(*hostile(w), format="tex") for w in (word, "word"))
     shown = "\n".join(line for line in text.split("\n") if not line.startswith("%"))
     printing = {"textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "textbar"}
-    printing |= {"allowbreak", "parbox", "raggedright", "dag", "ddag", "S", "pm", "times", "ldots", "texttt"}
+    printing |= {
+        "allowbreak",
+        "parbox",
+        "raggedright",
+        "raggedleft",
+        "dag",
+        "ddag",
+        "S",
+        "pm",
+        "times",
+        "ldots",
+        "texttt",
+    }
     assert commands(shown) - printing <= commands("\n".join(x for x in plain.split("\n") if x[:1] != "%"))
     assert not CONTROL.search(text)
     bare = re.sub(r"\\[{}%_&#$\\]", "", shown)
