@@ -27,6 +27,7 @@ __all__ = ["grids", "narrow", "plot"]
 
 COLOURS = {INK: "var(--ink)", SOFT: "var(--soft)", GRID: "var(--grid)", "#ffffff": "var(--card)"}
 """Of a figure -> the page's, light or dark."""
+TAG, APART = re.compile(r"<[^>]+>"), "\0"
 PLACES = re.compile(r'\s(?:d|x|y)="[^"]*"')
 LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 """A hundredth of a point is not seen: the rest of a place is half of the page."""
@@ -67,21 +68,26 @@ def inline(figure: Figure, ident: str, alt: str) -> Markup:
     label, box = Markup.escape(one_line(alt)), re.search(r'viewBox="[\d. ]+"', text)
     space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = f'<svg {space} {box[0] if box else ""} role="img" aria-label="{label}">'
-    inside = re.sub(r"<[^>]+>", lambda tag: _ours(tag[0], ident), inside)
-    return Markup(head + re.sub(r">\s+<", "><", inside))
+    return Markup(head + _ours(inside, ident))
 
 
-def _ours(tag: str, ident: str) -> str:
-    """A tag with names and colours of the page, without what is not seen; words between tags are not touched."""
-    tag = re.sub(r'\bid="line-(\d+)-\d+"', r'data-line="\1"', tag)
-    if tag.startswith("<g "):
-        tag = re.sub(r'\s+id="[^"]*"', "", tag)  # nothing refers to a group of parts
-    tag = re.sub(r'\bid="([^"]*)"', rf'id="{ident}-\1"', tag)
-    tag = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{ident}-", tag)
-    tag = re.sub("|".join(COLOURS), lambda found: COLOURS[found[0]], tag)
-    tag = PLACES.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]).replace(" \n", ""), tag)
-    tag = re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda found: themed(found[0]), tag)
-    return UNSEEN.sub("", tag)
+def _ours(svg: str, ident: str) -> str:
+    """The tags with names and colours of the page, all at once; words between them are not touched."""
+    words = [word if word.strip() else "" for word in TAG.split(svg)]
+    tags = _renamed(APART.join(TAG.findall(svg)), ident).split(APART)
+    return "".join(part for pair in zip(words, [*tags, ""], strict=True) for part in pair)
+
+
+def _renamed(tags: str, ident: str) -> str:
+    """Without what is not seen, and without names of groups of parts, to which nothing refers."""
+    tags = re.sub(r'\bid="line-(\d+)-\d+"', r'data-line="\1"', tags)
+    tags = re.sub(r'<g id="[^"]*"', "<g", tags)
+    tags = re.sub(r'\bid="([^"]*)"', rf'id="{ident}-\1"', tags)
+    tags = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{ident}-", tags)
+    tags = re.sub("|".join(COLOURS), lambda found: COLOURS[found[0]], tags)
+    tags = PLACES.sub(lambda found: LONG_NUMBER.sub(r"\1", found[0]).replace(" \n", ""), tags)
+    tags = re.sub(r"(?<=: )#[0-9a-f]{6}\b", lambda found: themed(found[0]), tags)
+    return UNSEEN.sub("", tags)
 
 
 def grids(group: Group, ident: str, samples: Mapping[Line, Kept]) -> list[tuple[str, Grid]]:
