@@ -50,7 +50,15 @@ def _fmd(group: Group, columns: Columns) -> str:
     return (
         f"FMD: Frechet distance in the features of this table's own judges, from {_counted(group, columns)} samples"
         f"{f'; {than}' if than else ''}. Not comparable with FMD by other judges or from other numbers of samples, the "
-        "paper's included."
+        f"paper's included.{_mixed(columns)}"
+    )
+
+
+def _mixed(columns: Columns) -> str:
+    """That a mean over modalities is one over several judges' scales."""
+    mixed = any(len({point[2] for point in column.over}) > 1 for column in columns)
+    return (
+        " A mean over modalities mixes the scales of their judges: compare it within this table only." if mixed else ""
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from .columns import Column
 from .comparison import Group
 from .costs import training
 from .layout import absent
@@ -78,17 +79,22 @@ def _legend(table: Table, options: Options) -> str:
 
 
 def _averages(group: Group, table: Table) -> Iterator[str]:
-    """'1 given → P (mean): over S → P and N → P, and so on.', '1 given (mean): over 20 numbers, and so on.'"""
+    """'1 given → P (mean): the mean over S → P and N → P, and so on; ...'."""
     means = [column for column in table.columns if column.over]
     if not means:
         return
-    few = [column for column in means if len(column.over) <= NAMED]
-    chosen = (few or means)[0]
-    over = " and ".join(_task(group, point) for point in chosen.over) if few else f"{len(chosen.over)} numbers"
+    chosen, few = means[0], len(means[0].over) <= NAMED
+    numbers = f"{len(chosen.over)} numbers{_each(chosen)}"
+    over = " and ".join(_task(group, point) for point in chosen.over) if few else numbers
     rest = ", and so on" if len(means) > 1 else ""
     yield f"{chosen.short}: the mean over {over}{rest}; `mmbench report --all` shows each."
     if any(entry.hides for entry in entries(table)):
         yield "(‡): some of the tasks in this mean are not above chance."
+
+
+def _each(column: Column) -> str:
+    given = any("->" in point[1] for point in column.over)
+    return ", one for each target of each subset that is given" if given else ""
 
 
 def _task(group: Group, point: Point) -> str:

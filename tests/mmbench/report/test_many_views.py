@@ -109,6 +109,18 @@ def test_further_tables_are_means_and_all_shows_every_subset(made: list[Cell]) -
                 assert f"{'+'.join(given)} → {view}" in every
 
 
+def test_notes_say_what_a_mean_is_over_and_that_it_mixes_judges(made: list[Cell]) -> None:
+    """Of two subsets of one view each, four targets: eight numbers."""
+    text = render(made)
+    assert (
+        "1 given (mean): the mean over 8 numbers, one for each target of each subset that is given, and so on" in text
+    )
+    assert text.count("A mean over modalities mixes the scales of their judges") == 1
+    for one in made:
+        one["rows"] = [r for r in one["rows"] if r["metric"] != "fmd" or r["modality"] == "m0"]
+    assert "mixes the scales" not in render(made)
+
+
 def test_what_was_not_measured_is_said(made: list[Cell]) -> None:
     assert "Not measured" not in render(made)
     for one in made:
