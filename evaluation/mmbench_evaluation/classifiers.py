@@ -153,7 +153,7 @@ def judge(bench: Bench, modality: str) -> Judge:
     Raises PluginError if the dataset has no labels or its text does not say the class.
     """
     spec = bench.dataset.spec
-    return _remembered(bench, modality, first(spec, bench.protocol, spec.modality(modality)))
+    return _remembered(bench, modality, "judge", first(spec, bench.protocol, spec.modality(modality)))
 
 
 def second_judge(bench: Bench, modality: str) -> Judge | None:
@@ -166,7 +166,7 @@ def second_judge(bench: Bench, modality: str) -> Judge | None:
     """
     spec = bench.dataset.spec
     chosen = second(spec, bench.protocol, spec.modality(modality))
-    return _remembered(bench, modality, chosen) if chosen else None
+    return _remembered(bench, modality, "second judge", chosen) if chosen else None
 
 
 def judges_keep(bench: Bench, modality: Modality, *, second: bool) -> dict[str, Kept]:
@@ -231,21 +231,19 @@ def accuracy(judge: Judge, split: Split, modality: str) -> float:
     return (labels == truth).double().mean().item()
 
 
-def _remembered(bench: Bench, modality: str, chosen: Chosen) -> Judge:
+def _remembered(bench: Bench, modality: str, place: str, chosen: Chosen) -> Judge:
     whole = bench.whole
 
     def make() -> Judge:
         return _appoint(whole, whole.dataset.spec.modality(modality), chosen)
 
-    return whole.memory.recall(Judge, (chosen.purpose, chosen.kind, modality), make)
+    return whole.memory.recall(Judge, (place, modality), make)
 
 
 def _appoint(bench: Bench, modality: Modality, chosen: Chosen) -> Judge:
     spec = bench.dataset.spec
     if spec.classes < 1:
         raise PluginError(f"{spec.name} has no class labels: take coherence and fmd out of its metrics")
-    if bench.dataset.train.labels is None or bench.dataset.test.labels is None:
-        raise PluginError(f"{spec.name} declares {spec.classes} classes, but its splits carry no labels: add them")
     if not modality.is_text:
         return _classifier(bench, modality, chosen)
     if not modality.classes:

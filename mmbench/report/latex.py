@@ -133,7 +133,7 @@ def _head(table: Table, options: Options) -> Iterator[str]:
     yield " & & " + " & ".join(spans) + r" \\"
     yield "".join(rules)
     rooms = [_labelroom(table, k, lines) for k in range(len(table.columns))]
-    labels = [boxed(label, room, "b") for label, room in zip(table.labels, rooms, strict=True)]
+    labels = [boxed(label, room, "b", "left") for label, room in zip(table.labels, rooms, strict=True)]
     yield "Model & n & " + " & ".join(labels) + r" \\"
 
 

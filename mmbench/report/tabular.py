@@ -71,7 +71,7 @@ def grid(
         rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(labels) - words)}}}",
         r"\toprule",
         *([" & ".join(spans) + r" \\"] if any(heading for heading, _ in above) else []),
-        " & ".join(boxed(text, LABEL, "b") for text in labels) + r" \\",
+        " & ".join(boxed(text, LABEL, "b", "right" if k < words else "left") for k, text in enumerate(labels)) + r" \\",
         r"\midrule",
         *(" & ".join(boxed(text, LABEL, "t") for text in line) + r" \\" for line in lines),
         *(r"\bottomrule", r"\end{tabular}"),
@@ -94,11 +94,11 @@ def width(heads: Sequence[Head], lines: Sequence[Sequence[str]]) -> float:
     return total
 
 
-def boxed(text: str, width: float, place: str) -> str:
-    """Text that is broken into lines where it is wider."""
+def boxed(text: str, width: float, place: str, side: str = "right") -> str:
+    """Text that is broken into lines where it is wider, ragged on its right or left."""
     if points(text) <= width:
         return tex(text)
-    return rf"\parbox[{place}]{{{width:.0f}pt}}{{\raggedright {tex(text)}}}"
+    return rf"\parbox[{place}]{{{width:.0f}pt}}{{\ragged{side} {tex(text)}}}"
 
 
 def _notes(notes: Iterable[str]) -> list[str]:

@@ -133,7 +133,7 @@ def _left_out(group: Group) -> list[str]:
     lines = []
     for name, reason in reasons.items():
         vain = reason.startswith(("it measures nothing on ", "it gave no number on "))
-        then = "" if vain else f" Then: mmbench evaluate --dataset {whole}{flag} --metrics {name}."
+        then = "" if vain else f" Then: `mmbench evaluate --dataset {whole}{flag} --metrics {name}`."
         lines.append(f"{metric_title(name)} is left out: {reason.rstrip('.')}.{then}")
     return lines
 

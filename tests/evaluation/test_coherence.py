@@ -211,7 +211,7 @@ def test_the_second_judge_is_trained_apart_and_cached(make_bench, dataset) -> No
 
 
 def test_an_unknown_second_judge_is_one_sentence(make_bench, dataset) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(PluginError, match="'no_such:Net' cannot be found"):
+    with pytest.raises(PluginError, match="'no_such:Net' cannot be imported"):
         Coherence.prepare(make_bench(dataset, second_judge="no_such:Net"))
 
 

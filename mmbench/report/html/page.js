@@ -75,7 +75,7 @@
     return /[",\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
   // '40.50 ± 0.71 [39.1, 41.9] ‡' in columns of its own: the number, its deviation, the ends of its interval, its marks
-  const NUMBER = /^([+\u2212-]?[\d.]+(?:e[+-]?\d+)?)(?: \u00b1 ([\d.]+))?(?: \[([^,\]]+), ([^\]]+)\])?((?: [\u2020\u2021\u00a7])*)$/;
+  const NUMBER = /^([+\u2212-]?[\d.]+(?:e[+-]?\d+)?)(?: \u00b1 ([\d.]+))?(?: \[([^,\]]+), ([^\]]+)\])?((?: (?:[\u2020\u2021\u00a7]|\([\u2020\u2021\u00a7]\)|\(n=\d+\)))*)$/;
   const PARTS = ["", " std", " low", " high", " mark"];
   const plain = (text) => text.replace(/\u2212/g, "-");
   const taken = (text) => {

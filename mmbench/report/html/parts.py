@@ -159,6 +159,8 @@ class Part:
     title: str
     words: Sequence[str] = ()
     tables: Sequence[Table] = ()
+    first: int = 0
+    """So many of the tables stand above the words, which are notes to them."""
     plots: Sequence[Plot] = ()
     claims: Sequence[Verdict] = ()
     grids: Sequence[Grid] = ()

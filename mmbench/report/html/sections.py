@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from ...progress import Advance, Progress
@@ -77,8 +78,12 @@ def _names(group: Group) -> str:
 
 
 def _numbers(group: Group, ident: str) -> Part:
-    notes = footnotes(group, report_tables(group, main=True)[0])
-    return Part("numbers", "Results", notes, tables.main(group, ident, list(looks(group).values())))
+    """The main table in its pieces, its notes, then further tables."""
+    main = report_tables(group, main=True)[0]
+    found = tables.main(group, ident, list(looks(group).values()))
+    ends = accumulate(sum(head.numeric for head in table.heads) - 1 for table in found)
+    first = sum(end <= len(main.columns) for end in ends)
+    return Part("numbers", "Results", footnotes(group, main), found, max(first, 1))
 
 
 def _trade_off(group: Group, ident: str) -> Part:

@@ -126,7 +126,8 @@ def test_numbers_of_tuples_stay_what_they_are() -> None:
 
     whole = data(300)
     labels = torch.arange(300) % 7
-    whole = replace(whole, test=replace(whole.test, labels=labels), spec=replace(SPEC, classes=7))
+    train = replace(whole.train, labels=torch.zeros(len(whole.train), dtype=torch.int64))
+    whole = replace(whole, train=train, test=replace(whole.test, labels=labels), spec=replace(SPEC, classes=7))
     plain = bench(whole)
     own = lend(plain, type("Own", (Precision,), {"read": "bench.real"}))
     assert own.whole is plain

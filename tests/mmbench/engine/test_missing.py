@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from mmbench.training.incomplete import loss_of
 
 from .conftest import TINY, Notes, asked, stages
 
+PEERS = pytest.mark.skipif(find_spec("multivae") is None, reason="multivae is not installed")
 ABLE = '''
 """A stranger's model that learns from what is there, as its parent does."""
 from mmbench_baselines.mvae import MVAE
@@ -96,7 +98,7 @@ def test_finished_cells_are_measured_as_they_were_trained(
     assert "reconstruction_error" in cell["metrics"]
 
 
-@pytest.mark.parametrize("model", ["nexus", "my_net:Net"])
+@pytest.mark.parametrize("model", ["nexus", "my_net:Net", pytest.param("multivae:MVAE", marks=PEERS)])
 def test_a_model_that_cannot_says_so_before_anything_is_loaded(
     engine: Callable[..., tuple[Engine, Notes]], home: Path, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ from mmbench.report.figures import write_figures
 from mmbench.report.figures.write import _file_word
 from mmbench.store import Cell
 
-from ..cells import cell, mnist_svhn_rows, modality
+from ..cells import cell, mnist_svhn_rows, modality, row
 
 WORDS = {
     "newline": "a\nb\r\nc\u2028d\x85e",
@@ -48,6 +48,23 @@ WORDS = {
     "letters": "naïve 鳥 🐦 Ωß ×±→†‡§…’",
 }
 
+PRINTING = {
+    *("textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "textbar"),
+    *(
+        "allowbreak",
+        "parbox",
+        "raggedright",
+        "raggedleft",
+        "dag",
+        "ddag",
+        "S",
+        "pm",
+        "times",
+        "ldots",
+        "texttt",
+    ),
+}
+"""Commands that print a letter, or break and set a text."""
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -103,6 +120,35 @@ def test_markdown_keeps_its_lines_columns_and_tags(word: str) -> None:
         assert line.count("`") % 2 == 0
 
 
+def compared(word: str) -> list[Cell]:
+    """Cells of which claims, means and notes speak, with this word where they name something."""
+    more: dict[str, Any] = {"dataset": f"d{word}", "budget": f"b{word}"}
+    views = ["pen", "sign", "name"]
+    rows = [row("coherence", f"{a}->{b}", b, 5.0, note=f"3 {word}") for a in views for b in views if a != b]
+    rows += [row("coherence", "joint", "+".join(views), 50.0), row("coherence", "name->pen", "pen", 90.0, judge="j")]
+    rows += [row("fmd", "joint", view, 9.0, judge=word) for view in ("pen", "sign")]
+    made = [cell(model, seed, rows[1:], modalities=views, **more) for model in ("mvae", "mld") for seed in (0, 1)]
+    for one in made:
+        one["dataset"]["title"] = word
+    return made
+
+
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+def test_what_is_said_of_claims_and_means_keeps_lines_and_commands(word: str) -> None:
+    text = render(compared(word))
+    assert "were not run" in text
+    assert "Means hide tasks that are not above chance" in text
+    assert not CONTROL.search(text)
+    assert marks(text) == marks(render(compared("word")))
+    assert all(line.count("`") % 2 == 0 for line in text.split("\n"))
+    shown = "\n".join(x for x in render(compared(word), format="tex").split("\n") if x[:1] != "%")
+    plain = "\n".join(x for x in render(compared("word"), format="tex").split("\n") if x[:1] != "%")
+    assert commands(shown) - PRINTING <= commands(plain)
+    bare = re.sub(r"\\[{}%_&#$\\]", "", shown)
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
+
+
 def commands(text: str) -> set[str]:
     return set(re.findall(r"\\([A-Za-z]+)", text))
 
@@ -112,9 +158,7 @@ def test_latex_has_no_command_that_plain_words_do_not_have(word: str) -> None:
     """Nothing of a word is live: the commands outside comments are ours, and so is the balance of groups."""
     text, plain = (render(*hostile(w), format="tex") for w in (word, "word"))
     shown = "\n".join(line for line in text.split("\n") if not line.startswith("%"))
-    printing = {"textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "textbar"}
-    printing |= {"allowbreak", "parbox", "raggedright", "dag", "ddag", "S", "pm", "times", "ldots", "texttt"}
-    assert commands(shown) - printing <= commands("\n".join(x for x in plain.split("\n") if x[:1] != "%"))
+    assert commands(shown) - PRINTING <= commands("\n".join(x for x in plain.split("\n") if x[:1] != "%"))
     assert not CONTROL.search(text)
     bare = re.sub(r"\\[{}%_&#$\\]", "", shown)
     assert bare.count("{") == bare.count("}")

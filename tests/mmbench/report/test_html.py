@@ -268,6 +268,17 @@ def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
     assert cost["MLD"][:4] == ["MLD", "3", "–", "1.0 s"]
 
 
+def test_the_first_numbers_stand_above_their_notes_and_further_ones_below(root: Element) -> None:
+    part = next(e for e in root.all("section") if e.attrs.get("id") == "group-0-numbers")
+    kinds = [e.all("caption")[0].words() if e.tag == "div" else e.attrs.get("class", e.tag) for e in part.inside]
+    assert kinds[0] == "h3"
+    assert "Coherence" in kinds[1]
+    place = kinds.index("words notes")
+    assert place in (2, 3), "after the main table, which may be in two pieces"
+    assert all("Label entropy" not in kind for kind in kinds[:place])
+    assert any("Label entropy" in kind for kind in kinds[place:])
+
+
 def test_the_best_is_bold_and_what_chance_reaches_is_marked(tmp_path: Path) -> None:
     """Over three seeds; of one seed nothing is compared."""
     values = {"mvae": 9.0, "mld": 80.0, "own": 70.0}

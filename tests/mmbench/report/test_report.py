@@ -348,7 +348,7 @@ def test_an_order_of_which_no_judge_is_sure_does_not_flip() -> None:
 
 def test_a_metric_that_was_left_out_is_named_with_what_to_do() -> None:
     text = render([cell(left_out={"clip_s": "no weights: give --weights-root"})])
-    assert "CLIP-S is left out: no weights: give --weights-root. Then: mmbench evaluate --dataset mnist_svhn" in text
+    assert "CLIP-S is left out: no weights: give --weights-root. Then: `mmbench evaluate --dataset mnist_svhn" in text
 
 
 def test_intervals_of_one_seed_are_its_samples_those_of_several_are_of_their_mean() -> None:
