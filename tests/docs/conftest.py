@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("pre", "code", "script", "style")
@@ -47,15 +48,24 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the strict build, in which a warning is an error; skipped where its tools are not installed."""
+    """The folder of the strict build, in which a warning is an error; skipped where its tools are not installed. The
+    processes of one run share it."""
     for tool in TOOLS:
         pytest.importorskip(tool, reason=f"{tool} is not installed: pip install -e '.[dev]'")
-    folder = tmp_path_factory.mktemp("site")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "site.lock"):
+        if not (shared / "site.built").exists():
+            build(shared / "site")
+            (shared / "site.built").touch()
+    return shared / "site"
+
+
+def build(folder: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | QUIET)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "WARNING" not in done.stderr
-    return folder
 
 
 @pytest.fixture(scope="session")
