@@ -79,7 +79,14 @@ AllowPartial = Annotated[
 class Places:
     """Where everything is, and which dataset."""
 
-    dataset: Annotated[str, typer.Option("--dataset", metavar="NAME", help="See 'mmbench list'.")] = "glyphs"
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            metavar="NAME",
+            help="An installed one ('mmbench list'), module:Class, or a TOML file that describes folders of images.",
+        ),
+    ] = "glyphs"
     views: Annotated[
         int | None,
         typer.Option("--views", metavar="N", help="Use the first N views of PolyMNIST, as a dataset NAME_N."),
