@@ -1,8 +1,8 @@
 """Which network judges an image: the protocol's choice, the modality's, the dataset's, else what fits its size.
 
-The paper judges all images with a LeNet, PolyMNIST's code with a network of its own; both read photographs and drawn
-colours badly (`benchmarks/judges.py`). Where a dataset names no judge, colour images of 28 to 32 pixels are judged by
-the residual network, and the paper's judge keeps rows of its own.
+The paper judges all images with a LeNet, PolyMNIST's code with a network of its own, and these stay where a dataset
+names them. Where it names none, colour images of 28 to 32 pixels are judged by the residual network, which reads drawn
+colours better (`benchmarks/judges.py`), and the paper's judge keeps rows of its own.
 """
 
 from __future__ import annotations

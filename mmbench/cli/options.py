@@ -82,7 +82,10 @@ class Places:
     dataset: Annotated[
         str,
         typer.Option(
-            "--dataset", metavar="NAME", help="See 'mmbench list'; several are computed one after the other: a,b."
+            "--dataset",
+            metavar="NAME",
+            help="An installed one ('mmbench list'), module:Class, or a TOML file that describes folders of images; "
+            "several, a,b, are computed one after the other.",
         ),
     ] = "glyphs"
     views: Annotated[

@@ -172,22 +172,16 @@ def _noted(path: Path) -> str:
     return words[0].lower() if words else ""
 
 
-def specification(name: str, title: str, views: int, judge: str = "") -> DatasetSpec:
+def specification(name: str, title: str, views: int) -> DatasetSpec:
     """What models may know of so many views; fewer than five are a dataset of another name: their numbers share no
-    table.
-
-    Arguments:
-        judge: the views' own first judge; the published one by default.
-    """
+    table."""
     names = [f"m{k}" for k in range(views)]
     given = tuple(("coherence", f"{k} given", "mean") for k in range(1, views))
     return DatasetSpec(
         name=name if views == VIEWS else f"{name}_{views}",
         title=title if views == VIEWS else f"{title}, {views} views",
         family="polymnist",
-        modalities=tuple(
-            Modality(name=each, shape=SHAPE, network="polymnist_conv", latent=160, judge=judge) for each in names
-        ),
+        modalities=tuple(Modality(name=each, shape=SHAPE, network="polymnist_conv", latent=160) for each in names),
         classes=10,
         metrics=("coherence", "fmd"),
         judge="strided",

@@ -60,7 +60,7 @@ class PolymnistDrawn(DatasetSource):
         train, test = (
             split_of([drawn[f"{split}.m{k}"] for k in range(views)], drawn[f"{split}.labels"]) for split in SPLITS
         )
-        return Dataset(specification(self.name, self.title, views, judge="residual"), train, test)
+        return Dataset(specification(self.name, self.title, views), train, test)
 
     def fetch(self, root: Path) -> str:
         with suppress(DataError):

@@ -61,7 +61,6 @@ def test_the_papers_tables_keep_the_papers_judges() -> None:
     assert kinds(MnistSvhn.spec) == ["lenet", "lenet", ""]
     assert kinds(specification("polymnist", "PolyMNIST", 5)) == ["strided"] * 5 + [""]
     assert kinds(SPEC) == kinds(STREET) == ["lenet", "lenet", ""]
-    assert kinds(specification("polymnist_drawn", "PolyMNIST (drawn)", 2, "residual")) == ["residual"] * 2 + ["strided"]
 
 
 def test_a_name_that_is_none_is_told_before_anything_is_trained(tmp_path: Path) -> None:

@@ -72,3 +72,22 @@ def test_a_folder_of_runs_that_fails_when_it_is_written_to_leaves_none_either(
     with pytest.raises(StorageError, match="full"):
         check_places(tmp_path / "a" / "results", tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "words"),
+    [
+        ("own", {"typed": "my_data:Own"}, ["--dataset", "my_data:Own"]),
+        ("pets", {"typed": "my pets/pets.toml"}, ["--dataset", "my pets/pets.toml"]),
+        ("polymnist_3", {"typed": "polymnist", "views": 3}, ["--dataset", "polymnist", "--views", "3"]),
+        ("cub_partial", {}, ["--dataset", "cub", "--allow-partial"]),
+        ("glyphs", {}, ["--dataset", "glyphs"]),
+    ],
+)
+def test_a_dataset_is_asked_for_as_it_was(name: str, more: dict[str, object], words: list[str]) -> None:
+    made = cell("mvae", dataset=name)
+    made["dataset"].update(more)  # type: ignore[typeddict-item]
+    said = shlex.split(rerun([made]))
+    assert [word for word in words if word not in said] == []
+    assert said[said.index("--dataset") + 1] == words[1]
+    assert ("--views" in said, "--allow-partial" in said) == ("--views" in words, "--allow-partial" in words)
