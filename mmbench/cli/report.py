@@ -97,6 +97,7 @@ def report(
 
     _check(results, out, figures, shown.compare)
     found = _read(results, shown.selection(), histories=figures is not None or format == "html")
+    _refuse_empty(found, shown)
     options, other = _options(shown, results)
     bad = [*found.bad, *other.bad]
     if shown.against is not None:
@@ -119,6 +120,15 @@ def report(
             say(f"wrote {path}")
     if bad:
         refuse(bad)
+
+
+def _refuse_empty(found: Found, shown: Shown) -> None:
+    """Raises ConfigError where main tables alone are asked for, of numbers that stand in none."""
+    from ..report.comparison import groups
+    from ..report.layout import main_columns
+
+    if shown.main and shown.metric and found.cells and not any(main_columns(group) for group in groups(found.cells)):
+        raise ConfigError(f"{', '.join(shown.metric)}: in no main table; leave out --main")
 
 
 def _read(results: Path, selection: Selection, histories: bool) -> Found:

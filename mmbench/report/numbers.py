@@ -56,10 +56,11 @@ class Number:
 
     @cached_property
     def interval(self) -> Interval:
-        """95 % interval: of the mean over seeds by Student's t, of a single seed over its samples; NaN where there is
-        none."""
+        """95 % interval: of the mean over seeds by Student's t, of a share cut to 0 to 100 %; of a single seed over its
+        samples; NaN where there is none."""
         if len(self.seeds) > 1:
-            return student(self.values)
+            low, high = student(self.values)
+            return (max(low, 0.0), min(high, 100.0)) if self.row["unit"] == "%" else (low, high)
         return (self.sampled[0] if self.sampled else None) or NAN
 
     @property

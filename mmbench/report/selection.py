@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ResultError, near
 from ..store import Cell, Found, RowRecord
@@ -38,8 +38,8 @@ class Selection:
         known = [*found.cells, *found.failures]
         for name, of in CELLS.items():
             wanted = getattr(self, name)
-            if name == "dataset":
-                wanted = _called(wanted, known)
+            if name in ("dataset", "model"):
+                wanted = _called(name, wanted, known)
             _check(name, wanted, (of(cell) for cell in known), where)
             if wanted:
                 known, cells = ([c for c in some if of(c) in wanted] for some in (known, cells))
@@ -69,9 +69,9 @@ CELLS: dict[str, Callable[[Cell], Any]] = {
 }
 
 
-def _called(wanted: Sequence[str], cells: Sequence[Cell]) -> list[str]:
-    """The names of datasets that are given as they were typed for a run ('module:Class')."""
-    names = {typed: cell["dataset"]["name"] for cell in cells if (typed := cell["dataset"].get("typed"))}
+def _called(what: Literal["dataset", "model"], wanted: Sequence[str], cells: Sequence[Cell]) -> list[str]:
+    """The names of datasets or models that are given as they were typed for a run ('module:Class')."""
+    names = {typed: cell[what]["name"] for cell in cells if (typed := cell[what].get("typed"))}
     return [names.get(word, word) for word in wanted]
 
 

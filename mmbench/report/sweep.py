@@ -20,6 +20,7 @@ from .numbers import Number
 from .paper import Point, metric_digits
 from .points import PAGE
 from .tabular import grid, width
+from .warnings import warnings
 from .words import chosen
 
 __all__ = ["COLUMNS", "FORMS", "Block", "Form", "blocks", "sweep", "sweep_title"]
@@ -64,7 +65,8 @@ def sweep(found: Sequence[Group], setting: str, form: Form = "md") -> str:
     if form == "json":
         return _json(pages, setting)
     write = _latex if form == "tex" else _markdown
-    return "\n\n".join(part for group, some in pages for part in write(group, some, setting)) + "\n"
+    parts = (part for group, some in pages for part in write(group, some, setting))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def sweep_title(group: Group, setting: str) -> str:
@@ -73,21 +75,21 @@ def sweep_title(group: Group, setting: str) -> str:
 
 def blocks(group: Group, some: Sequence[Series], setting: str) -> Iterator[Block]:
     """The main columns, then coherence against quality of each task."""
-    columns = main_columns(group)
+    columns = main_columns(group) or group.columns
     head = ["Model", setting, "Seeds", *(column.title for column in columns)]
     lines = [
         [title, value, str(len(group.of(line))), *(_text(group.measured("model", c, line)) for c in columns)]
-        for title, value, line in _places(some)
+        for title, value, line in _places(group, some)
     ]
     yield Block("Means over seeds [95 % interval; of a single seed over its samples]", head, lines, 3)
     for trade in trades(group):
         yield _front(group, some, setting, trade)
 
 
-def _places(some: Sequence[Series]) -> Iterator[tuple[str, str, Line]]:
+def _places(group: Group, some: Sequence[Series]) -> Iterator[tuple[str, str, Line]]:
     for one in some:
         for value, line in zip(one.values, one.lines, strict=True):
-            yield one.title, canonical(value), line
+            yield one.title, canonical(value) + (" †" if group.collapsed(line) else ""), line
 
 
 def _front(group: Group, some: Sequence[Series], setting: str, trade: Trade) -> Block:
@@ -97,7 +99,7 @@ def _front(group: Group, some: Sequence[Series], setting: str, trade: Trade) -> 
     pair = (trade.quality, trade.coherence)
     lines = [
         [title, value, *(_mean(group.measured("model", c, line)) for c in pair), "yes" if on[line] else ""]
-        for title, value, line in _places(some)
+        for title, value, line in _places(group, some)
         if places[line]
     ]
     head = ["Model", setting, *(column.title for column in pair), "Pareto front"]
@@ -106,6 +108,7 @@ def _front(group: Group, some: Sequence[Series], setting: str, trade: Trade) -> 
 
 def _markdown(group: Group, some: Sequence[Series], setting: str) -> Iterator[str]:
     yield f"## {markdown_line(sweep_title(group, setting))}"
+    yield "\n>\n".join(f"> **Warning:** {markdown_line(line)}" for line in warnings(group, []))
     for block in blocks(group, some, setting):
         yield f"### {markdown_line(block.title)}\n\n{pipes(block.head, block.lines, words=1)}"
 
@@ -117,7 +120,9 @@ def _latex(group: Group, some: Sequence[Series], setting: str) -> Iterator[str]:
     parts = (part for block in blocks(group, some, setting) for part in _pages(block))
     for number, block in enumerate(parts, 1):
         title = f"{sweep_title(group, setting)}. {block.title}."
-        yield grid(title, f"{label}-{number}", 1, _heads(block), block.lines, [])
+        yield grid(
+            title, f"{label}-{number}", 1, _heads(block), block.lines, warnings(group, []) if number == 1 else []
+        )
 
 
 def _heads(block: Block) -> list[tuple[str, str]]:

@@ -16,6 +16,8 @@ from ..against import Series, series
 from ..comparison import Group
 from ..figures.against import against, fronts
 from ..sweep import Block, blocks, sweep_title
+from ..warnings import warnings
+from .page import commands
 from .parts import Plot
 from .pictures import plot
 
@@ -31,6 +33,7 @@ class Swept:
 
     ident: str
     title: str
+    warnings: Sequence[str]
     tables: Sequence[Block]
     plots: Sequence[Plot]
 
@@ -42,6 +45,7 @@ def against_page(found: Sequence[Group], setting: str) -> str:
     made = Environment(
         loader=PackageLoader("mmbench.report.html", ""), autoescape=True, undefined=StrictUndefined, finalize=_plain
     )
+    made.filters["commands"] = commands
     return made.get_template("against.html").render(
         title=f"mmbench report against {setting}",
         groups=shown,
@@ -58,7 +62,7 @@ def _swept(group: Group, some: Sequence[Series], setting: str, number: int) -> S
         ),
         plot(partial(fronts, group, some, setting), f"{ident}-front", f"Coherence against quality. {title}", FRONT),
     ]
-    return Swept(ident, title, list(blocks(group, some, setting)), [one for one in drawn if one])
+    return Swept(ident, title, warnings(group, []), list(blocks(group, some, setting)), [one for one in drawn if one])
 
 
 def _plain(value: Any) -> Any:

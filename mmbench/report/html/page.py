@@ -66,7 +66,7 @@ def _environment() -> Environment:
     made = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain
     )
-    made.filters |= {"commands": _commands, "themed": themed}
+    made.filters |= {"commands": commands, "themed": themed}
     return made
 
 
@@ -75,7 +75,7 @@ def _plain(value: Any) -> Any:
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _commands(text: str) -> Markup:
+def commands(text: str) -> Markup:
     """A sentence whose commands, in backticks, stand as code."""
     return Markup(COMMAND.sub(r"<code>\1</code>", str(Markup.escape(one_line(text)))))
 

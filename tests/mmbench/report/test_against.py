@@ -25,6 +25,7 @@ from mmbench.report.against import efficient, front, series, trades
 from mmbench.report.comparison import Group, groups
 from mmbench.report.figures import write_figures
 from mmbench.report.html.against import against_page
+from mmbench.report.statistics import student
 from mmbench.report.sweep import sweep
 from mmbench.store import Cell
 
@@ -170,6 +171,29 @@ def test_latex_is_typeset(tmp_path: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize("form", ["md", "tex", "html"])
+def test_what_is_to_be_known_stands_with_the_numbers(form: str) -> None:
+    cells = [{**one(beta, 40, 9, seed), "budget": "smoke"} for beta in (0.5, 1) for seed in (0, 1)]
+    stage = cells[0]["stages"]["elbo"]
+    cells[0]["stages"] = {"elbo": {**stage, "collapsed": ["all samples are alike"]}}
+    text = against_page(groups(cells), "beta") if form == "html" else sweep(groups(cells), "beta", form)
+    assert "not for publication" in text
+    assert "all samples are alike" in text
+    assert {"md": "0.5 †", "tex": "0.5 \\dag{}", "html": "0.5 †"}[form] in text
+
+
+def test_numbers_outside_the_main_tables_have_a_table_too() -> None:
+    rows = [row("recall", "joint", "mnist", 0.25, higher_is_better=True)]
+    cells = [cell("mvae", seed, rows, hash=digest(b), config={"beta": b}) for b in (0.5, 1) for seed in (0, 1)]
+    assert "0.25" in sweep(groups(cells), "beta")
+
+
+def test_an_interval_of_a_share_stays_between_0_and_100() -> None:
+    cells = [one(beta, coherence, 9, seed) for beta in (0.5, 1) for seed, coherence in ((0, 70), (1, 97))]
+    assert student([70, 98])[0] < 0 < 100 < student([70, 98])[1]
+    assert "[0.00, 100.00]" in sweep(groups(cells), "beta")
 
 
 def test_other_settings_make_series_of_their_own() -> None:

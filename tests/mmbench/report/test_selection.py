@@ -103,6 +103,19 @@ def test_a_selection_of_nothing_is_everything() -> None:
         Selection(model=("x",)).of(Found())
 
 
+def test_a_model_is_found_by_the_word_that_it_was_run_by() -> None:
+    mine: Any = cell("code_vae.CodeVAE")
+    mine["model"]["typed"] = "code_vae:CodeVAE"
+    found = Found(cells=[mine, cell("mvae")])
+    assert Selection(model=("code_vae:CodeVAE",)).of(found).cells == [mine]
+    assert Selection(model=("code_vae.CodeVAE",)).of(found).cells == [mine]
+
+
+def test_numbers_of_no_main_table_are_not_asked_for_in_one(results: Path) -> None:
+    done = report(results, "--main", "--metric", "label_entropy", "--dataset", "mnist_svhn")
+    assert str(done.exception) == "label_entropy: in no main table; leave out --main"
+
+
 def joint(model: str, values: list[float], **more: Any) -> list[Cell]:
     judge = {name: more.pop(name) for name in ("identity", "judge") if name in more}
     return [
