@@ -44,18 +44,18 @@ class Wrong(Dark):
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_metric.py").write_text(OWN)
+    (tmp_path / "metric_of_the_check.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
 
 
 def test_a_metric_that_is_not_installed_is_checked(here: None) -> None:
-    done = CliRunner().invoke(app, ["check", "own_metric:Dark"])
+    done = CliRunner().invoke(app, ["check", "metric_of_the_check:Dark"])
     assert done.exit_code == 0, done.output
     assert "tells nothing apart, not collapsed or shuffled" in done.output
 
 
 def test_a_fault_is_named_and_the_exit_code_is_1(here: None) -> None:
-    done = CliRunner().invoke(app, ["check", "own_metric:Wrong"])
+    done = CliRunner().invoke(app, ["check", "metric_of_the_check:Wrong"])
     assert done.exit_code == 1
     (line,) = [line for line in done.output.splitlines() if line.startswith("FAILED")]
     assert line.startswith("FAILED  rows ")
@@ -70,7 +70,7 @@ def test_an_unknown_name_is_near_a_model_or_a_metric(name: str, near: str) -> No
 
 
 def test_what_waits_for_a_failure_is_one_line(here: None) -> None:
-    done = CliRunner().invoke(app, ["check", "own_metric:Row"])
+    done = CliRunner().invoke(app, ["check", "metric_of_the_check:Row"])
     assert done.exit_code == 1
     first, second, last = done.output.splitlines()
     assert first.startswith("FAILED  class ")

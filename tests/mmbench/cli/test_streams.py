@@ -131,10 +131,10 @@ def test_what_is_to_be_pasted_is_one_word_of_a_shell(names: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["re sults", "[bold] :art:", "it's;", "a\nb\udcff\u202etxt"])
 def test_the_next_command_can_be_pasted(home: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from mmbench.cli.run import _finish
+    from mmbench.cli.run import _finished
 
     store.write(home / name, cell(stages={}))
-    _finish(Outcome(), Path(name))
+    _finished(Outcome(), Path(name))
     command = capsys.readouterr().err.partition("Next: mmbench ")[2]
     assert command.count("\n") == 1
     code, out, err = shell(home, f"{MMBENCH} {command}")

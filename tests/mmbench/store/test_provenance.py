@@ -147,7 +147,7 @@ NAMED = {
     "data/soundness.py",
     "plugins.py",
 }
-NAMED |= {"mistakes.py", "untouched.py", "fields.py", "abilities.py"}
+NAMED |= {"described.py", "mistakes.py", "untouched.py", "fields.py", "abilities.py"}
 """What a training imports and what decides no weights: names, signals, files, refusals of settings and data, how
 a plugin is found (its code counts itself), what a model may say that it can; and which tuples a skill is taken on."""
 
