@@ -146,14 +146,15 @@ def run(parts: Sequence[Part], places: Places, deadline: float) -> int:
     return sum(mmbench([*part.words(), *places.words()], deadline) != 0 for part in parts)
 
 
-def report(places: Places) -> None:
-    """All that is made of the cells."""
+def report(places: Places) -> int:
+    """All that is made of the cells; how many of the calls ended with an error."""
     base = ["report", "--results", str(places.results), "--runs", str(places.runs)]
     out = places.results
-    mmbench([*base, "--out", str(out / "report.md"), "--figures", str(out / "figures")])
+    failed = mmbench([*base, "--out", str(out / "report.md"), "--figures", str(out / "figures")]) != 0
     for form, name in (("html", "report.html"), ("tex", "tables.tex"), ("csv-wide", "numbers.csv")):
-        mmbench([*base, "--format", form, "--out", str(out / name)])
+        failed += mmbench([*base, "--format", form, "--out", str(out / name)]) != 0
     write_headline(places.results, *HEADLINE)
+    return int(failed)
 
 
 def main(
@@ -167,20 +168,27 @@ def main(
 ) -> None:
     places, deadline = Places(data_root, results, runs, jobs), time.monotonic() + 3600 * hours
     try:
-        if not only_report:
-            say(STUDY, places)
-        if dry_run:
-            return
-        failed = 0 if only_report else run(STUDY, places, deadline)
-    except KeyboardInterrupt:
-        print("Stopped; the same call goes on where it was.")
-        raise typer.Exit(130) from None
-    finally:
+        stopped, failed = compute(places, deadline, dry_run) if not only_report else (False, 0)
         if not dry_run and store.cells(results):
-            report(places)
+            failed += report(places)
+    except MmbenchError as error:
+        print(f"study: {error}")
+        raise typer.Exit(1) from None
+    if stopped:
+        print("Stopped; the same call goes on where it was.")
+        raise typer.Exit(130)
     if failed:
-        print(f"{failed} of {len(STUDY)} parts of the study ended with an error; the same call tries again.")
+        print(f"{failed} calls ended with an error, see above; the same call tries again.")
         raise typer.Exit(1)
+
+
+def compute(places: Places, deadline: float, dry_run: bool) -> tuple[bool, int]:
+    """Say what is missing, and unless `dry_run` compute it: whether it was stopped, and how many parts failed."""
+    say(STUDY, places)
+    try:
+        return False, 0 if dry_run else run(STUDY, places, deadline)
+    except KeyboardInterrupt:
+        return True, 0
 
 
 main.__doc__ = __doc__

@@ -101,7 +101,12 @@ def skill_count(modality: Modality) -> int:
 
 
 def reconstruction_skills(modality: Modality, x: Tensor, reconstruction: Tensor) -> dict[str, float]:
-    """'skill', and for texts 'token accuracy': the skill of captions counts their padding, most of which is easy."""
+    """'skill', and for texts 'token accuracy': the skill of captions counts their padding, most of which is easy.
+
+    Arguments:
+        x: items (B, *shape).
+        reconstruction: finished items of that shape, `decoded(modality, output)`, made under `torch.no_grad()`.
+    """
     skills = {"skill": reconstruction_skill(modality, x, reconstruction)}
     if modality.is_text:
         skills["token accuracy"] = token_accuracy(modality, x, reconstruction)

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from ..store import Cell, RowRecord
 from .code import metric_code
-from .paper import COHERENCE, Point, Published
+from .paper import COHERENCE, SHARES, Point, Published
 from .statistics import deviation, student
 
 __all__ = ["Number", "Owner", "average", "owner_of", "report_units"]
@@ -60,7 +60,7 @@ class Number:
         samples; NaN where there is none."""
         if len(self.seeds) > 1:
             low, high = student(self.values)
-            return (max(low, 0.0), min(high, 100.0)) if self.row["unit"] == "%" else (low, high)
+            return (max(low, 0.0), min(high, 100.0)) if self.row["metric"] in SHARES else (low, high)
         return (self.sampled[0] if self.sampled else None) or NAN
 
     @property

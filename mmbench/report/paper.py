@@ -95,6 +95,9 @@ OWN_SCALE = (FMD,)
 TOWARDS_REAL = (ENTROPY,)
 """Metrics that are the better the closer they are to real data's."""
 
+SHARES = frozenset({COHERENCE, SECOND_JUDGE, CAPTION_MATCH, "agreement"})
+"""Metrics that are a share of the samples, 0 to 100 %. Others in percent may be more, such as density."""
+
 
 def model_title(model: str) -> str:
     """A model's name in print."""

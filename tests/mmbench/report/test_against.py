@@ -196,6 +196,21 @@ def test_an_interval_of_a_share_stays_between_0_and_100() -> None:
     assert "[0.00, 100.00]" in sweep(groups(cells), "beta")
 
 
+def test_a_percentage_that_is_no_share_may_be_more_than_100() -> None:
+    """Density counts how many real balls a sample lies in, over k."""
+    of = {70.0: 0, 97.0: 1, 150.0: 2}
+    cells = [
+        cell("mvae", seed, [row("density", "joint", "mnist", value, unit="%")], hash=digest(b), config={"beta": b})
+        for b in (0.5, 1)
+        for value, seed in of.items()
+    ]
+    low, high = student(list(of))
+    assert low < 100 < high
+    number = only([one for one in cells if one["config"]["beta"] == 1]).numbers
+    (found,) = (n for (source, _, _), n in number.items() if source == "model")
+    assert found.interval == pytest.approx((low, high))
+
+
 def test_other_settings_make_series_of_their_own() -> None:
     cells = [one(beta, 50.0 + beta + width, 9.0, width=width) for beta in (1, 2) for width in (4, 8)]
     ((_, some),) = series(groups(cells), "beta")
