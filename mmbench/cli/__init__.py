@@ -1,20 +1,18 @@
-"""The command line. torch is imported inside the verbs that need it, so that `--help` and `list` answer at once."""
+"""The command line. What is slow to import, torch first of all, is imported inside the verbs that need it, so that
+`--help` and `list` answer at once."""
 
 from __future__ import annotations
 
 import errno
 import io
 import sys
-from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from ..errors import MmbenchError
 from ..interrupt import Interrupted, interruptible
-from ..mistakes import refusal
 from .cache import cache_app
 from .doctor import doctor
 from .listing import list_
@@ -38,6 +36,10 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
+            from pydantic import ValidationError
+
+            from ..mistakes import refusal
+
             if isinstance(error.__cause__, ValidationError):
                 error.message = refusal(error.__cause__)
             raise
@@ -61,7 +63,9 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        tell(f"mmbench {metadata.version('mmbench')}")
+        from importlib.metadata import version
+
+        tell(f"mmbench {version('mmbench')}")
         raise typer.Exit
 
 

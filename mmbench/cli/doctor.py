@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import store
-from ..errors import ResultError, UnreadableError
-from ..store import stale
-from ..store.artefacts import CARD, TENSORS, Artefacts, read_card
-from ..store.files import set_aside
+from ..errors import ResultError
 from .options import DataRoot, Results, Runs, path_option
 from .terminal import say, tell
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # at run time only where it is used, so that `mmbench --help` does not wait for it
+    from ..store import BadFile
     from ..store.stale import Left
 
 __all__ = ["doctor"]
@@ -73,14 +70,17 @@ def doctor(
     mmbench doctor --set-aside                  bad files of cells go out of the way
     mmbench doctor --clean --orphans            make room
     """
+    from ..health.damage import damaged
+    from ..store import gather, stale
+
     _versions()
     sick = _machine([results, runs])
     _data(data_root, quick)
     _metrics(weights, runs)
-    bad = store.gather(results).bad
+    bad = gather(results).bad
     _told("bad files of cells", _bad_cells(bad, aside))
     wrong = sum(not (file.damaged and aside) for file in bad)
-    wrong += _told("damaged artefacts and sample files", _damaged(runs))
+    wrong += _told("damaged artefacts and sample files", damaged(runs))
     _left("stale locks", stale.stale_locks(runs), clean)
     _left("left behind", stale.left_behind(results, runs), clean)
     _orphans(results, runs, clean and orphans)
@@ -160,16 +160,20 @@ def _told(title: str, found: Iterator[str]) -> int:
 
 def _left(title: str, found: Sequence[Left], clean: bool) -> None:
     """Print what was left behind, and remove what may go where that is asked for."""
+    from ..store.stale import remove
+
     total = f", {_bytes(sum(left.size for left in found))}" if found else ""
     tell(f"{title}: {len(found) or 'none'}{total}")
     for left in found:
-        fate = "" if not clean else "; removed" if left.ripe and stale.remove(left) else "; kept"
+        fate = "" if not clean else "; removed" if left.ripe and remove(left) else "; kept"
         tell(f"  {left.path} ({left.what}, {_bytes(left.size)}){fate}")
 
 
 def _orphans(results: Path, runs: Path, clean: bool) -> None:
+    from ..store.stale import orphans
+
     try:
-        found = stale.orphans(runs, [results])
+        found = orphans(runs, [results])
     except ResultError as error:
         tell(f"artefacts that no cell needs: not known: {error}")
     else:
@@ -181,45 +185,9 @@ def _bytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size:,} bytes"
 
 
-def _bad_cells(bad: Sequence[store.BadFile], aside: bool) -> Iterator[str]:
+def _bad_cells(bad: Sequence[BadFile], aside: bool) -> Iterator[str]:
+    from ..store.files import set_aside
+
     for file in bad:
         moved = f"; it was set aside as {set_aside(file.path).name}" if aside and file.damaged else ""
         yield file.reason + moved
-
-
-def _damaged(runs: Path) -> Iterator[str]:
-    """A sentence for each card, tensor file and sample file that is not what was written."""
-    try:
-        for folder in Artefacts(runs / "artefacts").places():
-            yield from _wrong_with(folder)
-    except UnreadableError as error:
-        yield str(error)
-    for path in sorted((runs / "samples").rglob("*.npz")):
-        try:
-            store.read_samples(path)
-        except ResultError as error:
-            yield str(error)
-
-
-def _wrong_with(folder: Path) -> Iterator[str]:
-    """What is wrong with an artefact, or with the checkpoints of an unfinished one."""
-    from ..tensors import load_tensors
-
-    try:
-        files = [path for path in store.children(folder) if path.suffix == ".safetensors"]
-    except UnreadableError as error:
-        yield str(error)
-        return
-    seal = None
-    try:
-        card = read_card(folder / CARD)
-        seal = card.tensors or None if card else None
-        if card and not store.there(folder / TENSORS):
-            yield f"{folder} is damaged (its card is there and no {TENSORS})"
-    except ResultError as error:
-        yield str(error)
-    for path in files:
-        try:
-            load_tensors(path, seal if path.name == TENSORS else None)
-        except ResultError as error:
-            yield str(error)

@@ -13,8 +13,6 @@ import typer
 
 from .. import plugins
 from ..health.described import summary
-from ..health.presence import facts
-from ..health.versions import extras as optional
 from ..progress import one_line
 from .options import DataRoot, Runs, path_option
 from .terminal import columns, tell
@@ -60,6 +58,8 @@ def list_(
     mmbench list --datasets --data-root data
     mmbench list --metrics --weights-root weights
     """
+    from ..health.presence import facts
+
     every = not (models or datasets or metrics or budgets or networks or extras)
     asked = {plugins.MODELS: models, plugins.DATASETS: datasets, plugins.METRICS: metrics}
     found = {group: plugins.available(group) for group, wanted in asked.items() if wanted or every}
@@ -82,7 +82,9 @@ def _plugins(title: str, found: Mapping[str, plugins.Plugin], known: Iterator[li
 
 
 def _extras() -> Iterator[tuple[str, list[str]]]:
-    for name, missing in optional().items():
+    from ..health.versions import extras
+
+    for name, missing in extras().items():
         yield name, [f"lacks {', '.join(missing)}" if missing else "installed"]
 
 

@@ -11,7 +11,6 @@ import typer
 
 from ..errors import ConfigError
 from ..progress import one_line
-from ..store import check_file
 from ..untouched import staying
 from .options import Budget, Chosen, Places, path_option, request, shared, words
 from .terminal import Terminal, say, tell
@@ -74,6 +73,7 @@ def sample(
     """
     from ..engine.engine import Engine
     from ..report.figures import given_grid, picture_format, save
+    from ..store import check_file
 
     check_file(out)
     picture_format(out)
