@@ -45,6 +45,7 @@ from mmbench.store.files import write_text
 from mmbench_mld.config import MLDConfig
 from mmbench_mld.model import MLD
 from mmbench_mld.moves import FEW_CALLS, Langevin, Restart, Sampler
+from mmbench_mld.recipes import SAMPLERS
 from mmbench_mld.schedule import TimePath
 
 
@@ -91,12 +92,14 @@ def restarts(*rows: tuple[float, float, int, int]) -> tuple[Restart, ...]:
 def study() -> list[Candidate]:
     few = [Sampler(kind=kind, steps=n) for kind in ("ddim", "sde", "dpm2m", "sde2m") for n in (10, 20, 40)]
     few += [Sampler(kind="heun", steps=n, churn=churn) for n in (6, 11, 21) for churn in (0.0, 0.1)]
+    laptop: Sampler = SAMPLERS["laptop"]["sampler"]
     corrected = [
         (8, restarts((0.03, 0.15, 4, 3))),  # 20 calls
         (10, restarts((0.03, 0.2, 5, 2))),  # 20
         (10, restarts((0.12, 0.25, 2, 5), (0.03, 0.12, 3, 5))),  # 35
         (12, restarts((0.1, 0.3, 3, 4), (0.02, 0.15, 4, 4))),  # 40
         (FEW_CALLS.steps, FEW_CALLS.restarts),  # 40
+        (laptop.steps, laptop.restarts),  # 40
     ]
     few += [Sampler(kind=k, steps=n, restarts=r) for k in ("sde", "dpm2m", "sde2m") for n, r in corrected]
     langevin = (Langevin(low=0.02, high=0.3, steps=2, size=0.1),)
