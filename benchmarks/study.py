@@ -36,6 +36,8 @@ from mmbench.progress import Progress, duration
 
 VAES = "mvae,mmvae,mopoe,nexus,mvtcae"
 SEVEN = f"mld,{VAES},mmvae_dreg"
+TWINS = "multivae:MVAE,multivae:MMVAE,multivae:MoPoE,multivae:MVTCAE,multivae:Nexus"
+"""The peer library's own of models that this suite has."""
 HEADLINE = ("mnist_fashion", "laptop")
 """The dataset and budget of README's table and picture."""
 
@@ -72,7 +74,9 @@ STUDY = (
     Part(SEVEN, "glyphs", 5),
     Part("multivae:MMVAEPlus,multivae:CMVAE", "mnist_fashion", 3),
     Part("mld,mvae,mopoe,mvtcae,mmvae", "polymnist_drawn", 3),
+    Part(TWINS, "mnist_fashion", 3),
     Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("beta=2.5,5",)),
+    Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("latent=64",)),
     Part("mld,mopoe,mvtcae", "flowers", 2),
 )
 """By what is wanted first."""
