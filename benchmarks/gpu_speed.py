@@ -34,7 +34,7 @@ ITEMS = {"mnist": 60_000, "svhn": 73_257}
 PAIRS = 1_121_360
 TINY = {
     "mld": (
-        "width=32",
+        "width=80",
         "time_embed=16",
         *(f"{s}.batch_size=8" for s in ("score", *map("autoencoders.{}".format, ITEMS))),
     ),

@@ -21,8 +21,7 @@ __all__ = ["LatentDiffusionConfig", "MLDConfig"]
 @described
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentDiffusionConfig:
-    """Settings of a diffusion over the concatenated latents of uni-modal autoencoders, whatever its objective; the
-    sizes of the latents belong to the dataset (`Modality.latent`).
+    """Settings of a diffusion over the concatenated latents of uni-modal autoencoders, whatever its objective.
 
     A subclass calls LatentDiffusionConfig.__post_init__(self) from its own: the bare super() does not know a class with
     slots.
@@ -37,6 +36,8 @@ class LatentDiffusionConfig:
     """Training of the score network (Table 3)."""
     networks: Mapping[str, str] = field(default_factory=dict)
     """Modality -> architecture of its autoencoder, where it is not the dataset's own (MLD*, Appendix C.3)."""
+    latent: int | None = None
+    """Size of each modality's latent; none takes the dataset's own (`Modality.latent`)."""
     squared_error: tuple[str, ...] = ()
     """Images whose autoencoder minimises the sum of squared errors, not the dataset's likelihood (Appendix C.3)."""
     kl_width: int = 64
@@ -63,6 +64,8 @@ class LatentDiffusionConfig:
     def __post_init__(self) -> None:
         if min(self.width, self.time_embed, self.blocks, self.groups, self.kl_width) < 1:
             raise ConfigError("width, time_embed, blocks, groups and kl_width must be >= 1")
+        if self.latent is not None and self.latent < 1:
+            raise ConfigError(f"latent must be >= 1, or none for the dataset's own, got {self.latent}")
         if self.width % self.groups:
             raise ConfigError(f"groups ({self.groups}) must divide width ({self.width})")
         if not 0.0 < self.std_floor <= 1.0:

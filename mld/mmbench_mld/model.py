@@ -61,7 +61,13 @@ def autoencoded(dataset: DatasetSpec, config: LatentDiffusionConfig, networks: N
         own = replace(m, network=config.networks.get(m.name, m.network))
         if m.name in config.squared_error:
             own = replace(own, likelihood="gaussian", scale=math.sqrt(0.5))
+        own = replace(own, latent=config.latent or own.latent)
         modalities.append(replace(own, latent=networks.latent(own)))
+        if config.latent not in (None, modalities[-1].latent):
+            raise ConfigError(
+                f"latent = {config.latent}: the network {own.network!r} of {m.name} has a latent of its own size, "
+                f"{modalities[-1].latent}"
+            )
     return modalities
 
 
@@ -73,7 +79,9 @@ def with_kl_width(networks: Networks, width: int) -> Networks:
 
 def autoencoder_settings(modality: Modality, config: LatentDiffusionConfig) -> dict[str, Any]:
     """All that one autoencoder's training takes from the configuration, and what it replaces of the dataset's."""
-    settings: dict[str, Any] = {"network": modality.network, "likelihood": modality.likelihood}
+    settings: dict[str, Any] = {
+        "network": modality.network, "latent": modality.latent, "likelihood": modality.likelihood,
+    }  # fmt: skip
     if not modality.is_text:
         settings |= {"scale": modality.scale, "augment": config.augment}
     if modality.network == "kl_autoencoder":
@@ -90,7 +98,7 @@ class MLD(Model):
 
     Config = MLDConfig
     check_settings = (
-        *("width=64", "time_embed=32"),
+        "time_embed=32",
         *("sampler.kind=path", "path.steps=8", "path.jump=2", "path.resample=2"),
     )
     score_settings: ClassVar[Sequence[str]] = (*SCORE_SETTINGS, "p_joint", "subsets")
@@ -105,6 +113,12 @@ class MLD(Model):
         networks = with_kl_width(networks, config.kl_width)
         modalities = autoencoded(dataset, config, networks)
         self.layout = Layout({m.name: m.latent for m in modalities})
+        if config.width < self.layout.dim:
+            raise ConfigError(
+                f"width = {config.width} is less than the {self.layout.dim} dimensions of the latents: the score "
+                "network could not pass the noise of all of them on, and its samples would diverge; take a larger "
+                "width (the paper's are 1.9 to 10 times as many) or smaller latents"
+            )
         own = autoencoded(dataset, replace(config, networks={}), networks)
         self.autoencoders = autoencoders(own, modalities, networks)
         self.standardisers = nn.ModuleDict({m.name: Standardiser(m.latent, config.std_floor) for m in modalities})

@@ -14,6 +14,7 @@ from mmbench.data.glyphs import STREET
 from mmbench.data.mnist_fashion import SPEC as MNIST_FASHION
 from mmbench.data.mnist_svhn import SPEC as MNIST_SVHN
 from mmbench.data.polymnist import specification
+from mmbench.errors import ConfigError
 from mmbench.modality import DatasetSpec
 from mmbench.model import Model
 from mmbench.networks import Networks
@@ -149,7 +150,8 @@ def test_glyphs_have_a_network_in_proportion_to_their_latents() -> None:
 
 def test_polymnist() -> None:
     """The paper's code: autoencoders of 160, W = 1536, T = 512, one level, 32 groups, batch 256, 3000 epochs at 1e-4, d
-    = 0.2 conditional steps. On two cores a narrower network, and half of the steps conditional."""
+    = 0.2 conditional steps. On two cores a narrower network with narrower latents in proportion (a width below that of
+    the latents passes their noise on in part, and its samples diverge), and half of the steps conditional."""
     paper = MLDConfig.recipe(POLYMNIST)
     assert set(paper.autoencoders.values()) == {Schedule(epochs=300, batch_size=128, lr=1e-3)}
     assert paper.score == Schedule(epochs=3000, batch_size=256, lr=1e-4, ema=0.999)
@@ -159,6 +161,37 @@ def test_polymnist() -> None:
     laptop, smoke = (MLDConfig.recipe(POLYMNIST, budget) for budget in ("laptop", "smoke"))
     assert (laptop.width, laptop.blocks, laptop.groups, laptop.p_joint, laptop.calls) == (512, 1, 32, 0.5, 40)
     assert (smoke.width, smoke.blocks, smoke.groups, smoke.p_joint, smoke.calls) == (256, 1, 32, 0.5, 35)
+    dims = [MLD.build(POLYMNIST, config, Networks()).layout.dim for config in (laptop, smoke)]
+    assert dims == [5 * 48, 5 * 24]
+    assert [width / dim for width, dim in zip((512, 256), dims, strict=True)] == pytest.approx(
+        [1536 / 800] * 2, rel=0.15
+    )
+    asked = replace(POLYMNIST, modalities=tuple(replace(m, latent=100) for m in POLYMNIST.modalities))
+    assert MLD.build(asked, MLDConfig.recipe(asked, "laptop"), Networks()).layout.dim == 500
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("spec", [*SPECS, POLYMNIST], ids=lambda spec: spec.name)
+def test_every_width_passes_the_noise_of_all_latents_on(budget: Budget, spec: DatasetSpec) -> None:
+    """At t = 1 the network's answer is the noise itself, D numbers, through W of them: the rank of what it can say is
+    W, so the share of the noise that it loses is 1 - W / D at least."""
+    config = MLDConfig.recipe(spec, budget)
+    assert MLD.build(spec, config, Networks()).layout.dim <= config.width
+
+
+def test_a_width_below_that_of_the_latents_is_refused() -> None:
+    config = MLDConfig.recipe(POLYMNIST, "laptop")
+    with pytest.raises(ConfigError, match=r"width = 224 is less than the 240 dimensions of the latents"):
+        MLD.build(POLYMNIST, replace(config, width=224), Networks())
+    assert MLD.build(POLYMNIST, replace(config, width=256), Networks()).layout.dim == 240
+
+
+def test_the_latents_size_is_a_setting_where_the_network_leaves_it_free() -> None:
+    with pytest.raises(ConfigError, match="latent must be >= 1"):
+        replace(MLDConfig.recipe(POLYMNIST), latent=0)
+    star = MLDStar.recipe(CUB, "laptop")
+    with pytest.raises(ConfigError, match="has a latent of its own size"):
+        MLDStar.build(CUB, replace(star, latent=7), Networks())
 
 
 # ---------------------------------------------------------------------------------------- families

@@ -62,8 +62,10 @@ def test_stages_name_what_they_need_and_depend_on() -> None:
     found = stages()
     assert list(found) == ["autoencoder.image", "autoencoder.caption", "score"]
     image, caption, score = found.values()
-    assert image.settings == {"network": "cub_resnet", "likelihood": "laplace", "scale": 0.75, "augment": "trivial"}
-    assert caption.settings == {"network": "caption_conv", "likelihood": "categorical"}
+    assert image.settings == {
+        "network": "cub_resnet", "latent": 2, "likelihood": "laplace", "scale": 0.75, "augment": "trivial",
+    }  # fmt: skip
+    assert caption.settings == {"network": "caption_conv", "latent": 5, "likelihood": "categorical"}
     assert score.settings == {
         "width": 64, "time_embed": 32, "blocks": 2, "groups": 32, "p_joint": 0.7, "std_floor": 0.01,
         "subsets": "batch",

@@ -16,7 +16,7 @@ from mmbench.tensors import load_tensors
 from .conftest import TINY, only, stages
 
 MLD = (
-    *("score.steps=4", "width=32", "time_embed=16"),
+    *("score.steps=4", "width=48", "time_embed=16"),
     *("sampler.kind=path", "path.steps=4", "path.jump=2", "path.resample=2"),
     *(f"autoencoders.{name}.steps=4" for name in ("pen", "sign", "name")),
 )

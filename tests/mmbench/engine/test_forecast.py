@@ -117,7 +117,7 @@ def test_samples_are_counted_as_they_are_drawn(home: Path, engine, monkeypatch: 
 
 
 def test_models_that_share_a_stage_train_it_once(home: Path) -> None:
-    widths = [asked(home, models=("mld",), settings=(f"width={width}", *TINY)) for width in (32, 64)]
+    widths = [asked(home, models=("mld",), settings=(f"width={width}", *TINY)) for width in (48, 64)]
     shop = shop_of(widths[0])
     plans = [plan for request in widths for plan in Planner(shop_of(request)).plan()]
     first, second, _ = forecast(plans, shop, clock=Ticks()).lines
