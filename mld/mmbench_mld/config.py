@@ -37,7 +37,8 @@ class LatentDiffusionConfig:
     networks: Mapping[str, str] = field(default_factory=dict)
     """Modality -> architecture of its autoencoder, where it is not the dataset's own (MLD*, Appendix C.3)."""
     latent: int | None = None
-    """Size of each modality's latent; none takes the dataset's own (`Modality.latent`)."""
+    """Size of each modality's latent; none takes the dataset's own (`Modality.latent`). Not for a network that has a
+    latent of its own size."""
     squared_error: tuple[str, ...] = ()
     """Images whose autoencoder minimises the sum of squared errors, not the dataset's likelihood (Appendix C.3)."""
     kl_width: int = 64

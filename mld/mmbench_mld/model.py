@@ -66,9 +66,23 @@ def autoencoded(dataset: DatasetSpec, config: LatentDiffusionConfig, networks: N
         if config.latent not in (None, modalities[-1].latent):
             raise ConfigError(
                 f"latent = {config.latent}: the network {own.network!r} of {m.name} has a latent of its own size, "
-                f"{modalities[-1].latent}"
+                f"{modalities[-1].latent}; take another network, or latent=none"
             )
     return modalities
+
+
+def check_width(width: int, dim: int) -> None:
+    """Raise ConfigError for a score network narrower than the latents (D = `dim`).
+
+    At t = 1 its answer is the noise, of D independent dimensions; through `width` units a share of 1 - width / D of it
+    is lost at least, which the first steps of every sampler multiply by 1 / m(1) = 150.
+    """
+    if width < dim:
+        raise ConfigError(
+            f"width = {width} is less than the {dim} dimensions of the latents: the score network could not pass the "
+            "noise of all of them on, and its samples would diverge; take a larger width (the paper's are 1.9 to 10 "
+            "times as many) or smaller latents"
+        )
 
 
 def with_kl_width(networks: Networks, width: int) -> Networks:
@@ -113,12 +127,7 @@ class MLD(Model):
         networks = with_kl_width(networks, config.kl_width)
         modalities = autoencoded(dataset, config, networks)
         self.layout = Layout({m.name: m.latent for m in modalities})
-        if config.width < self.layout.dim:
-            raise ConfigError(
-                f"width = {config.width} is less than the {self.layout.dim} dimensions of the latents: the score "
-                "network could not pass the noise of all of them on, and its samples would diverge; take a larger "
-                "width (the paper's are 1.9 to 10 times as many) or smaller latents"
-            )
+        check_width(config.width, self.layout.dim)
         own = autoencoded(dataset, replace(config, networks={}), networks)
         self.autoencoders = autoencoders(own, modalities, networks)
         self.standardisers = nn.ModuleDict({m.name: Standardiser(m.latent, config.std_floor) for m in modalities})
