@@ -75,7 +75,10 @@ STUDY = (
     Part("multivae:MMVAEPlus,multivae:CMVAE", "mnist_fashion", 3),
     Part("mld,mvae,mopoe,mvtcae,mmvae", "polymnist_drawn", 3),
     Part(TWINS, "mnist_fashion", 3),
-    Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("beta=2.5,5",)),
+    Part("mld,mld_uni", "mnist_fashion", 3, settings=("sampler.kind=path",)),
+    Part(SEVEN, "mnist_fashion", 3, settings=("eval.second_judge=wide",)),
+    Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("beta=2.5",)),
+    Part("mvtcae", "mnist_fashion", 3, settings=("prior_expert=true",)),
     Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("latent=64",)),
     Part("mld,mopoe,mvtcae", "flowers", 2),
 )
