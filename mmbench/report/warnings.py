@@ -38,26 +38,43 @@ def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     lines = [BUDGETS[group.budget]] if group.budget in BUDGETS else []
     lines += _code(group) + _collapsed_stages(group) + _collapsed(group) + hidden(group) + _flips(group)
     lines += _left_out(group) + _references(group) + _notes(group)
-    for line in group.lines:
-        lost = sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)})
-        if lost:
-            lines.append(f"{group.title(line)} lacks seed {', '.join(map(str, lost))}.")
+    lines += _seeds(group)
     lines += [failure(cell) for cell in failed]
     if group.budget != "paper" and any(number.paper for number in group.numbers.values()):
         lines.append(f"The paper's numbers are of its full schedule, ours of budget {group.budget}.")
     return lines
 
 
-def _code(group: Group) -> list[str]:
-    """Stale lines, numbers measured by several codes or by other code than today's, and what the table mixes."""
-    lines = []
+def _seeds(group: Group) -> list[str]:
+    """A line for the models that lack the same seeds."""
+    lacking: dict[tuple[int, ...], list[str]] = {}
+    for line in group.lines:
+        if lost := sorted(set(group.seeds) - {cell["seed"] for cell in group.of(line)}):
+            lacking.setdefault(tuple(lost), []).append(group.title(line))
+    return [
+        f"{', '.join(titles)} {'lacks' if len(titles) == 1 else 'lack'} seed {', '.join(map(str, lost))}."
+        for lost, titles in lacking.items()
+    ]
+
+
+def _stale(group: Group) -> list[str]:
+    """A line for the models that the same other code made, with what computes each of them anew."""
+    made: dict[tuple[str, ...], list[Line]] = {}
     for line in group.lines:
         if stale := group.stale(line):
             commits = sorted({cell["environment"].get("commit") or "unknown" for cell in group.of(line)})
-            lines.append(
-                f"{group.title(line)}: other code made it ({'; '.join(stale)}; commit "
-                f"{', '.join(commits)}). `{rerun(group.of(line))}` computes it anew."
-            )
+            made.setdefault((*stale, f"commit {', '.join(commits)}"), []).append(line)
+    return [
+        f"{', '.join(map(group.title, lines))}: other code made {'it' if len(lines) == 1 else 'them'} "
+        f"({'; '.join(reasons)}). {', '.join(f'`{rerun(group.of(line))}`' for line in lines)} "
+        f"{'computes it' if len(lines) == 1 else 'compute them'} anew."
+        for reasons, lines in made.items()
+    ]
+
+
+def _code(group: Group) -> list[str]:
+    """Stale lines, numbers measured by several codes or by other code than today's, and what the table mixes."""
+    lines = _stale(group)
     several = {metric_title(point[0]) for (_, _, point), n in group.numbers.items() if len(n.measured_by) > 1}
     if several:
         lines.append(f"{', '.join(sorted(several))}: seeds of one line were measured by different code.")

@@ -43,6 +43,22 @@ def test_seeds_of_two_codes_are_two_lines_and_the_stale_one_says_so() -> None:
     assert f"`{command}` computes it anew." in text
 
 
+def test_models_that_the_same_other_code_made_share_a_warning() -> None:
+    """Seven lines that say the same hide the eighth; what to type stays each model's own."""
+    cells = [cell(model, 0, joint(80.0), code=made_by(OTHER)) for model in ("mld", "mld_uni")]
+    (line,) = (line for line in render(cells).splitlines() if "other code made" in line)
+    assert "MLD (stale), mld_uni (stale): other code made them (mmbench_mld 0123456789 -> " in line
+    for model in ("mld", "mld_uni"):
+        assert f"`mmbench run --model {model} --dataset mnist_svhn --budget paper --seed 0 --stale rerun`" in line
+
+
+def test_models_that_lack_the_same_seeds_share_a_warning() -> None:
+    cells = [cell("mld", seed, joint(80.0)) for seed in (0, 1, 2)]
+    cells += [cell(model, 0, joint(50.0)) for model in ("mvae", "mopoe")] + [cell("nexus", 1, joint(50.0))]
+    lacking = [line.removeprefix("> **Warning:** ") for line in render(cells).splitlines() if " lack" in line]
+    assert lacking == ["MVAE, MoPoE lack seed 1, 2.", "NEXUS lacks seed 0, 2."]
+
+
 def test_the_harness_that_trained_counts_as_well() -> None:
     cells = [cell("mld", 0, joint(80.0), code=made_by(ME)), cell("mld", 1, joint(20.0), code=made_by(ME, "fedcba9876"))]
     assert lines_of(render(cells), "MLD (stale)")
