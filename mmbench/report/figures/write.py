@@ -109,9 +109,10 @@ def _stems(found: Sequence[Group]) -> dict[str, Group]:
 
 
 def _file_word(text: str) -> str:
-    """A text as part of a file's name; of a long one the beginning and a hash of it all."""
-    word = re.sub(r"[^\w+.-]", "-", text.replace("*", "_star"))
-    return word if len(word.encode()) <= LONGEST else f"{word[: LONGEST // 4]}-{digest(text, 8)}"
+    """A text as part of a file's name, its marks and brackets dashes; of a long one, or one of marks alone, the
+    beginning and a hash of it all."""
+    word = re.sub(r"[^\w+.]+", "-", text.replace("*", "_star")).strip("-")
+    return word if word and len(word.encode()) <= LONGEST else f"{word[: LONGEST // 4]}-{digest(text, 8)}"
 
 
 def _unlike(name: str, taken: Collection[str]) -> str:

@@ -244,6 +244,9 @@ def test_commands_in_sentences_are_in_typewriter_and_a_lone_backtick_is_printed(
 
 def test_labels_and_files_of_different_words_stay_different() -> None:
     assert tex_label("a b") != tex_label("a/b")
+    assert _file_word("MVAE (beta=2.5) †") == "MVAE-beta-2.5"
+    assert _file_word("mnist-to-svhn") == "mnist-to-svhn"
+    assert re.fullmatch(r"[\w-]+", _file_word("†"))
     assert _file_word("x" * 300 + "a") != _file_word("x" * 300 + "b")
     assert len(_file_word("é" * 300).encode()) < 110
 
