@@ -40,6 +40,9 @@ class Shown:
     )
     budget: Annotated[Words, typer.Option("--budget", metavar="NAMES", help="These budgets only.")] = None
     seed: Annotated[Words, typer.Option("--seed", metavar="NUMBERS", help="These seeds only: 0,1,2.")] = None
+    recipes: Annotated[
+        bool, typer.Option("--recipes", help="Cells of the recipes' own settings only, none that --set changed.")
+    ] = False
     compare: Annotated[
         Path | None, path_option("--compare", help="Another folder of results, whose numbers stand beside these.")
     ] = None
@@ -63,7 +66,7 @@ class Shown:
         from ..report.selection import Selection
 
         names = {name: words(getattr(self, name)) for name in ("dataset", "model", "metric", "task", "budget")}
-        return Selection(**names, seed=numbers("--seed", self.seed))
+        return Selection(**names, seed=numbers("--seed", self.seed), recipes=self.recipes)
 
 
 @shared(Shown)

@@ -24,10 +24,16 @@ class Selection:
     """Names of rows, or of the plugins that make them: 'fmd' is FMD and its ratio."""
     task: tuple[str, ...] = ()
     """'joint', 'mnist->svhn'."""
+    recipes: bool = False
+    """Only cells of the recipes' own settings."""
 
     def of(self, found: Found, where: Any = "the results") -> Found:
         """What is chosen of a folder. Raises ResultError for a word that nothing has."""
         cells, failures = self._chosen(found.cells, found, where), self._chosen(found.failures, found, where)
+        if self.recipes:
+            cells, failures = ([cell for cell in some if _is_recipe(cell)] for some in (cells, failures))
+            if not cells and not failures:
+                raise ResultError(f"{where} holds cells of changed settings only; leave out --recipes")
         if self.metric or self.task:
             self._check_rows(cells, where)
             cells = [cut for cell in cells if (cut := self._cut(cell))["rows"]]
@@ -67,6 +73,11 @@ CELLS: dict[str, Callable[[Cell], Any]] = {
     "budget": lambda cell: cell["budget"],
     "seed": lambda cell: cell["seed"],
 }
+
+
+def _is_recipe(cell: Cell) -> bool:
+    """Whether nothing of model, protocol or training tuples was set."""
+    return not cell["overrides"] and not cell.get("missing")
 
 
 def _called(what: Literal["dataset", "model"], wanted: Sequence[str], cells: Sequence[Cell]) -> list[str]:

@@ -103,6 +103,27 @@ def test_a_selection_of_nothing_is_everything() -> None:
         Selection(model=("x",)).of(Found())
 
 
+def test_the_recipes_own_settings_alone() -> None:
+    """What --set changed, of the model or of the protocol, and a training without some modalities are left out."""
+    own, factor, judged, incomplete = (cell("mvae", seed) for seed in range(4))
+    factor["overrides"] = {"beta": 2.5}
+    judged["overrides"] = {"eval.second_judge": "wide"}
+    incomplete["missing"] = 0.2
+    found = Found(cells=[own, factor, judged, incomplete], failures=[factor])
+    chosen = Selection(recipes=True).of(found)
+    assert (chosen.cells, chosen.failures) == ([own], [])
+    with pytest.raises(ResultError, match="cells of changed settings only; leave out --recipes"):
+        Selection(recipes=True).of(Found(cells=[factor, judged]))
+
+
+def test_recipes_at_the_command_line(tmp_path: Path) -> None:
+    folder = keep(tmp_path, [cell("mvae"), cell("own", overrides={"width": 64}, hash="ffffffffff")])
+    assert {"mvae", "own"} <= {record["model"] for record in records(folder)}
+    chosen = {record["model"] for record in records(folder, "--recipes")}
+    assert "mvae" in chosen
+    assert "own" not in chosen
+
+
 def test_a_model_is_found_by_the_word_that_it_was_run_by() -> None:
     mine: Any = cell("code_vae.CodeVAE")
     mine["model"]["typed"] = "code_vae:CodeVAE"
