@@ -24,7 +24,7 @@ from statistics import median
 from typing import Annotated
 
 import typer
-from study_headline import write_headline
+from study_headline import fill_tables, write_headline
 
 from mmbench import store
 from mmbench.cells.estimate import complete
@@ -154,13 +154,18 @@ def run(parts: Sequence[Part], places: Places, deadline: float) -> int:
 
 
 def report(places: Places) -> int:
-    """All that is made of the cells; how many of the calls ended with an error."""
+    """All that is made of the cells; how many of the calls ended with an error. Every cell is in report.md and
+    numbers.csv, pages and figures are of the recipes' own settings."""
     base = ["report", "--results", str(places.results), "--runs", str(places.runs)]
     out = places.results
-    failed = mmbench([*base, "--out", str(out / "report.md"), "--figures", str(out / "figures")]) != 0
-    for form, name in (("html", "report.html"), ("tex", "tables.tex"), ("csv-wide", "numbers.csv")):
-        failed += mmbench([*base, "--format", form, "--out", str(out / name)]) != 0
-    write_headline(places.results, *HEADLINE)
+    failed = mmbench([*base, "--out", str(out / "report.md")]) != 0
+    failed += mmbench([*base, "--recipes", "--out", str(out / "recipes.md"), "--figures", str(out / "figures")]) != 0
+    failed += mmbench([*base, "--format", "csv-wide", "--out", str(out / "numbers.csv")]) != 0
+    for form, name in (("html", "report.html"), ("tex", "tables.tex")):
+        failed += mmbench([*base, "--recipes", "--format", form, "--out", str(out / name)]) != 0
+    write_headline(places.results, *HEADLINE, SEVEN.split(","))
+    if (findings := out / "FINDINGS.md").exists():
+        fill_tables(findings, places.results)
     return int(failed)
 
 

@@ -1,8 +1,15 @@
-"""README's headline: the main table and the picture of one dataset, as the report of the study has them."""
+"""What the study's numbers are printed into: README's headline, and the tables of results/FINDINGS.md.
+
+A table of FINDINGS.md stands between two marks, the first of which is the command that makes it:
+
+    <!-- mmbench report --main --dataset mnist_fashion --model mld,mld_uni,mld_inpaint -->
+    <!-- /mmbench -->
+"""
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,21 +17,24 @@ from pathlib import Path
 
 from mmbench import store
 from mmbench.errors import ResultError
-from mmbench.store import Cell
+from mmbench.report.selection import Selection
+from mmbench.store import Cell, Found
 from mmbench.store.files import write_text
 
-__all__ = ["headline", "write_headline"]
+__all__ = ["fill_tables", "headline", "headline_cells", "write_headline"]
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- headline: written by `make study STUDY=--report` -->", "<!-- /headline -->"
+TABLE = re.compile(r"<!-- (mmbench report [^\n]*) -->\n(?:(?!<!--)[^\n]*\n)*<!-- /mmbench -->\n")
+"""A table's two marks and what stands between them."""
 
 
-def write_headline(results: Path, dataset: str, budget: str, readme: Path = README) -> None:
+def write_headline(results: Path, dataset: str, budget: str, models: Sequence[str], readme: Path = README) -> None:
     """Put the headline between README's two marks; nothing where no cell of it is there.
 
     Raises ResultError: where README lacks the marks.
     """
-    cells = [cell for cell in store.cells(results, dataset) if cell["budget"] == budget]
+    cells = headline_cells(results, dataset, budget, models)
     if not cells:
         return
     text = readme.read_text(encoding="utf-8")
@@ -34,22 +44,51 @@ def write_headline(results: Path, dataset: str, budget: str, readme: Path = READ
     write_text(readme, f"{before}{BEGIN}\n{headline(results, cells)}\n{END}{rest.split(END)[1]}")
 
 
+def headline_cells(results: Path, dataset: str, budget: str, models: Sequence[str]) -> list[Cell]:
+    """Cells of a dataset and budget, of the models' own recipes."""
+    found = Found(cells=store.cells(results, dataset))
+    there = {cell["model"]["name"] for cell in found.cells} & set(models)
+    if not there or budget not in {cell["budget"] for cell in found.cells}:
+        return []
+    return Selection(budget=(budget,), model=tuple(sorted(there)), recipes=True).of(found).cells
+
+
 def headline(results: Path, cells: Sequence[Cell]) -> str:
     """Tables, picture, and a line that says what they are of.
 
     Arguments:
-        cells: all of one dataset and budget.
+        cells: all of one dataset and budget, of the recipes' own settings.
     """
     dataset, budget = cells[0]["dataset"]["name"], cells[0]["budget"]
-    call = ["report", "--main", "--dataset", dataset, "--budget", budget, "--results", str(results)]
-    done = subprocess.run([sys.executable, "-m", "mmbench", *call], capture_output=True, text=True, check=True)
+    models = ",".join(dict.fromkeys(cell["model"]["name"] for cell in cells))
+    call = ["report", "--main", "--recipes", "--dataset", dataset, "--budget", budget, "--model", models]
     picture = f"{results.name}/figures/{dataset}-{budget}-trade-off.png"
-    return "\n".join([*_tables(done.stdout), "", f"![Coherence against quality]({picture})", "", _about(cells)])
+    return "\n".join([*_tables(call, results), "", f"![Coherence against quality]({picture})", "", _about(cells)])
 
 
-def _tables(markdown: str) -> list[str]:
-    """The lines of the tables, and their headings as plain words."""
-    kept = [line for line in markdown.splitlines() if re.match(r"\||### ", line)]
+def fill_tables(page: Path, results: Path) -> None:
+    """Print anew every table that stands between marks, below the command that makes it.
+
+    Raises ResultError: for a mark without its other one, and a command that fails.
+    """
+    text = page.read_text(encoding="utf-8")
+    if not len(TABLE.findall(text)) == text.count("<!-- mmbench report ") == text.count("<!-- /mmbench -->"):
+        raise ResultError(f"{page.name}: a table stands between '<!-- mmbench report ... -->' and '<!-- /mmbench -->'")
+    write_text(page, TABLE.sub(lambda mark: _filled(mark[1], results), text))
+
+
+def _filled(command: str, results: Path) -> str:
+    lines = _tables(shlex.split(command)[1:], results)
+    return "\n".join([f"<!-- {command} -->", f"`{command}`", "", *lines, "", "<!-- /mmbench -->", ""])
+
+
+def _tables(call: Sequence[str], results: Path) -> list[str]:
+    """The lines of the tables that a call of mmbench prints, and their headings as plain words."""
+    words = [sys.executable, "-m", "mmbench", *call, "--results", str(results)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
+        raise ResultError(f"mmbench {shlex.join(call)}: {done.stderr.strip()}")
+    kept = [line for line in done.stdout.splitlines() if re.match(r"\||### ", line)]
     return [f"\n**{line[4:]}**\n" if line.startswith("#") else line for line in kept]
 
 

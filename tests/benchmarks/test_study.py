@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import study
-from study_headline import BEGIN, END, headline, write_headline
+from study_headline import BEGIN, END, fill_tables, headline, headline_cells, write_headline
 
 from mmbench import plugins, store
 from mmbench.errors import ResultError
@@ -39,14 +39,14 @@ def test_what_a_part_asks_for_is_installed(part):
 def test_the_headline_stands_between_readmes_marks_and_nothing_else_changes(results, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nof last year\n{END}\nafter\n", encoding="utf-8")
-    write_headline(results, "mnist_svhn", "paper", readme)
+    write_headline(results, "mnist_svhn", "paper", ["mld", "mvae"], readme)
     text = readme.read_text(encoding="utf-8")
     assert text.startswith(f"before\n{BEGIN}\n")
     assert text.endswith(f"{END}\nafter\n")
     assert "of last year" not in text
     assert "40.50" in text  # the mean of 40 and 41
     assert "seeds 0, 1, 2026-11-27, commit 0123456789ab" in text
-    write_headline(results, "mnist_svhn", "paper", readme)
+    write_headline(results, "mnist_svhn", "paper", ["mld", "mvae"], readme)
     assert readme.read_text(encoding="utf-8") == text
 
 
@@ -60,8 +60,57 @@ def test_a_readme_without_marks_is_refused(results, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"{END}{BEGIN}", encoding="utf-8")
     with pytest.raises(ResultError, match=r"README\.md needs a line"):
-        write_headline(results, "mnist_svhn", "paper", readme)
+        write_headline(results, "mnist_svhn", "paper", ["mld", "mvae"], readme)
     assert readme.read_text(encoding="utf-8") == f"{END}{BEGIN}"
+
+
+def test_the_headline_is_of_the_recipes_of_its_models_alone(results):
+    write(results, cell("mvae", 0, environment=WHEN, overrides={"beta": 2.5}, hash="ffffffffff"))
+    write(results, cell("own", 0, environment=WHEN))
+    cells = headline_cells(results, "mnist_svhn", "paper", ["mld", "mvae", "nexus"])
+    assert {(one["model"]["name"], one["hash"]) for one in cells} == {("mld", "ab12cd34ef"), ("mvae", "ab12cd34ef")}
+    text = headline(results, cells)
+    assert "beta" not in text
+    assert "own" not in text
+    assert headline_cells(results, "mnist_svhn", "smoke", ["mld"]) == []
+    assert headline_cells(results, "mnist_svhn", "paper", ["nexus"]) == []
+
+
+COMMAND = "mmbench report --main --model mld"
+
+
+def test_a_table_of_the_findings_stands_below_the_command_that_makes_it(results, tmp_path):
+    page = tmp_path / "FINDINGS.md"
+    page.write_text(
+        f"first\n<!-- {COMMAND} -->\nold\n<!-- /mmbench -->\nbetween\n<!-- {COMMAND} -->\n<!-- /mmbench -->\nlast\n"
+    )
+    fill_tables(page, results)
+    text = page.read_text()
+    assert text.startswith(f"first\n<!-- {COMMAND} -->\n`{COMMAND}`\n")
+    assert "old" not in text
+    assert text.count("| MLD ") == text.count("40.50") == 2  # the mean of 40 and 41
+    assert "MVAE" not in text
+    assert "\n<!-- /mmbench -->\nbetween\n" in text
+    assert text.endswith("<!-- /mmbench -->\nlast\n")
+    fill_tables(page, results)
+    assert page.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"<!-- {COMMAND} -->\nno end\n", "a table stands between"),
+        ("<!-- /mmbench -->\n", "a table stands between"),
+        (f"<!-- {COMMAND} -->\n<!-- {COMMAND} -->\n<!-- /mmbench -->\n", "a table stands between"),
+        ("<!-- mmbench report --model mdl -->\n<!-- /mmbench -->\n", "did you mean 'mld'"),
+    ],
+)
+def test_findings_whose_tables_cannot_be_made_stay_as_they_are(results, tmp_path, text, says):
+    page = tmp_path / "FINDINGS.md"
+    page.write_text(text)
+    with pytest.raises(ResultError, match=says):
+        fill_tables(page, results)
+    assert page.read_text() == text
 
 
 def test_the_committed_report_is_that_of_the_committed_cells():
@@ -71,4 +120,18 @@ def test_the_committed_report_is_that_of_the_committed_cells():
     if any(map(stale, cells)):
         pytest.skip("other code made the study's cells; make study computes them anew with: mmbench run --stale rerun")
     call = [sys.executable, "-m", "mmbench", "report", "--results", "results"]
-    assert subprocess.run(call, cwd=ROOT, capture_output=True, check=True).stdout == report.read_bytes()
+    for words, name in (([], "report.md"), (["--recipes"], "recipes.md")):
+        printed = subprocess.run([*call, *words], cwd=ROOT, capture_output=True, check=True).stdout
+        assert printed == (ROOT / "results" / name).read_bytes()
+
+
+def test_the_tables_of_the_findings_are_those_of_the_committed_cells(tmp_path):
+    findings = ROOT / "results/FINDINGS.md"
+    if not findings.exists():
+        pytest.skip("no findings are committed")
+    if any(map(stale, store.cells(ROOT / "results"))):
+        pytest.skip("other code made the study's cells; make study computes them anew with: mmbench run --stale rerun")
+    page = tmp_path / "FINDINGS.md"
+    page.write_bytes(findings.read_bytes())
+    fill_tables(page, ROOT / "results")
+    assert page.read_bytes() == findings.read_bytes()
