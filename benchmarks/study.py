@@ -24,15 +24,19 @@ from statistics import median
 from typing import Annotated
 
 import typer
+from PIL import Image
 from study_headline import fill_tables, write_headline
 
 from mmbench import store
 from mmbench.cells.estimate import complete
 from mmbench.cells.plan import CellPlan, Planner
 from mmbench.cells.request import Request
+from mmbench.cli.terminal import Terminal
 from mmbench.engine.hand import Hand
 from mmbench.errors import MmbenchError
 from mmbench.progress import Progress, duration
+from mmbench.report.figures import write_figures
+from mmbench.report.selection import Selection
 
 VAES = "mvae,mmvae,mopoe,nexus,mvtcae"
 SEVEN = f"mld,{VAES},mmvae_dreg"
@@ -153,13 +157,27 @@ def run(parts: Sequence[Part], places: Places, deadline: float) -> int:
     return sum(mmbench([*part.words(), *places.words()], deadline) != 0 for part in parts)
 
 
+def draw(places: Places) -> None:
+    """Figures as a page shows them: PNG alone, a column wide, of 256 colours, so that they fit into the repository."""
+    found = Selection(recipes=True).of(store.gather(places.results))
+    folder = places.results / "figures"
+    drawn = write_figures(found.cells, places.runs, folder, Terminal(), width="column", forms=("png",))
+    for path in drawn:
+        with Image.open(path) as picture:
+            few = picture.convert("RGB").quantize(256)
+        few.save(path, optimize=True)
+    for old in set(folder.glob("*.png")) - set(drawn):
+        old.unlink()
+
+
 def report(places: Places) -> int:
     """All that is made of the cells; how many of the calls ended with an error. Every cell is in report.md and
     numbers.csv, pages and figures are of the recipes' own settings."""
     base = ["report", "--results", str(places.results), "--runs", str(places.runs)]
     out = places.results
     failed = mmbench([*base, "--out", str(out / "report.md")]) != 0
-    failed += mmbench([*base, "--recipes", "--out", str(out / "recipes.md"), "--figures", str(out / "figures")]) != 0
+    failed += mmbench([*base, "--recipes", "--out", str(out / "recipes.md")]) != 0
+    draw(places)
     failed += mmbench([*base, "--format", "csv-wide", "--out", str(out / "numbers.csv")]) != 0
     for form, name in (("html", "report.html"), ("tex", "tables.tex")):
         failed += mmbench([*base, "--recipes", "--format", form, "--out", str(out / name)]) != 0

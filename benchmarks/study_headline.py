@@ -99,4 +99,4 @@ def _about(cells: Sequence[Cell]) -> str:
     title, budget = cells[0]["dataset"]["title"], cells[0]["budget"]
     when = " to ".join(dict.fromkeys((days[0], days[-1])))
     made = f"{title}, budget `{budget}`, seeds {', '.join(map(str, seeds))}, {when}, commit {' and '.join(commits)}."
-    return f"{made} `make study` computes it; `results/report.html` has the rest."
+    return f"{made} `make study` computes it; `results/recipes.md` has the rest."

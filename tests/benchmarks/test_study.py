@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import study
+from PIL import Image
 from study_headline import BEGIN, END, fill_tables, headline, headline_cells, write_headline
 
 from mmbench import plugins, store
@@ -113,25 +114,45 @@ def test_findings_whose_tables_cannot_be_made_stay_as_they_are(results, tmp_path
     assert page.read_text() == text
 
 
-def test_the_committed_report_is_that_of_the_committed_cells():
-    report, cells = ROOT / "results/report.md", store.cells(ROOT / "results")
-    if not report.exists():
-        pytest.skip("no study is committed; make study")
-    if any(map(stale, cells)):
+def test_the_figures_are_small_and_no_old_one_stays(results, tmp_path):
+    """PNG alone, of at most 256 colours, and none of models that are no longer there."""
+    (results / "figures").mkdir()
+    (results / "figures/old.png").write_bytes(b"")
+    study.draw(study.Places(tmp_path / "data", results, tmp_path / "runs", 1))
+    names = {path.name for path in (results / "figures").iterdir()}
+    assert {"mnist_svhn-paper-trade-off.png", "mnist_svhn-paper-training-MLD.png"} <= names
+    assert {Path(name).suffix for name in names} == {".png"}
+    assert "old.png" not in names
+    for name in names:
+        with Image.open(results / "figures" / name) as picture:
+            assert picture.mode == "P"
+
+
+@pytest.fixture
+def committed():
+    """The committed results. A report says of stale cells that they are, so it is another one until they are computed
+    anew."""
+    if any(map(stale, store.cells(ROOT / "results"))):
         pytest.skip("other code made the study's cells; make study computes them anew with: mmbench run --stale rerun")
+    return ROOT / "results"
+
+
+def test_the_committed_report_is_that_of_the_committed_cells(committed):
     call = [sys.executable, "-m", "mmbench", "report", "--results", "results"]
     for words, name in (([], "report.md"), (["--recipes"], "recipes.md")):
         printed = subprocess.run([*call, *words], cwd=ROOT, capture_output=True, check=True).stdout
-        assert printed == (ROOT / "results" / name).read_bytes()
+        assert printed == (committed / name).read_bytes()
 
 
-def test_the_tables_of_the_findings_are_those_of_the_committed_cells(tmp_path):
-    findings = ROOT / "results/FINDINGS.md"
-    if not findings.exists():
-        pytest.skip("no findings are committed")
-    if any(map(stale, store.cells(ROOT / "results"))):
-        pytest.skip("other code made the study's cells; make study computes them anew with: mmbench run --stale rerun")
+def test_the_tables_of_the_findings_are_those_of_the_committed_cells(committed, tmp_path):
     page = tmp_path / "FINDINGS.md"
-    page.write_bytes(findings.read_bytes())
-    fill_tables(page, ROOT / "results")
-    assert page.read_bytes() == findings.read_bytes()
+    page.write_bytes((committed / "FINDINGS.md").read_bytes())
+    fill_tables(page, committed)
+    assert page.read_bytes() == (committed / "FINDINGS.md").read_bytes()
+
+
+def test_readmes_headline_is_that_of_the_committed_cells(committed, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_bytes((ROOT / "README.md").read_bytes())
+    write_headline(committed, *study.HEADLINE, study.SEVEN.split(","), readme)
+    assert readme.read_bytes() == (ROOT / "README.md").read_bytes()
