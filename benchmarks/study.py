@@ -6,7 +6,8 @@
     make study STUDY=--report         # the report and the headline only
 
 Every part is a call of `mmbench run`, which `--dry-run` prints. Complete cells are kept, an interrupted one goes on
-where it was. Start it in a clean checkout, for each cell records the commit that made it.
+where it was. Start it in a clean checkout, for each cell records the commit that made it. It is judged by the networks
+in results/judges, on whatever machine it goes on.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 from study_headline import fill_tables, write_headline
+from study_judges import keep, lend
 
 from mmbench import store
 from mmbench.cells.estimate import complete
@@ -44,6 +46,8 @@ TWINS = "multivae:MVAE,multivae:MMVAE,multivae:MoPoE,multivae:MVTCAE,multivae:Ne
 """The peer library's own of models that this suite has."""
 HEADLINE = ("mnist_fashion", "laptop")
 """The dataset and budget of README's table and picture."""
+SAMPLES = "-samples-"
+"""In the names of pictures that need the samples of a runs folder."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,15 @@ def draw(places: Places) -> None:
             few = picture.convert("RGB").quantize(256)
         few.save(path, optimize=True)
     for old in set(folder.glob("*.png")) - set(drawn):
-        old.unlink()
+        if not _of_samples_elsewhere(old, drawn, found.cells):
+            old.unlink()
+
+
+def _of_samples_elsewhere(old: Path, drawn: Sequence[Path], cells: Sequence[store.Cell]) -> bool:
+    """Whether a picture shows samples of a table that is still there, of whose samples this runs folder has none."""
+    table, shows, _ = old.name.partition(SAMPLES)
+    there = table in {f"{cell['dataset']['name']}-{cell['budget']}" for cell in cells}
+    return bool(shows) and there and not any(path.name.startswith(table + SAMPLES) for path in drawn)
 
 
 def report(places: Places) -> int:
@@ -175,6 +187,8 @@ def report(places: Places) -> int:
     numbers.csv, pages and figures are of the recipes' own settings."""
     base = ["report", "--results", str(places.results), "--runs", str(places.runs)]
     out = places.results
+    for added in keep(store.cells(out), out, places.runs):
+        print(f"{added.relative_to(out)}: judges the study")
     failed = mmbench([*base, "--out", str(out / "report.md")]) != 0
     failed += mmbench([*base, "--recipes", "--out", str(out / "recipes.md")]) != 0
     draw(places)
@@ -215,8 +229,11 @@ def main(
 def compute(places: Places, deadline: float, dry_run: bool) -> tuple[bool, int]:
     """Say what is missing, and unless `dry_run` compute it: whether it was stopped, and how many parts failed."""
     say(STUDY, places)
+    if dry_run:
+        return False, 0
+    lend(places.results, places.runs)
     try:
-        return False, 0 if dry_run else run(STUDY, places, deadline)
+        return False, run(STUDY, places, deadline)
     except KeyboardInterrupt:
         return True, 0
 

@@ -128,6 +128,16 @@ def test_the_figures_are_small_and_no_old_one_stays(results, tmp_path):
             assert picture.mode == "P"
 
 
+def test_pictures_of_samples_stay_where_the_samples_are_not(results, tmp_path):
+    """A fresh clone has no samples: its report does not take away what only another machine can draw."""
+    (results / "figures").mkdir()
+    for name in ("mnist_svhn-paper-samples-joint.png", "glyphs-laptop-samples-joint.png"):
+        (results / "figures" / name).write_bytes(b"drawn where the samples were")
+    study.draw(study.Places(tmp_path / "data", results, tmp_path / "runs", 1))
+    left = {path.name for path in (results / "figures").glob("*-samples-*")}
+    assert left == {"mnist_svhn-paper-samples-joint.png"}  # the other's table is gone
+
+
 @pytest.fixture
 def committed():
     """The committed results. A report says of stale cells that they are, so it is another one until they are computed
