@@ -19,7 +19,7 @@ from .numbers import Number
 from .paper import metric_title
 from .scale import own_lines
 
-__all__ = ["Beside", "beside"]
+__all__ = ["Beside", "beside", "differences"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def beside(group: Group, others: Sequence[Group], name: str) -> Beside:
     if not alike:
         data, budget, split = _place(group)
         return Beside(name, said=(f"{name} holds no cells of {data} at budget {budget} on {split} tuples.",))
-    same = [other for other in alike if not any(_differences(group, other))]
+    same = [other for other in alike if not any(differences(group, other))]
     if not same:
-        why = "; ".join(_differences(group, alike[0]))
+        why = "; ".join(differences(group, alike[0]))
         return Beside(name, said=(f"{name} is not compared, since it has other {why}.",))
     foreign = _foreign(group, same)
     judged = (f"{metric_title(metric)}({group.names.short(modality)})" for metric, modality in foreign)
@@ -70,7 +70,7 @@ def _place(group: Group) -> tuple[str, str, str]:
     return group.dataset["name"], group.budget, group.dataset["split"]
 
 
-def _differences(one: Group, other: Group) -> Iterator[str]:
+def differences(one: Group, other: Group) -> Iterator[str]:
     """What must be the same and is not: 'data (fingerprint a1b2 here, c3d4 there)'."""
     if one.dataset["fingerprint"] != other.dataset["fingerprint"]:
         yield f"data (fingerprint {one.dataset['fingerprint']} here, {other.dataset['fingerprint']} there)"

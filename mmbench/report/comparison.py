@@ -48,6 +48,8 @@ class Group:
     """Cells that may stand in one table, in the order of their keys."""
 
     cells: tuple[Cell, ...]
+    others: tuple[tuple[Cell, ...], ...] = ()
+    """Cells of the same dataset, budget and split that may not: those of each other table."""
 
     @property
     def dataset(self) -> DatasetRecord:
@@ -275,7 +277,16 @@ def groups(cells: Iterable[Cell]) -> list[Group]:
                 break
         else:
             found.append((same, judges, [cell]))
-    return [Group(tuple(members)) for _, _, members in sorted(found, key=lambda item: item[0])]
+    tables = [tuple(members) for _, _, members in sorted(found, key=lambda item: item[0])]
+    alike: dict[tuple[str, str, str], list[tuple[Cell, ...]]] = {}
+    for table in tables:
+        alike.setdefault(_heading(table), []).append(table)
+    return [Group(table, tuple(other for other in alike[_heading(table)] if other is not table)) for table in tables]
+
+
+def _heading(table: Sequence[Cell]) -> tuple[str, str, str]:
+    """What stands above a table."""
+    return table[0]["dataset"]["name"], table[0]["budget"], table[0]["dataset"]["split"]
 
 
 def _line_of(cell: Cell) -> Owner:

@@ -9,6 +9,7 @@ from itertools import combinations
 
 from ..store import Cell
 from ..store.commands import rerun
+from .apart import apart
 from .code import mixed, stale_metrics
 from .collapse import few_classes
 from .columns import Column
@@ -36,7 +37,7 @@ BUDGETS = {
 def warnings(group: Group, failed: Sequence[Cell]) -> list[str]:
     """What a reader must know before he believes the table."""
     lines = [BUDGETS[group.budget]] if group.budget in BUDGETS else []
-    lines += _code(group) + _collapsed_stages(group) + _collapsed(group) + hidden(group) + _flips(group)
+    lines += apart(group) + _code(group) + _collapsed_stages(group) + _collapsed(group) + hidden(group) + _flips(group)
     lines += _left_out(group) + _references(group) + _notes(group)
     lines += _seeds(group)
     lines += [failure(cell) for cell in failed]

@@ -103,6 +103,29 @@ def test_judges_of_one_printed_name_and_other_weights_share_no_table(part: str) 
     assert len(found) == 2
 
 
+def test_tables_of_the_same_data_say_what_keeps_them_apart() -> None:
+    """Which models stand in the other one, and why: judges by their weights, settings by their values."""
+    ours = cell("mvae", 0, joint(1.0))
+    theirs = cell("mld", 0, joint(2.0, identity="ffffffff+a1b2c3d4"))
+    second, first = render([ours, theirs]).split("## MNIST_SVHN")[1:]
+    assert "Another table of these data holds MLD: it has other judges (M [a1b2c3d4] here, [ffffffff] there)." in first
+    assert (
+        "Another table of these data holds MVAE: it has other judges (M [ffffffff] here, [a1b2c3d4] there)." in second
+    )
+    assert "Another table" not in render([ours])
+    assert "Another table" not in render([ours, cell("mld", 0, joint(2.0), budget="smoke")])  # its heading says it
+    counted = render([ours, cell("mld", 0, joint(2.0), protocol={**ours["protocol"], "seed": 7})])
+    assert "holds MLD: it has other settings of the protocol (seed=0 here, 7 there)." in counted
+    latent = render([ours, cell("mld", 0, joint(2.0), modalities=[modality("mnist", latent=8), "svhn"])])
+    assert "it has other settings of the modalities (mnist.latent=16 here, 8 there)." in latent
+
+
+def test_tables_of_other_reference_autoencoders_say_so() -> None:
+    ratio = row("fmd_ratio", "joint", "mnist", 2.0)
+    text = render([cell("mvae", 0, [ratio]), cell("mld", 0, [{**ratio, "reference": "ffffffff"}])])
+    assert "holds MLD: it has other reference autoencoders (M [e5f6a7b8] here, [ffffffff] there)." in text
+
+
 def test_a_judge_is_named_with_its_digits_and_a_ratio_with_its_reference_autoencoder() -> None:
     text = render([cell("mvae", 0, [*joint(1.0), row("fmd_ratio", "joint", "mnist", 2.0)])])
     judges = "M mnist classifier (accuracy 0.985) [a1b2c3d4]; S svhn classifier (accuracy 0.921) [a1b2c3d4]."
