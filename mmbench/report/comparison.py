@@ -45,11 +45,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """Cells that may stand in one table, in the order of their keys."""
+    """Cells that may stand in one table, by key; the `others` of their dataset, budget and split, table by table."""
 
     cells: tuple[Cell, ...]
     others: tuple[tuple[Cell, ...], ...] = ()
-    """Cells of the same dataset, budget and split that may not: those of each other table."""
 
     @property
     def dataset(self) -> DatasetRecord:
@@ -106,7 +105,7 @@ class Group:
 
     def columns_of(self, source: str) -> list[Column]:
         rows = {point: n.row for (whose, _, point), n in self.numbers.items() if whose == source}
-        return sorted((self.names.column(row) for row in rows.values()), key=self.names.place)
+        return sorted(map(self.names.column, rows.values()), key=self.names.place)
 
     def measured(self, source: str, column: Column, line: Line | None = None) -> Number | None:
         """The number of a column; for one that is a mean of points, theirs."""
@@ -143,7 +142,6 @@ class Group:
 
     @cached_property
     def _alikes(self) -> dict[str, list[Line]]:
-        """Model -> its lines."""
         found: dict[str, list[Line]] = {}
         for line in self.lines:
             found.setdefault(line.model, []).append(line)
