@@ -23,6 +23,8 @@ from .words import failure
 __all__ = ["warnings"]
 
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
+SKILL = re.compile(r"(seed \d+: stage .+ has collapsed: skill )(.+)( on validation tuples, .+)")
+"""A stage's reason: what is the same of all its skills, and one of them."""
 SHOWN = 5
 """Like lines; of more, their number is said."""
 NAMED = 8
@@ -93,10 +95,21 @@ def _code(group: Group) -> list[str]:
 def _collapsed_stages(group: Group) -> list[str]:
     """A line for each model of which a stage has collapsed in some seed; it stays in the mean."""
     return [
-        f"† {group.title(line).removesuffix(' †')}: {'; '.join(collapsed)}. It is part of the mean."
+        f"† {group.title(line).removesuffix(' †')}: {'; '.join(_by_stage(collapsed))}. It is part of the mean."
         for line in group.lines
         if (collapsed := group.collapsed(line))
     ]
+
+
+def _by_stage(collapsed: Sequence[str]) -> list[str]:
+    """Of reasons that differ in the skill alone one, with every skill: 'seed 0: stage 'elbo' has collapsed: skill m0
+    0.01, m1 0.02 on validation tuples, 0.05 needed'."""
+    skills: dict[tuple[str, str], list[str]] = {}
+    for reason in collapsed:
+        found = SKILL.fullmatch(reason)
+        before, skill, after = found.groups() if found else (reason, "", "")
+        skills.setdefault((before, after), []).append(skill)
+    return [f"{before}{', '.join(found)}{after}" for (before, after), found in skills.items()]
 
 
 def _collapsed(group: Group) -> list[str]:

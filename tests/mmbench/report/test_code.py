@@ -153,6 +153,20 @@ def test_a_collapsed_stage_is_marked_and_stays_in_the_mean() -> None:
     assert "† MVAE: seed 1: stage 'elbo' has collapsed" in text
 
 
+def test_the_skills_of_a_collapsed_stage_share_a_sentence() -> None:
+    """Of five views and five seeds it is five sentences, not 25; a reason of other words stays as it is."""
+    stages = cell("mld")["stages"]
+    reasons = [
+        f"stage 'elbo' has collapsed: skill {m} 0.0{k} on validation tuples, 0.05 needed"
+        for k, m in ((1, "a"), (2, "b"))
+    ]
+    ruined = {"elbo": {**stages["elbo"], "collapsed": [*reasons, "stage 'elbo' has collapsed: own words"]}}
+    text = render([cell("mvae", seed, joint(10.0), stages=ruined) for seed in (0, 1)])
+    skills = "stage 'elbo' has collapsed: skill a 0.01, b 0.02 on validation tuples, 0.05 needed"
+    said = [f"seed {seed}: {skills}; seed {seed}: stage 'elbo' has collapsed: own words" for seed in (0, 1)]
+    assert f"† MVAE: {'; '.join(said)}. It is part of the mean." in text
+
+
 def test_cells_to_choose_settings_by_stand_apart_and_without_the_papers_numbers() -> None:
     text = render([cell("mvae", 0), cell("mvae", 1, split="validation")])
     assert text.count("## MNIST_SVHN") == 2
