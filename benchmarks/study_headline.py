@@ -4,6 +4,8 @@ A table of FINDINGS.md stands between two marks, the first of which is the comma
 
     <!-- mmbench report --main --dataset mnist_fashion --model mld,mld_uni,mld_inpaint -->
     <!-- /mmbench -->
+
+Of a command that ends in `| grep PATTERN` these lines stand there, of any other its tables.
 """
 
 from __future__ import annotations
@@ -78,18 +80,25 @@ def fill_tables(page: Path, results: Path) -> None:
 
 
 def _filled(command: str, results: Path) -> str:
-    lines = _tables(shlex.split(command)[1:], results)
+    call, _, pattern = command.partition(" | grep ")
+    words = shlex.split(call)[1:]
+    lines = _lines(words, results, shlex.split(pattern)[0]) if pattern else _tables(words, results)
     return "\n".join([f"<!-- {command} -->", f"`{command}`", "", *lines, "", "<!-- /mmbench -->", ""])
 
 
 def _tables(call: Sequence[str], results: Path) -> list[str]:
     """The lines of the tables that a call of mmbench prints, and their headings as plain words."""
+    kept = _lines(call, results, r"^\||^### ")
+    return [f"\n**{line[4:]}**\n" if line.startswith("#") else line for line in kept]
+
+
+def _lines(call: Sequence[str], results: Path, pattern: str) -> list[str]:
+    """The lines that a call of mmbench prints in which a pattern is found."""
     words = [sys.executable, "-m", "mmbench", *call, "--results", str(results)]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         raise ResultError(f"mmbench {shlex.join(call)}: {done.stderr.strip()}")
-    kept = [line for line in done.stdout.splitlines() if re.match(r"\||### ", line)]
-    return [f"\n**{line[4:]}**\n" if line.startswith("#") else line for line in kept]
+    return [line for line in done.stdout.splitlines() if re.search(pattern, line)]
 
 
 def _about(cells: Sequence[Cell]) -> str:

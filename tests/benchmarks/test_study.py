@@ -97,6 +97,16 @@ def test_a_table_of_the_findings_stands_below_the_command_that_makes_it(results,
     assert page.read_text() == text
 
 
+def test_lines_that_a_command_picks_stand_there_alone(results, tmp_path):
+    page, command = tmp_path / "FINDINGS.md", r"mmbench report --model mld | grep '^- Training seeds'"
+    page.write_text(f"<!-- {command} -->\n<!-- /mmbench -->\n")
+    fill_tables(page, results)
+    text = page.read_text()
+    assert text.startswith(f"<!-- {command} -->\n`{command}`\n")
+    assert text.count("\n- ") == 1
+    assert "- Training seeds: 2 (0, 1)." in text
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
