@@ -93,9 +93,12 @@ def _tables(call: Sequence[str], results: Path) -> list[str]:
 
 
 def _lines(call: Sequence[str], results: Path, pattern: str) -> list[str]:
-    """The lines that a call of mmbench prints in which a pattern is found."""
-    words = [sys.executable, "-m", "mmbench", *call, "--results", str(results)]
-    done = subprocess.run(words, capture_output=True, text=True)
+    """The lines that a call of mmbench prints in which a pattern is found; results that it names lie in the folder
+    that holds `results`."""
+    root = results.resolve()
+    own = [] if "--results" in call else ["--results", root.name]
+    words = [sys.executable, "-m", "mmbench", *call, *own]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root.parent)
     if done.returncode:
         raise ResultError(f"mmbench {shlex.join(call)}: {done.stderr.strip()}")
     return [line for line in done.stdout.splitlines() if re.search(pattern, line)]

@@ -107,6 +107,18 @@ def test_lines_that_a_command_picks_stand_there_alone(results, tmp_path):
     assert "- Training seeds: 2 (0, 1)." in text
 
 
+def test_a_command_may_name_results_of_its_own(results, tmp_path):
+    """As of the same study on another machine; paths are seen from the folder that holds the study's."""
+    write(results / "other", cell("nexus", 3, environment=WHEN))
+    page, command = tmp_path / "FINDINGS.md", "mmbench report --main --results results/other"
+    page.write_text(f"<!-- {command} -->\n<!-- /mmbench -->\n<!-- {COMMAND} -->\n<!-- /mmbench -->\n")
+    fill_tables(page, results)
+    first, second = page.read_text().split(f"<!-- {COMMAND}")
+    assert "| NEXUS " in first
+    assert "MLD" not in first
+    assert "| MLD " in second
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
