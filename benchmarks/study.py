@@ -85,9 +85,11 @@ STUDY = (
     Part(TWINS, "mnist_fashion", 3),
     Part("mld,mld_uni", "mnist_fashion", 3, settings=("sampler.kind=path",)),
     Part(SEVEN, "mnist_fashion", 3, settings=("eval.second_judge=wide",)),
+    Part("nexus,mopoe", "mnist_fashion", 1, settings=("schedule.steps=32000",)),
     Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("beta=2.5",)),
     Part("mvtcae", "mnist_fashion", 3, settings=("prior_expert=true",)),
     Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("latent=64",)),
+    Part("mopoe,mvtcae", "mnist_fashion", 3, settings=("schedule.precision=bfloat16",)),
     Part("mld,mopoe,mvtcae", "flowers", 2),
 )
 """By what is wanted first."""

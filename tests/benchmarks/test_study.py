@@ -11,7 +11,10 @@ from PIL import Image
 from study_headline import BEGIN, END, fill_tables, headline, headline_cells, write_headline
 
 from mmbench import plugins, store
+from mmbench.config import override
+from mmbench.data.mnist_svhn import SPEC
 from mmbench.errors import ResultError
+from mmbench.model import Model
 from mmbench.report.code import stale
 from mmbench.report.figures import write_figures
 from mmbench.store import write
@@ -35,6 +38,9 @@ def test_what_a_part_asks_for_is_installed(part):
     names = [name for name in part.models.split(",") if not name.startswith("multivae:")]
     assert set(names) <= set(plugins.available(plugins.MODELS))
     assert part.dataset in plugins.available(plugins.DATASETS)
+    for name in names:
+        recipe = plugins.load(plugins.MODELS, name, Model).recipe(SPEC, part.budget)
+        override(recipe, [setting for setting in part.settings if not setting.startswith("eval.")])  # known to each
 
 
 def test_the_headline_stands_between_readmes_marks_and_nothing_else_changes(results, tmp_path):
