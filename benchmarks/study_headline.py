@@ -5,7 +5,7 @@ A table of FINDINGS.md stands between two marks, the first of which is the comma
     <!-- mmbench report --main --dataset mnist_fashion --model mld,mld_uni,mld_inpaint -->
     <!-- /mmbench -->
 
-Of a command that ends in `| grep PATTERN` these lines stand there, of any other its tables.
+Of a command that ends in `| grep -E PATTERN` these lines stand there, of any other its tables.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def fill_tables(page: Path, results: Path) -> None:
 
 
 def _filled(command: str, results: Path) -> str:
-    call, _, pattern = command.partition(" | grep ")
+    call, _, pattern = command.partition(" | grep -E ")
     words = shlex.split(call)[1:]
     lines = _lines(words, results, shlex.split(pattern)[0]) if pattern else _tables(words, results)
     return "\n".join([f"<!-- {command} -->", f"`{command}`", "", *lines, "", "<!-- /mmbench -->", ""])
