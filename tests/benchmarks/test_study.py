@@ -109,8 +109,9 @@ def test_lines_that_a_command_picks_stand_there_alone(results, tmp_path):
     fill_tables(page, results)
     text = page.read_text()
     assert text.startswith(f"<!-- {command} -->\n`{command}`\n")
-    assert text.count("\n- ") == 1
+    assert text.count("\n- ") == 2
     assert "- Training seeds: 2 (0, 1)." in text
+    assert "- Judges" in text
 
 
 def test_a_command_may_name_results_of_its_own(results, tmp_path):
