@@ -121,7 +121,8 @@ def needed(part: Part, places: Places, cells: Sequence[store.Cell]) -> str:
     time_words += [f"{unknown} of models that no cell tells the time of; `--dry-run` of the call probes them"] * (
         unknown > 0
     )
-    return f"{len(plans)} cells are missing: {', and '.join(time_words)}"
+    one = len(plans) == 1
+    return f"{len(plans)} cell{'s' * (not one)} {'is' if one else 'are'} missing: {', and '.join(time_words)}"
 
 
 def seconds(plan: CellPlan, cells: Sequence[store.Cell]) -> float | None:
