@@ -6,8 +6,8 @@
     make study STUDY=--report         # the report and the headline only
 
 Every part is a call of `mmbench run`, which `--dry-run` prints. Complete cells are kept, an interrupted one goes on
-where it was. Start it in a clean checkout, for each cell records the commit that made it. It is judged by the networks
-in results/judges, on whatever machine it goes on.
+where it was. Start it in a clean checkout, for each cell records the commit that made it. Its judges are
+kept in results/judges: copy the folder of results to another machine and they go on judging there.
 """
 
 from __future__ import annotations
@@ -190,8 +190,7 @@ def report(places: Places) -> int:
     numbers.csv, pages and figures are of the recipes' own settings."""
     base = ["report", "--results", str(places.results), "--runs", str(places.runs)]
     out = places.results
-    main = [cell for cell in store.cells(out, HEADLINE[0]) if not cell["overrides"]]  # all judges are 18 MB
-    for added in keep(main, out, places.runs):
+    for added in keep(store.cells(out), out, places.runs):
         print(f"{added.relative_to(out)}: judges the study")
     failed = mmbench([*base, "--out", str(out / "report.md")]) != 0
     failed += mmbench([*base, "--recipes", "--out", str(out / "recipes.md")]) != 0

@@ -1,8 +1,8 @@
 """The networks that judge the study, in results/judges/.
 
 Two kinds of machine train two judges from the same seed, and numbers of different judges never share a table. So the
-judges and reference autoencoders that a cell's rows name lie beside the cells, and whoever goes on with the study
-takes them: his cells stand in the same table.
+judges and reference autoencoders that a cell's rows name lie beside the cells, and whoever goes on with the study in a
+copy of the folder takes them: his cells stand in the same table. They are weights, so git ignores them.
 
     results/judges/<kind>/<key>/card.json, tensors.safetensors    as in <runs>/artefacts, see `mmbench.store.artefacts`
 """

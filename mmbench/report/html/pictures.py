@@ -137,5 +137,7 @@ def _strip(values: np.ndarray) -> tuple[str, int, int]:
     for k, item in enumerate(items):
         whole[:, k * (width + gap) : k * (width + gap) + width] = np.dstack([item, np.full(item.shape[:2], 255)])
     out = io.BytesIO()
-    Image.fromarray(whole).save(out, "WEBP", lossless=True, quality=100, method=6)  # less than half of a PNG
+    Image.fromarray(whole).save(
+        out, "WEBP", lossless=True, quality=100, method=6
+    )  # of grey images less than half of a PNG
     return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}", whole.shape[1], height
