@@ -172,7 +172,7 @@ def test_what_is_copied_is_what_is_shown(visit: Visit, form: str) -> None:
     visit.page.locator("#group-0-table-0 th[data-column='0'] button").click()
     button = visit.page.locator(f"button[data-table='group-0-table-0'][data-copy='{form}']")
     button.click()
-    visit.page.wait_for_function("document.getElementById('status').textContent.startsWith('Copied')")
+    sync_api.expect(visit.page.locator("#status")).to_have_text(re.compile("^Copied"))
     text = str(button.get_attribute("data-copied"))
     lines = [line for line in text.split("\n") if line.startswith(("MLD", "own", "| MLD", "| own", "MVAE"))]
     assert [line.lstrip("| ").split(" ")[0].split(",")[0] for line in lines] == ["MLD", "own"]
@@ -199,7 +199,7 @@ def test_what_is_copied_is_what_is_shown(visit: Visit, form: str) -> None:
 def copied(visit: Visit, table: str, form: str) -> str:
     button = visit.page.locator(f"button[data-table='{table}'][data-copy='{form}']")
     button.click()
-    visit.page.wait_for_function("document.getElementById('status').textContent.startsWith('Copied')")
+    sync_api.expect(visit.page.locator("#status")).to_have_text(re.compile("^Copied"))
     return str(button.get_attribute("data-copied"))
 
 
@@ -245,7 +245,7 @@ def test_a_phone_shows_whose_numbers_they_are_and_that_there_are_more(browser: A
     assert "scroll" in hint.inner_text()
     assert "more" in region.locator("xpath=..").get_attribute("class").split()
     region.evaluate("(one) => { one.scrollLeft = one.scrollWidth; }")
-    page.wait_for_function("!document.querySelector('.table:has(#group-0-costs-table)').classList.contains('more')")
+    sync_api.expect(page.locator(".table:has(#group-0-costs-table)")).not_to_have_class(re.compile(r"\bmore\b"))
     assert region.locator("tbody th").first.bounding_box()["x"] == before
     assert not page.locator("#group-0-costs-table tbody td").first.is_visible(), "the number of seeds"
     assert page.locator("#group-0-costs-table tbody td").nth(1).is_visible()
@@ -301,7 +301,7 @@ def test_the_costs_fit_a_desk(browser: Any, address: str) -> None:
 def test_odd_names_are_copied_as_names(visit: Visit, form: str) -> None:
     button = visit.page.locator(f"button[data-table='group-1-table-0'][data-copy='{form}']")
     button.click()
-    visit.page.wait_for_function("document.getElementById('status').textContent.startsWith('Copied')")
+    sync_api.expect(visit.page.locator("#status")).to_have_text(re.compile("^Copied"))
     text = str(button.get_attribute("data-copied"))
     if form == "CSV":
         rows = list(csv.reader(io.StringIO(text)))
