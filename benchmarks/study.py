@@ -126,14 +126,24 @@ def needed(part: Part, places: Places, cells: Sequence[store.Cell]) -> str:
 
 
 def seconds(plan: CellPlan, cells: Sequence[store.Cell]) -> float | None:
-    """What complete cells of the same model, dataset and budget took, the median; None where there are none."""
+    """What complete cells of the same model, dataset and budget took, the median, those of the same settings before
+    others, whose number of steps is counted; None where there are none."""
     key = plan.key
     same = [
-        sum(cell["time"].values())
+        cell
         for cell in cells
         if (cell["model"]["name"], cell["dataset"]["name"], cell["budget"]) == (key.model, key.dataset, key.budget)
     ]
-    return median(same) if same else None
+    alike = [cell for cell in same if cell["hash"] == key.hash]
+    times = [sum(cell["time"].values()) * longer(plan, cell) for cell in alike or same]
+    return median(times) if times else None
+
+
+def longer(plan: CellPlan, cell: store.Cell) -> float:
+    """How many times a cell's steps the plan has; 1 where a model has no schedule of that name."""
+    planned = getattr(getattr(plan.config, "schedule", None), "steps", None)
+    taken = (cell["config"].get("schedule") or {}).get("steps")
+    return planned / taken if planned and taken else 1.0
 
 
 def say(parts: Sequence[Part], places: Places) -> None:

@@ -4,6 +4,7 @@ of the committed cells."""
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import study
@@ -41,6 +42,23 @@ def test_what_a_part_asks_for_is_installed(part):
     for name in names:
         recipe = plugins.load(plugins.MODELS, name, Model).recipe(SPEC, part.budget)
         override(recipe, [setting for setting in part.settings if not setting.startswith("eval.")])  # known to each
+
+
+@pytest.mark.parametrize(
+    ("planned", "steps", "says"),
+    [("same", 8000, 100.0), ("other", 8000, 100.0), ("other", 32000, 400.0), ("longer", 32000, 500.0)],
+    ids=["of the cell", "of another setting", "of four times the steps", "of a cell that has them"],
+)
+def test_what_a_missing_cell_will_take_counts_its_steps(planned, steps, says):
+    def taken(name, steps, seconds):
+        made = cell("mopoe", 0, time={"train": seconds}, config={"schedule": {"steps": steps}})
+        return made | {"hash": name}
+
+    cells = [taken("same", 8000, 100.0)] + [taken("longer", 32000, 500.0)] * (planned == "longer")
+    first = cells[0]
+    key = SimpleNamespace(model="mopoe", dataset=first["dataset"]["name"], budget=first["budget"], hash=planned)
+    config = SimpleNamespace(schedule=SimpleNamespace(steps=steps))
+    assert study.seconds(SimpleNamespace(key=key, config=config), cells) == says
 
 
 def test_the_headline_stands_between_readmes_marks_and_nothing_else_changes(results, tmp_path):
