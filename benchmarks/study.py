@@ -26,7 +26,7 @@ from typing import Annotated
 
 import typer
 from PIL import Image
-from study_headline import fill_tables, write_headline
+from study_headline import draw_headline, fill_tables, headline_cells, write_headline
 from study_judges import keep, lend
 
 from mmbench import store
@@ -175,10 +175,13 @@ def run(parts: Sequence[Part], places: Places, deadline: float) -> int:
 
 
 def draw(places: Places) -> None:
-    """Figures as a page shows them: PNG alone, a column wide, of 256 colours, so that they fit into the repository."""
+    """Figures as a page shows them: PNG alone, a column wide (README's a page), of 256 colours, so that they fit into
+    the repository."""
     found = Selection(recipes=True).of(store.gather(places.results))
     folder = places.results / "figures"
     drawn = write_figures(found.cells, places.runs, folder, Terminal(), width="column", forms=("png",))
+    if (first := draw_headline(headline_cells(places.results, *HEADLINE, SEVEN.split(",")), folder)) is not None:
+        drawn.append(first)
     for path in drawn:
         with Image.open(path) as picture:
             few = picture.convert("RGB").quantize(256)

@@ -19,14 +19,19 @@ from pathlib import Path
 
 from mmbench import store
 from mmbench.errors import ResultError
+from mmbench.report.comparison import groups
+from mmbench.report.figures import save, trade_off
+from mmbench.report.figures.style import laid_out
 from mmbench.report.selection import Selection
 from mmbench.store import Cell, Found
 from mmbench.store.files import write_text
 
-__all__ = ["fill_tables", "headline", "headline_cells", "write_headline"]
+__all__ = ["draw_headline", "fill_tables", "headline", "headline_cells", "write_headline"]
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- headline: written by `make study STUDY=--report` -->", "<!-- /headline -->"
+PICTURE = "headline.png"
+"""Beside the report's figures, which are of every model there is: coherence against quality of the headline's."""
 TABLE = re.compile(r"<!-- (mmbench report [^\n]*) -->\n(?:(?!<!--)[^\n]*\n)*<!-- /mmbench -->\n")
 """A table's two marks and what stands between them."""
 
@@ -44,6 +49,19 @@ def write_headline(results: Path, dataset: str, budget: str, models: Sequence[st
         raise ResultError(f"{readme.name} needs a line '{BEGIN}', and after it one '{END}'")
     before, rest = text.split(BEGIN)
     write_text(readme, f"{before}{BEGIN}\n{headline(results, cells)}\n{END}{rest.split(END)[1]}")
+
+
+def draw_headline(cells: Sequence[Cell], figures: Path) -> Path | None:
+    """Draw the headline's picture, a page wide, into a folder of figures; None where there is nothing to draw.
+
+    Arguments:
+        cells: as of `headline_cells`.
+    """
+    figure = trade_off(groups(cells)[0], "page") if cells else None
+    if figure is None:
+        return None
+    laid_out(figure)
+    return save(figure, figures / PICTURE)
 
 
 def headline_cells(results: Path, dataset: str, budget: str, models: Sequence[str]) -> list[Cell]:
@@ -64,7 +82,7 @@ def headline(results: Path, cells: Sequence[Cell]) -> str:
     dataset, budget = cells[0]["dataset"]["name"], cells[0]["budget"]
     models = ",".join(dict.fromkeys(cell["model"]["name"] for cell in cells))
     call = ["report", "--main", "--recipes", "--dataset", dataset, "--budget", budget, "--model", models]
-    picture = f"{results.name}/figures/{dataset}-{budget}-trade-off.png"
+    picture = f"{results.name}/figures/{PICTURE}"
     return "\n".join([*_tables(call, results), "", f"![Coherence against quality]({picture})", "", _about(cells)])
 
 

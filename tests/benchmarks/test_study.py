@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import study
 from PIL import Image
-from study_headline import BEGIN, END, fill_tables, headline, headline_cells, write_headline
+from study_headline import BEGIN, END, draw_headline, fill_tables, headline, headline_cells, write_headline
 
 from mmbench import plugins, store
 from mmbench.config import override
@@ -17,7 +17,8 @@ from mmbench.data.mnist_svhn import SPEC
 from mmbench.errors import ResultError
 from mmbench.model import Model
 from mmbench.report.code import stale
-from mmbench.report.figures import write_figures
+from mmbench.report.comparison import groups
+from mmbench.report.figures import trade_off
 from mmbench.store import write
 
 from ..mmbench.cells import cell
@@ -75,10 +76,25 @@ def test_the_headline_stands_between_readmes_marks_and_nothing_else_changes(resu
     assert readme.read_text(encoding="utf-8") == text
 
 
-def test_the_headlines_picture_is_one_that_the_report_draws(results):
-    names = {path.name for path in write_figures(store.cells(results), results / "figures", results / "no-runs")}
-    (line,) = (line for line in headline(results, store.cells(results)).splitlines() if line.startswith("!["))
-    assert line.rpartition("/")[2].rstrip(")") in names
+def test_the_headlines_picture_is_of_the_models_of_its_table(results):
+    write(results, cell("own", 0, environment=WHEN))
+    cells = headline_cells(results, "mnist_svhn", "paper", ["mld", "mvae"])
+    drawn = draw_headline(cells, results / "figures")
+    (line,) = (line for line in headline(results, cells).splitlines() if line.startswith("!["))
+    assert line == f"![Coherence against quality]({results.name}/figures/{drawn.name})"
+    (group,) = groups(cells)
+    shown = [text.get_text() for text in trade_off(group).legends[0].get_texts()]
+    assert [text for text in shown if "n = " in text] == ["MVAE, n = 2", "MLD, n = 2"]
+    with Image.open(drawn) as picture:
+        assert picture.width > 1500
+    assert draw_headline([], results / "figures") is None
+
+
+def test_the_report_draws_the_headlines_picture_and_keeps_it(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "HEADLINE", ("mnist_svhn", "paper"))
+    for _ in range(2):
+        study.draw(study.Places(tmp_path / "data", results, tmp_path / "runs", 1))
+        assert (results / "figures/headline.png").is_file()
 
 
 def test_a_readme_without_marks_is_refused(results, tmp_path):
