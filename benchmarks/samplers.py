@@ -41,7 +41,7 @@ from mmbench.config import Budget, from_json
 from mmbench.engine.hand import Hand
 from mmbench.errors import ConfigError, MmbenchError, ResultError
 from mmbench.progress import Progress
-from mmbench.store.files import write_text
+from mmbench.store.files import whole
 from mmbench_mld.config import MLDConfig
 from mmbench_mld.model import MLD
 from mmbench_mld.moves import FEW_CALLS, Langevin, Restart, Sampler
@@ -142,7 +142,9 @@ class Table:
 
     def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
         self.rows = pd.concat([self.rows, pd.DataFrame(lines)], ignore_index=True)
-        write_text(self.path, self.rows.to_csv(index=False, lineterminator="\n"))
+        packed = {"method": "gzip", "mtime": 0} if self.path.suffix == ".gz" else None
+        with whole(self.path) as temporary:
+            self.rows.to_csv(temporary, index=False, lineterminator="\n", compression=packed)
 
 
 class Trained:
@@ -219,7 +221,9 @@ def main(
     runs: Annotated[Path, typer.Option("--runs", envvar="MMBENCH_RUNS", help="Trained stages and judges.")] = Path(
         "runs"
     ),
-    out: Annotated[Path | None, typer.Option("--out", help="CSV; default results/samplers-DATASET.csv.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="CSV, or .csv.gz; default results/samplers-DATASET.csv.")
+    ] = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Default: beside the CSV, .png.")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
@@ -239,7 +243,7 @@ def main(
             raise ResultError(f"{dataset} has no classes to be coherent in; take another dataset")
         done = run([Trained(shop, plan, train) for plan in plans], chosen, table, deadline)
         if not table.rows.empty:
-            draw_figure(table.rows, figure or out.with_suffix(".png"))
+            draw_figure(table.rows, figure or out.with_name(out.name.removesuffix(".gz")).with_suffix(".png"))
     except MmbenchError as error:
         print(f"samplers: {error}")
         raise typer.Exit(1) from None

@@ -249,9 +249,26 @@ def test_colours_are_lighter_on_the_dark_page(text: str) -> None:
     assert "--page: #17171a" in text
     assert all((light(colour) + 0.05) / (light("17171a") + 0.05) >= 4.5 for colour in found.values())
     assert (light("0072b2") + 0.05) / (light("17171a") + 0.05) < 4.5, "the reason"
-    svg = text[text.index('id="group-0-trade-off-plot-wide-') :]
-    assert "var(--x-0072b2, #0072b2)" in svg
-    assert not re.search(r'style="[^"]*: #0072b2', text), "no colour that the dark page cannot change"
+    svg = text[text.index('id="group-0-trade-off-plot-wide-') :].partition("</svg>")[0]
+    used = set(re.findall(r'class="(d\d+)"', svg))
+    assert any("var(--x-0072b2, #0072b2)" in style for name, style in drawn(text).items() if name in used)
+    assert not any(re.search(": #0072b2", style) for style in drawn(text).values()), "the dark page could not change it"
+
+
+def drawn(text: str) -> dict[str, str]:
+    """Class -> style of the parts of drawings."""
+    return dict(re.findall(r"^\.(d\d+) \{ ([^}]*) \}", text, re.MULTILINE))
+
+
+def test_a_style_of_drawings_is_written_once(text: str) -> None:
+    """Ten thousand parts share a hundred styles, which were a seventh of a page."""
+    drawings = re.findall("<svg .*?</svg>", text, re.DOTALL)
+    names = {name for drawing in drawings for name in re.findall(r'class="(d\d+)"', drawing)}
+    styles = drawn(text)
+    assert names == set(styles)
+    assert len(set(styles.values())) == len(styles)
+    assert any("stroke-width" in style for style in styles.values())
+    assert not any(" style=" in drawing for drawing in drawings)
 
 
 def test_every_number_stands_in_a_row_of_its_model(root: Element) -> None:
@@ -323,13 +340,13 @@ def test_grids_show_all_models_under_the_same_conditions(root: Element, found: F
     assert [li.words() for li in words.all("li")][4:8] == ["one", "∅", "a bird with a long red beak", "é"]
 
 
-def test_parts_of_plots_say_whose_they_are(root: Element) -> None:
+def test_parts_of_plots_say_whose_they_are(root: Element, text: str) -> None:
     """So that a page hides them with the model."""
     plots = [svg for svg in root.all("svg") if "Coherence against quality" in svg.attrs["aria-label"]]
     assert len(plots) == 2, "one for wide screens, one for narrow ones"
     for svg in plots:
         assert {e.attrs["data-line"] for e in every(svg) if "data-line" in e.attrs} == {"0", "1", "2"}
-        styles = " ".join(e.attrs.get("style", "") for e in every(svg))
+        styles = " ".join(drawn(text).get(e.attrs.get("class", ""), "") for e in every(svg))
         assert "var(--ink)" in styles
         assert "#ffffff" not in styles, "the page's own ground, dark or light"
 
