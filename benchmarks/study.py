@@ -82,6 +82,7 @@ STUDY = (
     Part(SEVEN, "glyphs", 5),
     Part("multivae:MMVAEPlus,multivae:CMVAE", "mnist_fashion", 3),
     Part("mld,mvae,mopoe,mvtcae,mmvae", "polymnist_drawn", 3),
+    Part("mld,mopoe,mvtcae", "flowers", 2),
     Part(TWINS, "mnist_fashion", 3),
     Part("mld,mld_uni", "mnist_fashion", 3, settings=("sampler.kind=path",)),
     Part(SEVEN, "mnist_fashion", 3, settings=("eval.second_judge=wide",)),
@@ -90,7 +91,6 @@ STUDY = (
     Part("mvtcae", "mnist_fashion", 3, settings=("prior_expert=true",)),
     Part("mvae,mopoe,mvtcae", "mnist_fashion", 3, settings=("latent=64",)),
     Part("mopoe,mvtcae", "mnist_fashion", 3, settings=("schedule.precision=bfloat16",)),
-    Part("mld,mopoe,mvtcae", "flowers", 2),
 )
 """By what is wanted first."""
 

@@ -35,12 +35,14 @@ def trained(
 
 
 def table(corner: str, found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
-    """Line -> column -> a value for each seed, as Markdown: mean and sample standard deviation."""
-    columns = list(next(iter(found.values()), {}))
+    """Line -> column -> a value for each seed, as Markdown: mean and sample standard deviation; '–' where none is."""
+    columns = list(dict.fromkeys(column for line in found.values() for column in line))
     lines = [[corner, *columns], [":--", *["--:"] * len(columns)]]
-    lines += [[name, *(_words(line[column]) for column in columns)] for name, line in found.items()]
+    lines += [[name, *(_words(line.get(column, ())) for column in columns)] for name, line in found.items()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _words(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
     return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
