@@ -48,6 +48,8 @@ HEADLINE = ("mnist_fashion", "laptop")
 """The dataset and budget of README's table and picture."""
 SAMPLES = "-samples-"
 """In the names of pictures that need the samples of a runs folder."""
+TRAINING = "-training-"
+"""In the names of training curves."""
 
 
 @dataclass(frozen=True)
@@ -175,11 +177,12 @@ def run(parts: Sequence[Part], places: Places, deadline: float) -> int:
 
 
 def draw(places: Places) -> None:
-    """Figures as a page shows them: PNG alone, a column wide (README's a page), of 256 colours, so that they fit into
-    the repository."""
+    """Figures as a page shows them: PNG alone, a column wide (README's a page), of 256 colours, and without those that
+    report.html alone shows, so that they fit into the repository."""
     found = Selection(recipes=True).of(store.gather(places.results))
     folder = places.results / "figures"
-    drawn = write_figures(found.cells, places.runs, folder, Terminal(), width="column", forms=("png",))
+    made = write_figures(found.cells, places.runs, folder, Terminal(), width="column", forms=("png",))
+    drawn = [path for path in made if not _on_the_page_alone(path.stem)]
     if (first := draw_headline(headline_cells(places.results, *HEADLINE, SEVEN.split(",")), folder)) is not None:
         drawn.append(first)
     for path in drawn:
@@ -187,8 +190,16 @@ def draw(places: Places) -> None:
             few = picture.convert("RGB").quantize(256)
         few.save(path, optimize=True)
     for old in set(folder.glob("*.png")) - set(drawn):
-        if not _of_samples_elsewhere(old, drawn, found.cells):
+        if _on_the_page_alone(old.stem) or not _of_samples_elsewhere(old, drawn, found.cells):
             old.unlink()
+
+
+def _on_the_page_alone(name: str) -> bool:
+    """Of the training, of reconstructions, and of what is made from neither one nor all other modalities."""
+    given, goes, made = name.partition(SAMPLES)[2].partition("-to-")
+    sets = [part.split("+") for part in (given, made)]
+    between = bool(goes) and len(sets[0]) > 1 and len(sets[1]) > 1
+    return TRAINING in name or bool(goes and sets[0] == sets[1]) or between
 
 
 def _of_samples_elsewhere(old: Path, drawn: Sequence[Path], cells: Sequence[store.Cell]) -> bool:

@@ -105,9 +105,11 @@ def _filled(command: str, results: Path) -> str:
 
 
 def _tables(call: Sequence[str], results: Path) -> list[str]:
-    """The lines of the tables that a call of mmbench prints, and their headings as plain words."""
+    """The lines of the tables that a call of mmbench prints, and their headings, where a table follows, as plain
+    words."""
     kept = _lines(call, results, r"^\||^### ")
-    return [f"\n**{line[4:]}**\n" if line.startswith("#") else line for line in kept]
+    followed = [line for line, after in zip(kept, [*kept[1:], "#"], strict=True) if "|" in (line[0], after[0])]
+    return [f"\n**{line[4:]}**\n" if line.startswith("#") else line for line in followed]
 
 
 def _lines(call: Sequence[str], results: Path, pattern: str) -> list[str]:

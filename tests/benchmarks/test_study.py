@@ -178,15 +178,19 @@ def test_findings_whose_tables_cannot_be_made_stay_as_they_are(results, tmp_path
 
 
 def test_the_figures_are_small_and_no_old_one_stays(results, tmp_path):
-    """PNG alone, of at most 256 colours, and none of models that are no longer there."""
+    """PNG alone, of at most 256 colours, none of models that are no longer there, none that report.html alone shows."""
     (results / "figures").mkdir()
-    (results / "figures/old.png").write_bytes(b"")
+    page = [f"mnist_svhn-paper-samples-{task}.png" for task in ("mnist-to-mnist", "m0+m1-to-m0+m1", "m0+m1-to-m2+m3")]
+    kept = [f"mnist_svhn-paper-samples-{task}.png" for task in ("mnist-to-svhn", "m0-to-m1+m2", "m0+m1-to-m2")]
+    for name in ("old.png", *page, *kept):
+        (results / "figures" / name).write_bytes(b"")
     study.draw(study.Places(tmp_path / "data", results, tmp_path / "runs", 1))
     names = {path.name for path in (results / "figures").iterdir()}
-    assert {"mnist_svhn-paper-trade-off.png", "mnist_svhn-paper-training-MLD.png"} <= names
+    assert {"mnist_svhn-paper-trade-off.png", *kept} <= names
     assert {Path(name).suffix for name in names} == {".png"}
-    assert "old.png" not in names
-    for name in names:
+    assert not names & {"old.png", *page}
+    assert not any("-training-" in name for name in names)
+    for name in names - set(kept):
         with Image.open(results / "figures" / name) as picture:
             assert picture.mode == "P"
 
