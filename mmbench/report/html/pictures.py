@@ -1,4 +1,4 @@
-"""Figures and samples inside a page: SVG whose colours are the page's, samples as lossless WebP in the page itself."""
+"""Figures and samples inside a page: SVG whose colours are the page's, samples as WebP in the page itself."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 """A hundredth of a point is not seen: the rest of a place is half of the page."""
 UNSEEN = re.compile(r""" font-family: [^;"]*;| transform="rotate\(-0 [^"]*\"""")
 """What a page's style says once, and turns by nothing."""
+LEVELS = 31
+"""Of a colour's parts in a page, above black: off by 4 of 255 at most, and half as large."""
 ACROSS = 10
 """Samples in a row."""
 FEWER = 4
@@ -129,8 +131,12 @@ def _row(group: Group, shown: Plate, row: Row) -> GridRow:
 
 
 def _strip(values: np.ndarray) -> tuple[str, int, int]:
-    """Pictures side by side with a clear gap between them: a data URI, width and height in pixels."""
-    items = [np.round(rgb(image) * 255).astype(np.uint8) for image in values]
+    """Pictures side by side with a clear gap between them: a data URI, width and height in pixels.
+
+    Grey ones are exact."""
+    coloured = [rgb(image) for image in values]
+    levels = 255 if all((image == image[..., :1]).all() for image in coloured) else LEVELS
+    items = [np.round(np.round(image * levels) * 255 / levels).astype(np.uint8) for image in coloured]
     height, width = items[0].shape[:2]
     gap = max(1, width // 28)
     whole = np.zeros((height, len(items) * (width + gap), 4), dtype=np.uint8)
