@@ -34,7 +34,7 @@ LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
 UNSEEN = re.compile(r""" font-family: [^;"]*;| transform="rotate\(-0 [^"]*\"""")
 """What a page's style says once, and turns by nothing."""
 LEVELS = 31
-"""Of a colour's parts in a page, above black: off by 4 of 255 at most, and half as large."""
+"""Of a colour's parts in a page, above black: off by 5 of 255 at most, and half as large."""
 ACROSS = 10
 """Samples in a row."""
 FEWER = 4
