@@ -28,7 +28,7 @@ __all__ = ["page"]
 
 NOTHING = "There are no finished cells yet: run `mmbench run --model mld --dataset glyphs`, then `mmbench report`."
 COMMAND = re.compile(r"`((?:mmbench|pip|python) [^`]*)`")
-DRAWING, STYLE = re.compile(r"<svg .*?</svg>", re.DOTALL), re.compile(r' style="([^"]*)"')
+DRAWING, TAG, STYLE = re.compile(r"<svg .*?</svg>", re.DOTALL), re.compile(r"<[^>]+>"), re.compile(r' style="([^"]*)"')
 
 
 def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
@@ -64,13 +64,16 @@ def page(found: Found, runs: Path, progress: Progress | None = None) -> str:
 
 def styled_once(html: str) -> str:
     """The page with each style that a drawing's parts have written once, in its style sheet: a hundred styles stand
-    for ten thousand parts."""
+    for ten thousand parts. Words between the tags are not touched."""
     names: dict[str, str] = {}
 
     def named(found: re.Match[str]) -> str:
         return f' class="{names.setdefault(found[1], f"d{len(names)}")}"'
 
-    whole = DRAWING.sub(lambda found: STYLE.sub(named, found[0]), html)
+    def tagged(found: re.Match[str]) -> str:
+        return TAG.sub(lambda tag: STYLE.sub(named, tag[0]), found[0])
+
+    whole = DRAWING.sub(tagged, html)
     rules = "\n".join(f".{name} {{ {style} }}" for style, name in names.items())
     return whole.replace("</style>", f"\n{rules}</style>", 1) if rules else whole
 

@@ -20,6 +20,7 @@ from mmbench import store
 from mmbench.cli import app
 from mmbench.progress import Progress, one_line
 from mmbench.report.html import page
+from mmbench.report.html.page import styled_once
 from mmbench.report.html.pictures import _strip
 from mmbench.store import BadFile, Cell, Found, read_samples
 
@@ -407,6 +408,16 @@ def test_missing_samples_and_progress_are_told(tmp_path: Path) -> None:
     page(Found([cell("mvae", 0, rows), cell("mld", 0, mnist_svhn_rows())]), tmp_path, heard)
     assert len(heard.said) == 2
     assert all("no samples in" in said for said in heard.said)
+
+
+def test_a_word_that_reads_like_a_style_is_no_style() -> None:
+    """A title may hold quotes, which stand unescaped between tags; in the style sheet it could hide a page."""
+    words = 'a name style="} body { display: none"'
+    html = f'<style></style><svg viewBox="0"><text style="fill: red">{words}</text></svg>'
+    assert (
+        styled_once(html)
+        == f'<style>\n.d0 {{ fill: red }}</style><svg viewBox="0"><text class="d0">{words}</text></svg>'
+    )
 
 
 def test_grey_samples_are_exact_and_colours_have_fewer_levels() -> None:
